@@ -1,0 +1,125 @@
+package dns
+
+import (
+	"encoding/binary"
+	"errors"
+	"iter"
+)
+
+// OptionCode names an EDNS option (IANA registry "DNS EDNS0 Option Codes").
+type OptionCode uint16
+
+// EDNS options that the code reads or writes.
+const (
+	OptionNSID         OptionCode = 3  // RFC 5001
+	OptionClientSubnet OptionCode = 8  // RFC 7871
+	OptionCookie       OptionCode = 10 // RFC 7873
+	OptionKeepalive    OptionCode = 11 // RFC 7828
+	OptionPadding      OptionCode = 12 // RFC 7830
+	OptionEDE          OptionCode = 15 // RFC 8914
+)
+
+// EDNS is an OPT record taken apart (RFC 6891 section 6.1).
+type EDNS struct {
+	UDPSize  uint16 // the sender's largest UDP payload, octets
+	ExtRCode uint8  // upper eight bits of the response code
+	Version  uint8
+	DO       bool
+	Z        uint16  // the flags after DO; zero where all is well
+	Options  Options // aliases the message
+}
+
+// Options is the data of an OPT record: code, length and data of each option.
+type Options []byte
+
+var errOptions = errors.New("EDNS option runs over the end of the OPT record")
+
+// Check tells whether the options fill the record exactly.
+func (o Options) Check() error {
+	for len(o) > 0 {
+		if len(o) < 4 || len(o) < 4+int(binary.BigEndian.Uint16(o[2:])) {
+			return errOptions
+		}
+		o = o[4+int(binary.BigEndian.Uint16(o[2:])):]
+	}
+	return nil
+}
+
+// All yields the options in order and stops at a malformed one.
+func (o Options) All() iter.Seq2[OptionCode, []byte] {
+	return func(yield func(OptionCode, []byte) bool) {
+		for len(o) >= 4 {
+			n := 4 + int(binary.BigEndian.Uint16(o[2:]))
+			if n > len(o) || !yield(OptionCode(binary.BigEndian.Uint16(o)), o[4:n:n]) {
+				return
+			}
+			o = o[n:]
+		}
+	}
+}
+
+// Find returns the data of the first option with this code.
+func (o Options) Find(code OptionCode) ([]byte, bool) {
+	for c, d := range o.All() {
+		if c == code {
+			return d, true
+		}
+	}
+	return nil, false
+}
+
+// Append adds an option.
+func (o Options) Append(code OptionCode, data ...[]byte) Options {
+	n := 0
+	for _, d := range data {
+		n += len(d)
+	}
+	o = binary.BigEndian.AppendUint16(o, uint16(code))
+	o = binary.BigEndian.AppendUint16(o, uint16(n))
+	for _, d := range data {
+		o = append(o, d...)
+	}
+	return o
+}
+
+// EDE is an extended error (RFC 8914): why an answer is as it is, in a number and a text for people.
+type EDE struct {
+	Code EDECode `json:"code"`
+	Text string  `json:"text,omitempty"`
+}
+
+// EDECode is an info code of RFC 8914.
+type EDECode uint16
+
+// Info codes that Ananas sends (IANA registry "Extended DNS Error Codes").
+const (
+	EDEOther            EDECode = 0
+	EDEStaleAnswer      EDECode = 3
+	EDEForgedAnswer     EDECode = 4
+	EDECachedError      EDECode = 13
+	EDENotReady         EDECode = 14
+	EDEBlocked          EDECode = 15
+	EDEFiltered         EDECode = 17
+	EDEProhibited       EDECode = 18
+	EDEStaleNXDomain    EDECode = 19
+	EDENotAuthoritative EDECode = 20
+	EDENotSupported     EDECode = 21
+	EDENoReachable      EDECode = 22
+	EDENetworkError     EDECode = 23
+	EDEInvalidData      EDECode = 24
+	EDETooEarly         EDECode = 26
+	EDESynthesized      EDECode = 29
+)
+
+// Append adds the error as an option.
+func (e EDE) Append(o Options) Options {
+	return o.Append(OptionEDE, []byte{byte(e.Code >> 8), byte(e.Code)}, []byte(e.Text))
+}
+
+// ParseEDE reads the data of an EDE option.
+func ParseEDE(data []byte) (EDE, bool) {
+	if len(data) < 2 {
+		return EDE{}, false
+	}
+	return EDE{EDECode(binary.BigEndian.Uint16(data)), string(data[2:])}, true
+}
