@@ -35,7 +35,7 @@ func (m *Metrics) expose() []byte {
 		case f.histogram != nil:
 			exposeHistogram(&b, f.name, f.histogram)
 		default:
-			sample(&b, f.name, nil, nil, float(sumGauges(f.gauges)))
+			sample(&b, f.name, nil, nil, float(sum(f.funcs)))
 		}
 	}
 	return b.Bytes()
@@ -77,15 +77,15 @@ var labelEscape = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
 func float(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
-// sumGauges adds the functions up. One that panics makes the sum NaN: a broken gauge must not take the page with it.
-func sumGauges(fs []func() float64) (sum float64) {
+// sum adds the functions up. One that panics makes the sum NaN: a broken gauge must not take the page with it.
+func sum(fs []func() float64) (total float64) {
 	defer func() {
 		if recover() != nil {
-			sum = math.NaN()
+			total = math.NaN()
 		}
 	}()
 	for _, f := range fs {
-		sum += f()
+		total += f()
 	}
-	return sum
+	return total
 }

@@ -42,7 +42,7 @@ type family struct {
 
 	counter   *Counter
 	vec       *CounterVec
-	gauges    []func() float64 // added up
+	funcs     []func() float64 // of a gauge or a counter that is kept elsewhere; added up
 	histogram *Histogram
 }
 
@@ -58,6 +58,9 @@ func NewMetrics() *Metrics {
 func (m *Metrics) Counter(name, help string) *Counter {
 	f, unlock := m.register(name, help, kindCounter, nil)
 	defer unlock()
+	if f.funcs != nil {
+		panic(fmt.Sprintf("telemetry: registering metric %q: it is registered already as a function", name))
+	}
 	if f.counter == nil {
 		f.counter = new(Counter)
 	}
@@ -85,7 +88,18 @@ func (m *Metrics) CounterVec(name, help string, labels ...string) *CounterVec {
 func (m *Metrics) GaugeFunc(name, help string, f func() float64) {
 	fam, unlock := m.register(name, help, kindGauge, nil)
 	defer unlock()
-	fam.gauges = append(fam.gauges, f)
+	fam.funcs = append(fam.funcs, f)
+}
+
+// CounterFunc is [Metrics.GaugeFunc] for a number that only grows and is kept by its owner, such as one that is striped over
+// the cores. The name ends in _total.
+func (m *Metrics) CounterFunc(name, help string, f func() float64) {
+	fam, unlock := m.register(name, help, kindCounter, nil)
+	defer unlock()
+	if fam.counter != nil {
+		panic(fmt.Sprintf("telemetry: registering metric %q: it is registered already as a plain counter", name))
+	}
+	fam.funcs = append(fam.funcs, f)
 }
 
 // Histogram registers a histogram of durations. The name ends in _seconds; the buckets are those of [Histogram].
@@ -120,7 +134,7 @@ func (m *Metrics) register(name, help string, k kind, labels []string) (*family,
 	return known, m.mu.Unlock
 }
 
-// sorted returns the families by name. The gauge functions are copied, so that they are called without the lock: one of
+// sorted returns the families by name. The functions are copied, so that they are called without the lock: one of
 // them may well register something.
 func (m *Metrics) sorted() []family {
 	if m == nil {
@@ -130,7 +144,7 @@ func (m *Metrics) sorted() []family {
 	all := make([]family, 0, len(m.families))
 	for _, f := range m.families {
 		c := *f
-		c.gauges = slices.Clone(f.gauges)
+		c.funcs = slices.Clone(f.funcs)
 		all = append(all, c)
 	}
 	m.mu.Unlock()

@@ -75,6 +75,7 @@ func TestRegistrationOfTheSameName(t *testing.T) {
 		"bad name":      func() { m.Counter("packets", "Packets.") },
 		"bad name, nil": func() { (*Metrics)(nil).Counter("packets", "Packets.") },
 		"values":        func() { v.With("a", "b") },
+		"function":      func() { m.CounterFunc("ananas_listen_packets_total", "Packets.", func() float64 { return 0 }) },
 	} {
 		if !panics(f) {
 			t.Errorf("%s: no panic", name)
@@ -117,6 +118,8 @@ func exampleMetrics() *Metrics {
 	v.With("udp", "bad \xff byte").Inc()
 	m.GaugeFunc("ananas_cache_entries", "Entries.", func() float64 { return 1.5 })
 	m.GaugeFunc("ananas_cache_entries", "Entries.", func() float64 { return 2 })
+	m.CounterFunc("ananas_cache_misses_total", "Misses, kept by core.", func() float64 { return 4 })
+	m.CounterFunc("ananas_cache_misses_total", "Misses, kept by core.", func() float64 { return 3 })
 	m.GaugeFunc("ananas_cache_broken_ratio", "A gauge that panics.", func() float64 { panic("broken") })
 	h := m.Histogram("ananas_nameserver_answer_seconds", "Time to answer.")
 	for _, d := range []time.Duration{-time.Second, time.Microsecond, 1500, 30 * time.Millisecond, 10 * time.Second, time.Minute} {
