@@ -1,0 +1,182 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/telemetry"
+)
+
+// The types of this file are the bodies of the API; openapi.yaml has a schema for each. An error that an implementation
+// returns is shown to the operator; if it has a method Hint() string, that is shown too.
+
+// Reloader reads the settings again and swaps them in whole, or leaves those that serve.
+type Reloader interface {
+	Reload(ctx context.Context) (Reloaded, error)
+}
+
+// Reloaded is what a reload did.
+type Reloaded struct {
+	Changed  []string `json:"changed"`  // settings that are different now, by their path in the file
+	Restart  []string `json:"restart"`  // settings that are different in the file and need a restart
+	Warnings []string `json:"warnings"` // what was taken and should be looked at
+}
+
+// CacheControl lists what is cached and takes it out.
+type CacheControl interface {
+	// ListCache returns at most q.Limit entries, and whether there are more.
+	ListCache(ctx context.Context, q CacheQuery) (CacheList, error)
+	// PurgeCache removes what is cached at the name, checks that it is gone, and lets no work begun before store it again.
+	PurgeCache(ctx context.Context, p Purge) (Purged, error)
+}
+
+// CacheQuery says which entries to list.
+type CacheQuery struct {
+	Name    dns.Name // the root with Subtree for everything
+	Subtree bool     // the names below as well
+	Limit   int      // 1 to MaxCacheLimit
+}
+
+// CacheList is a part of the cache.
+type CacheList struct {
+	Entries []CacheEntry `json:"entries"`
+	More    bool         `json:"more"` // the limit cut the list
+}
+
+// CacheEntry is one thing that is remembered.
+type CacheEntry struct {
+	Kind     string   `json:"kind"` // which cache: rrset, denial, delegation, failure, ...
+	Name     string   `json:"name"`
+	Type     string   `json:"type,omitempty"`
+	TTL      int64    `json:"ttl"` // seconds left; negative: expired so long ago, kept to be served stale
+	Rank     string   `json:"rank,omitempty"`
+	Security string   `json:"security,omitempty"`
+	Source   string   `json:"source,omitempty"` // the server or zone it came from
+	Bytes    int      `json:"bytes,omitempty"`
+	Records  []string `json:"records,omitempty"` // data in presentation form
+}
+
+// Purge says what to take out of the cache; the body of the request.
+type Purge struct {
+	Name    dns.Name `json:"name"`
+	Subtree bool     `json:"subtree"` // the names below as well
+}
+
+// Purged is what a purge did.
+type Purged struct {
+	Removed int            `json:"removed"`
+	Kinds   map[string]int `json:"kinds"` // Removed by kind of entry
+	Left    int            `json:"left"`  // found by looking again afterwards; not 0 is a fault of ours
+}
+
+// Explainer resolves a name and tells how.
+type Explainer interface {
+	// Explain hands every step to emit as it happens and returns the answer. A parent comes before its children. emit may be
+	// called from any goroutine until Explain returns; when it returns an error nobody listens any more, and Explain should end.
+	Explain(ctx context.Context, r ExplainRequest, emit func(Event) error) (ExplainAnswer, error)
+}
+
+// ExplainRequest is a question to explain.
+type ExplainRequest struct {
+	Name  dns.Name
+	Type  dns.Type
+	Fresh bool // use no cache and join no job
+}
+
+// Event is one step of a resolution: a line of the stream.
+type Event struct {
+	Seq    int            `json:"seq"`    // from 1
+	Parent int            `json:"parent"` // the Seq of the step that this one is part of; 0: none
+	AtUS   int64          `json:"at_us"`  // microseconds since the start
+	Kind   string         `json:"kind"`
+	Text   string         `json:"text"` // for a reader
+	Fields map[string]any `json:"fields,omitempty"`
+}
+
+// ExplainAnswer is what the resolution came to.
+type ExplainAnswer struct {
+	Name              string   `json:"name"`
+	Type              string   `json:"type"`
+	RCode             string   `json:"rcode"`
+	Security          string   `json:"security"` // secure, insecure, bogus, indeterminate or unchecked
+	Answer            []string `json:"answer"`   // records in presentation form
+	Authority         []string `json:"authority"`
+	Errors            []EDE    `json:"errors"`             // extended errors, RFC 8914
+	UpstreamQuestions int      `json:"upstream_questions"` // asked for this answer
+	DurationUS        int64    `json:"duration_us"`        // microseconds
+}
+
+// EDE is an extended DNS error, RFC 8914.
+type EDE struct {
+	Code uint16 `json:"code"`
+	Name string `json:"name"` // of the code in the registry
+	Text string `json:"text"`
+}
+
+// explainEnd is the last line of the stream: one of the first two is set.
+type explainEnd struct {
+	Answer  *ExplainAnswer `json:"answer,omitempty"`
+	Problem *Problem       `json:"problem,omitempty"`
+	Dropped int            `json:"dropped"` // events left out by MaxExplainEvents
+}
+
+// StatusSource tells how the node is.
+type StatusSource interface {
+	Status(ctx context.Context) NodeStatus
+}
+
+// NodeStatus is the part of [Status] that the node knows.
+type NodeStatus struct {
+	Name      string           `json:"name"`
+	Version   string           `json:"version"`
+	Started   time.Time        `json:"started"`
+	Settings  SettingsStatus   `json:"settings"`
+	Listeners []ListenerStatus `json:"listeners"`
+	Queries   QueryStatus      `json:"queries"`
+	Cache     CacheStatus      `json:"cache"`
+}
+
+// SettingsStatus is where the settings come from and whether the last attempt to read them went well.
+type SettingsStatus struct {
+	Source string    `json:"source"` // the file, or "built in"
+	Loaded time.Time `json:"loaded"` // when what serves now was read
+	Error  string    `json:"error"`  // of the last reload, if the settings from before it still serve; else ""
+}
+
+// ListenerStatus is one address that is served.
+type ListenerStatus struct {
+	Protocol string `json:"protocol"` // udp, tcp, admin, ...
+	Address  string `json:"address"`
+}
+
+// QueryStatus counts since the start.
+type QueryStatus struct {
+	Total    uint64 `json:"total"`
+	Hits     uint64 `json:"hits"`     // answered from cache
+	Stale    uint64 `json:"stale"`    // answered from expired entries
+	Failures uint64 `json:"failures"` // answered SERVFAIL
+	Upstream uint64 `json:"upstream"` // questions asked to servers
+	Jobs     int    `json:"jobs"`     // resolutions in flight now
+}
+
+// CacheStatus is how full the cache is.
+type CacheStatus struct {
+	Entries  int64 `json:"entries"`
+	Bytes    int64 `json:"bytes"`
+	Capacity int64 `json:"capacity"` // bytes
+}
+
+// Status is the answer of /api/v1/status.
+type Status struct {
+	NodeStatus
+	Now    time.Time              `json:"now"` // on the node's clock
+	Health telemetry.HealthReport `json:"health"`
+	// Crashes are the signatures known, the last seen first, at most telemetry.MaxCrashReports, those of earlier processes included.
+	Crashes []telemetry.Crash `json:"crashes"`
+}
+
+// Alive is the answer of /healthz.
+type Alive struct {
+	Alive bool `json:"alive"`
+}

@@ -1,0 +1,176 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+)
+
+// explain streams the story of one resolution as lines of JSON: an Event each as it happens, then one explainEnd. Until the
+// first event an error is a plain problem; after it, it is the last line.
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) *Problem {
+	if s.config.Explain == nil {
+		return problemMissing.with("explain", "")
+	}
+	request, depth, p := explainParams(r)
+	if p != nil {
+		return p
+	}
+	select {
+	case s.explains <- struct{}{}:
+		defer func() { <-s.explains }()
+	default:
+		s.metrics.limits.With("explains").Inc()
+		return problemBusy.with(fmt.Sprintf("%d explains are in work", MaxExplains), "try again")
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), explainTimeout)
+	defer cancel()
+	defer context.AfterFunc(s.closing, cancel)()
+
+	story := &story{w: w, control: http.NewResponseController(w), depth: depth, depths: map[int]int{}}
+	defer story.close() // should it panic
+	answer, err := s.config.Explain.Explain(ctx, request, story.tell)
+	if story.close() > 0 {
+		s.metrics.limits.With("explain_events").Inc()
+	}
+	if err != nil {
+		p := failure(problemUnexplained, ctx, err)
+		if s.closing.Err() != nil {
+			p = problemUnexplained.with("the node is stopping", "")
+		}
+		if !story.begun {
+			return p
+		}
+		story.end(explainEnd{Problem: p})
+		return nil
+	}
+	for _, list := range []*[]string{&answer.Answer, &answer.Authority} {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	if answer.Errors == nil {
+		answer.Errors = []EDE{}
+	}
+	story.end(explainEnd{Answer: &answer})
+	return nil
+}
+
+func explainParams(r *http.Request) (request ExplainRequest, depth int, p *Problem) {
+	q := r.URL.Query()
+	if !q.Has("name") {
+		return request, 0, problemParameter.with("name is missing", "give the name to resolve, as in ?name=www.example.com&type=AAAA")
+	}
+	if request.Name, p = nameParam(q.Get("name")); p != nil {
+		return request, 0, p
+	}
+	request.Type = dns.TypeA
+	if q.Has("type") {
+		t, err := dns.ParseType(q.Get("type"))
+		if err != nil {
+			return request, 0, problemParameter.with(err.Error(), "a type is written as AAAA or TYPE28")
+		}
+		request.Type = t
+	}
+	if request.Fresh, p = boolParam(q, "fresh"); p != nil {
+		return request, 0, p
+	}
+	depth, p = intParam(q, "depth", MaxExplainDepth, 1, MaxExplainDepth)
+	return request, depth, p
+}
+
+var errStoryOver = errors.New("the explain has ended")
+
+// story writes the lines of one explain. Events come from any goroutine.
+type story struct {
+	control *http.ResponseController
+	depth   int // of events that are told; 1: only those without a parent
+
+	mu      sync.Mutex
+	w       http.ResponseWriter
+	depths  map[int]int // of the events told so far, by Seq
+	told    int
+	dropped int
+	begun   bool
+	over    bool
+	err     error // of the client's connection; nothing is written after it
+}
+
+// tell writes one event, if it is not too deep and not one too many. It waits for a slow reader at most writeTimeout.
+func (t *story) tell(e Event) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return errStoryOver
+	}
+	if t.err != nil {
+		return t.err
+	}
+	depth := 1
+	if e.Parent != 0 {
+		above, ok := t.depths[e.Parent]
+		if !ok { // its parent was left out
+			if t.told == MaxExplainEvents {
+				t.dropped++
+			}
+			return nil
+		}
+		depth = above + 1
+	}
+	if depth > t.depth {
+		return nil
+	}
+	if t.told == MaxExplainEvents {
+		t.dropped++
+		return nil
+	}
+	t.told++
+	t.depths[e.Seq] = depth
+	return t.line(e)
+}
+
+// close refuses events from now on, and returns how many were too many.
+func (t *story) close() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
+	return t.dropped
+}
+
+// end writes the last line. It comes after close.
+func (t *story) end(e explainEnd) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e.Dropped = t.dropped
+	if t.err == nil {
+		t.line(e)
+	}
+}
+
+func (t *story) line(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encoding a step of the explain: %w", err)
+	}
+	if !t.begun {
+		t.begun = true
+		t.w.Header().Set("Content-Type", "application/x-ndjson")
+		t.w.WriteHeader(http.StatusOK)
+	}
+	// Not supported by a recorder in a test, which never blocks either.
+	t.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if _, err := t.w.Write(append(b, '\n')); err != nil {
+		t.err = fmt.Errorf("telling the explain: %w", err)
+		return t.err
+	}
+	if err := t.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		t.err = fmt.Errorf("telling the explain: %w", err)
+	}
+	return t.err
+}

@@ -1,0 +1,170 @@
+package admin
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"net/http"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/telemetry"
+)
+
+//go:embed openapi.yaml
+var openapiFile []byte
+
+func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) *Problem {
+	w.Header().Set("Content-Type", "application/yaml")
+	w.Write(openapiFile)
+	return nil
+}
+
+// healthz says that the process lives and answers; it looks at nothing else, so that nobody restarts a node for what a
+// restart does not mend.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) *Problem {
+	writeJSON(w, http.StatusOK, Alive{Alive: true})
+	return nil
+}
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) *Problem {
+	report := s.health()
+	status := http.StatusOK
+	if !report.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	writeJSON(w, status, report)
+	return nil
+}
+
+func (s *Server) health() telemetry.HealthReport {
+	if s.config.Health == nil {
+		return telemetry.NewHealth().Report()
+	}
+	return s.config.Health.Report()
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) *Problem {
+	status, p := s.readStatus(r.Context())
+	if p != nil {
+		return p
+	}
+	writeJSON(w, http.StatusOK, status)
+	return nil
+}
+
+func (s *Server) readStatus(ctx context.Context) (Status, *Problem) {
+	if s.config.Status == nil {
+		return Status{}, problemMissing.with("status", "")
+	}
+	status := Status{
+		NodeStatus: s.config.Status.Status(ctx),
+		Now:        s.now(),
+		Health:     s.health(),
+		Crashes:    s.config.Crashes.List(),
+	}
+	if status.Listeners == nil {
+		status.Listeners = []ListenerStatus{}
+	}
+	if status.Crashes == nil {
+		status.Crashes = []telemetry.Crash{}
+	}
+	return status, nil
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) *Problem {
+	if s.config.Reloader == nil {
+		return problemMissing.with("reload", "")
+	}
+	done, err := s.config.Reloader.Reload(r.Context())
+	if err != nil {
+		return failure(problemSettings, r.Context(), err)
+	}
+	for _, list := range []*[]string{&done.Changed, &done.Restart, &done.Warnings} {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	writeJSON(w, http.StatusOK, done)
+	return nil
+}
+
+func (s *Server) cacheList(w http.ResponseWriter, r *http.Request) *Problem {
+	if s.config.Cache == nil {
+		return problemMissing.with("cache", "")
+	}
+	q := r.URL.Query()
+	query := CacheQuery{Name: dns.Root, Subtree: true}
+	if q.Has("name") {
+		name, p := nameParam(q.Get("name"))
+		if p != nil {
+			return p
+		}
+		query.Name, query.Subtree = name, false
+	}
+	if q.Has("subtree") {
+		subtree, p := boolParam(q, "subtree")
+		if p != nil {
+			return p
+		}
+		query.Subtree = subtree
+	}
+	limit, p := intParam(q, "limit", DefaultCacheLimit, 1, MaxCacheLimit)
+	if p != nil {
+		return p
+	}
+	query.Limit = limit
+	list, err := s.config.Cache.ListCache(r.Context(), query)
+	if err != nil {
+		return failure(problemFailed, r.Context(), err)
+	}
+	if list.Entries == nil {
+		list.Entries = []CacheEntry{}
+	}
+	writeJSON(w, http.StatusOK, list)
+	return nil
+}
+
+func (s *Server) cachePurge(w http.ResponseWriter, r *http.Request) *Problem {
+	if s.config.Cache == nil {
+		return problemMissing.with("cache", "")
+	}
+	var body struct {
+		Name    *string `json:"name"`
+		Subtree bool    `json:"subtree"`
+	}
+	if p := s.readBody(w, r, &body); p != nil {
+		return p
+	}
+	if body.Name == nil {
+		return problemBody.with("name is missing", `the whole cache is {"name": ".", "subtree": true}`)
+	}
+	name, p := nameParam(*body.Name)
+	if p != nil {
+		return p
+	}
+	done, err := s.config.Cache.PurgeCache(r.Context(), Purge{Name: name, Subtree: body.Subtree})
+	if err != nil {
+		return failure(problemFailed, r.Context(), err)
+	}
+	if done.Kinds == nil {
+		done.Kinds = map[string]int{}
+	}
+	writeJSON(w, http.StatusOK, done)
+	return nil
+}
+
+func nameParam(text string) (dns.Name, *Problem) {
+	name, err := dns.ParseName(text)
+	if err != nil {
+		return dns.Name{}, problemParameter.with(err.Error(), "a name is written as www.example.com; the root is a single dot")
+	}
+	return name, nil
+}
+
+// failure is the problem of an error from the node: what it took too long for is told apart.
+func failure(otherwise Problem, ctx context.Context, err error) *Problem {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		return problemTimeout.of(err)
+	}
+	return otherwise.of(err)
+}

@@ -1,0 +1,167 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/ananas-edge/ananas/telemetry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// node is a small node to serve: each part is a function that a test may replace.
+type node struct {
+	reload  func(context.Context) (Reloaded, error)
+	list    func(context.Context, CacheQuery) (CacheList, error)
+	purge   func(context.Context, Purge) (Purged, error)
+	explain func(context.Context, ExplainRequest, func(Event) error) (ExplainAnswer, error)
+	status  NodeStatus
+}
+
+func (n *node) Reload(ctx context.Context) (Reloaded, error) { return n.reload(ctx) }
+func (n *node) ListCache(ctx context.Context, q CacheQuery) (CacheList, error) {
+	return n.list(ctx, q)
+}
+func (n *node) PurgeCache(ctx context.Context, p Purge) (Purged, error) { return n.purge(ctx, p) }
+func (n *node) Explain(ctx context.Context, r ExplainRequest, emit func(Event) error) (ExplainAnswer, error) {
+	return n.explain(ctx, r, emit)
+}
+func (n *node) Status(context.Context) NodeStatus { return n.status }
+
+var moment = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func newNode() *node {
+	return &node{
+		reload: func(context.Context) (Reloaded, error) {
+			return Reloaded{Changed: []string{"settings.recursion.ipv6"}}, nil
+		},
+		list: func(_ context.Context, q CacheQuery) (CacheList, error) {
+			return CacheList{More: true, Entries: []CacheEntry{
+				{Kind: "rrset", Name: q.Name.String(), Type: "A", TTL: 300, Rank: "answer", Security: "secure", Source: "192.0.2.1", Bytes: 120, Records: []string{"192.0.2.7"}},
+				{Kind: "failure", Name: "broken.example.", TTL: -3},
+			}}, nil
+		},
+		purge: func(_ context.Context, p Purge) (Purged, error) {
+			return Purged{Removed: 3, Kinds: map[string]int{"rrset": 2, "denial": 1}}, nil
+		},
+		explain: func(_ context.Context, r ExplainRequest, emit func(Event) error) (ExplainAnswer, error) {
+			emit(Event{Seq: 1, Kind: "start", Text: "resolving " + r.Name.String()})
+			emit(Event{Seq: 2, Parent: 1, AtUS: 120, Kind: "ask", Text: "asking", Fields: map[string]any{"server": "192.0.2.1:53", "rtt_us": 20000}})
+			return ExplainAnswer{Name: r.Name.String(), Type: r.Type.String(), RCode: "NOERROR", Security: "insecure",
+				Answer: []string{"www.example. 300 IN A 192.0.2.7"}, Errors: []EDE{{Code: 3, Name: "Stale Answer", Text: "x"}}, UpstreamQuestions: 1, DurationUS: 20500}, nil
+		},
+		status: NodeStatus{Name: "lis01", Version: "v0.1.0", Started: moment.Add(-26 * time.Hour),
+			Settings:  SettingsStatus{Source: "ananas.yaml", Loaded: moment.Add(-time.Hour)},
+			Listeners: []ListenerStatus{{"udp", "127.0.0.1:5335"}},
+			Queries:   QueryStatus{Total: 1234567, Hits: 1000000, Upstream: 300000, Jobs: 2},
+			Cache:     CacheStatus{Entries: 1000, Bytes: 220000, Capacity: 256 << 20}},
+	}
+}
+
+// bench is a server over a node, asked in memory.
+type bench struct {
+	*Server
+	t       *testing.T
+	node    *node
+	token   string
+	metrics *telemetry.Metrics
+	health  *telemetry.Health
+	crashes *telemetry.Crashes
+}
+
+func newBench(t *testing.T, change ...func(*Config)) *bench {
+	t.Helper()
+	n, m, h := newNode(), telemetry.NewMetrics(), telemetry.NewHealth()
+	h.Check("dns", func() error { return nil })
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	c := Config{
+		Address: "127.0.0.1:0", Data: t.TempDir(), Pprof: true,
+		Reloader: n, Cache: n, Explain: n, Status: n,
+		Health: h, Metrics: m, Log: log, Now: func() time.Time { return moment },
+	}
+	c.Crashes = telemetry.NewCrashes("", m, log, c.Now)
+	for _, f := range change {
+		f(&c)
+	}
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.close)
+	token, err := ReadToken(c.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &bench{Server: s, t: t, node: n, token: token, metrics: m, health: h, crashes: c.Crashes}
+}
+
+// request is one from this machine, with the token.
+func (b *bench) request(method, target, body string) *http.Request {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.RemoteAddr = "127.0.0.1:40000"
+	r.Host = "127.0.0.1:8053"
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return r
+}
+
+func (b *bench) do(r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	b.ServeHTTP(w, r)
+	return w
+}
+
+// problem asks and wants a problem of that kind.
+func (b *bench) problem(r *http.Request, want string) Problem {
+	b.t.Helper()
+	w := b.do(r)
+	var p Problem
+	if got := w.Header().Get("Content-Type"); got != "application/problem+json" {
+		b.t.Errorf("%s %s: content type %q, body %s; want problem %q", r.Method, r.URL, got, w.Body, want)
+		return p
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+		b.t.Fatal(err)
+	}
+	if p.Type != ProblemPrefix+want || p.Status != w.Code {
+		b.t.Errorf("%s %s: got HTTP %d %+v, want problem %q", r.Method, r.URL, w.Code, p, want)
+	}
+	return p
+}
+
+// metric returns whether the page of metrics has that line.
+func (b *bench) metric(line string) bool {
+	w := httptest.NewRecorder()
+	b.metrics.Handler().ServeHTTP(w, nil)
+	return strings.Contains(w.Body.String(), "\n"+line+"\n")
+}
+
+// hintedError is an error as the node returns them.
+type hintedError struct{ error }
+
+func (hintedError) Hint() string { return "mend line 7" }
+
+var errBroken = hintedError{errors.New("reading settings: line 7: no such key")}
+
+func mustWrite(t *testing.T, path, content string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
+}
