@@ -171,7 +171,10 @@ func TestRequestsAtOneTimeAreBounded(t *testing.T) {
 			go b.do(b.request("GET", "/api/v1/cache", ""))
 		}
 		synctest.Wait()
-		r := b.request("GET", "/healthz", "")
+		if w := b.do(b.request("GET", "/healthz", "")); w.Code != http.StatusOK {
+			t.Errorf("a busy node seems dead: HTTP %d", w.Code)
+		}
+		r := b.request("GET", "/readyz", "")
 		b.problem(r, "busy")
 		if got := b.do(r).Header().Get("Retry-After"); got != "1" {
 			t.Errorf("Retry-After is %q", got)

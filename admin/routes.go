@@ -21,6 +21,7 @@ type route struct {
 	post   handler
 	params []string // of GET
 	stream bool     // sets its own deadlines
+	always bool     // answered however much is in work
 }
 
 // handler answers a request, or returns why not. It has written nothing if it returns a problem.
@@ -33,7 +34,7 @@ const pprofPath = "/debug/pprof/"
 func (s *Server) routing() map[string]route {
 	routes := map[string]route{
 		"/":                   {get: s.index},
-		"/healthz":            {get: s.healthz},
+		"/healthz":            {get: s.healthz, always: true}, // a busy node is not to be restarted
 		"/readyz":             {get: s.readyz},
 		"/metrics":            {get: plain(s.config.Metrics.Handler())},
 		"/openapi.yaml":       {get: s.openapi},
@@ -135,13 +136,15 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		writeProblem(w, p)
 		return
 	}
-	select {
-	case s.requests <- struct{}{}:
-		defer func() { <-s.requests }()
-	default:
-		s.metrics.limits.With("requests").Inc()
-		writeProblem(w, problemBusy.with(fmt.Sprintf("%d requests are in work", MaxRequests), "try again"))
-		return
+	if !rt.always {
+		select {
+		case s.requests <- struct{}{}:
+			defer func() { <-s.requests }()
+		default:
+			s.metrics.limits.With("requests").Inc()
+			writeProblem(w, problemBusy.with(fmt.Sprintf("%d requests are in work", MaxRequests), "try again"))
+			return
+		}
 	}
 	defer s.config.Crashes.Recover(
 		func() string { return "answering the admin request " + r.Method + " " + r.URL.RequestURI() },

@@ -156,7 +156,7 @@ func (s *Server) Listen() (netip.AddrPort, error) {
 	s.listener = l
 	s.mu.Unlock()
 	if !address.Addr().IsLoopback() {
-		s.log.Warn("the admin address can be reached from other machines; it asks them for the token, and sends it and all else in the clear", "address", address)
+		s.log.Warn("the admin address can be reached from other machines: they need the token, and nothing on the way is encrypted", "address", address)
 	}
 	return address, nil
 }
