@@ -18,9 +18,14 @@ type Builder struct {
 		at   uint16
 	}
 	known int
+
+	// Scratch of name, here so that it need not be zeroed for each.
+	owner  [MaxNameLen]byte
+	starts [maxLabels]uint8
+	hashes [maxLabels]uint32
 }
 
-// Start begins a message of at most limit octets that is appended to buf.
+// Start begins a message of at most limit octets, 65,535 at most, that is appended to buf. The header is written whatever the limit.
 func (b *Builder) Start(buf []byte, limit int, id uint16, flags Flags) {
 	b.start, b.limit, b.known = len(buf), min(limit, MaxMessageLen), 0
 	b.counts = [4]uint16{}
@@ -33,9 +38,9 @@ func (b *Builder) Reserve(n int) { b.limit -= n }
 // Len returns the octets written so far.
 func (b *Builder) Len() int { return len(b.buf) - b.start }
 
-// Question writes the question.
+// Question writes the question, whatever the limit: a limit of 512 octets or more holds any.
 func (b *Builder) Question(q Question) {
-	b.name(q.Name.wire)
+	b.ownerName(q.Name)
 	b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(q.Type))
 	b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(q.Class))
 	b.counts[0]++
@@ -91,8 +96,11 @@ func (b *Builder) records(s Section, owner Name, t Type, class Class, ttl uint32
 
 // AddRR writes one record and reports whether it fitted; if not, nothing was written.
 func (b *Builder) AddRR(s Section, rr RR) bool {
+	if len(rr.Data) > MaxMessageLen {
+		return false
+	}
 	m := b.mark()
-	b.name(rr.Name.wire)
+	b.ownerName(rr.Name)
 	b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(rr.Type))
 	b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(rr.Class))
 	b.buf = binary.BigEndian.AppendUint32(b.buf, rr.TTL)
@@ -118,52 +126,59 @@ func (b *Builder) rdata(t Type, d []byte) {
 	}
 	off := 0
 	for _, f := range layoutOf(t) {
-		switch f {
-		case 'h':
-			b.buf = append(b.buf, d[off:off+2]...)
-			off += 2
-		case 'n':
-			end, err := skipName(d, off)
-			if err != nil { // cannot be: Parse checked it. Octets are kept as they are
-				b.buf = append(b.buf, d[off:]...)
-				return
-			}
-			b.name(string(d[off:end]))
-			off = end
-		default:
-			b.buf = append(b.buf, d[off:]...)
-			return
+		if f != 'h' && f != 'n' {
+			break // what follows the names of an SOA
 		}
+		if f == 'h' {
+			end := min(off+2, len(d))
+			b.buf = append(b.buf, d[off:end]...)
+			off = end
+			continue
+		}
+		end, err := skipName(d, off)
+		if err != nil {
+			break // data that Parse would not have let in, or none (updates): octets are kept as they are
+		}
+		b.name(d[off:end])
+		off = end
 	}
+	b.buf = append(b.buf, d[off:]...)
 }
 
+// ownerName writes n, which is copied first because name takes octets, as record data has them.
+func (b *Builder) ownerName(n Name) { b.name(b.owner[:copy(b.owner[:], n.wire)]) }
+
 // name writes a name, as a pointer from the first suffix that is in the message already.
-func (b *Builder) name(w string) {
-	var starts [maxLabels]uint8
-	var hashes [maxLabels]uint32
-	n := labelStarts(w, &starts)
-	h := uint32(2166136261) // FNV-1a over the suffix, from the right
+func (b *Builder) name(w []byte) {
+	n := 0
+	for i := 0; i < len(w) && w[i] != 0; i += 1 + int(w[i]) {
+		b.starts[n] = uint8(i)
+		n++
+	}
+	h := uint32(2166136261) // FNV-1a over the suffix, label by label from the right
 	for i := n - 1; i >= 0; i-- {
-		for k := int(starts[i]); k <= int(starts[i])+int(w[starts[i]]); k++ {
-			h = (h ^ uint32(w[k])) * 16777619
+		at := int(b.starts[i])
+		for _, c := range w[at : at+1+int(w[at])] {
+			h = (h ^ uint32(c)) * 16777619
 		}
-		hashes[i] = h
+		b.hashes[i] = h
 	}
 	for i := range n {
-		if at, ok := b.find(hashes[i], w[starts[i]:]); ok {
+		suffix := w[b.starts[i]:]
+		if at, ok := b.find(b.hashes[i], suffix); ok {
 			b.buf = append(b.buf, 0xC0|byte(at>>8), byte(at))
 			return
 		}
 		if at := b.Len(); at < 0x4000 && b.known < len(b.suffixes) {
-			b.suffixes[b.known].hash, b.suffixes[b.known].at = hashes[i], uint16(at)
+			b.suffixes[b.known].hash, b.suffixes[b.known].at = b.hashes[i], uint16(at)
 			b.known++
 		}
-		b.buf = append(b.buf, w[starts[i]:int(starts[i])+1+int(w[starts[i]])]...)
+		b.buf = append(b.buf, suffix[:1+suffix[0]]...)
 	}
 	b.buf = append(b.buf, 0)
 }
 
-func (b *Builder) find(hash uint32, w string) (uint16, bool) {
+func (b *Builder) find(hash uint32, w []byte) (uint16, bool) {
 	for _, s := range b.suffixes[:b.known] {
 		if s.hash == hash && b.spells(int(s.at), w) {
 			return s.at, true
@@ -173,7 +188,7 @@ func (b *Builder) find(hash uint32, w string) (uint16, bool) {
 }
 
 // spells tells whether the name at this offset of the message is w. All pointers there were written by name and point backwards.
-func (b *Builder) spells(at int, w string) bool {
+func (b *Builder) spells(at int, w []byte) bool {
 	msg := b.buf[b.start:]
 	for i := 0; ; {
 		for at+1 < len(msg) && msg[at] >= 0xC0 {
@@ -183,7 +198,7 @@ func (b *Builder) spells(at int, w string) bool {
 			return false
 		}
 		n := 1 + int(msg[at])
-		if at+n > len(msg) || i+n > len(w) || string(msg[at:at+n]) != w[i:i+n] {
+		if at+n > len(msg) || i+n > len(w) || string(msg[at:at+n]) != string(w[i:i+n]) {
 			return false
 		}
 		if n == 1 {
@@ -206,7 +221,7 @@ func (b *Builder) OPT(e EDNS) {
 	b.counts[3]++
 }
 
-// SetFlags ors flags into the header.
+// SetFlags ors flags into the header: TC or a response code that was not known at Start.
 func (b *Builder) SetFlags(f Flags) {
 	h := b.buf[b.start:]
 	binary.BigEndian.PutUint16(h[2:], binary.BigEndian.Uint16(h[2:])|uint16(f))

@@ -1,9 +1,12 @@
 package dns
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"iter"
+	"strconv"
+	"strings"
 )
 
 // OptionCode names an EDNS option (IANA registry "DNS EDNS0 Option Codes").
@@ -21,12 +24,30 @@ const (
 
 // EDNS is an OPT record taken apart (RFC 6891 section 6.1).
 type EDNS struct {
-	UDPSize  uint16 // the sender's largest UDP payload, octets
+	UDPSize  uint16 // the sender's largest UDP payload, octets; less than 512 is read as 512
 	ExtRCode uint8  // upper eight bits of the response code
 	Version  uint8
 	DO       bool
 	Z        uint16  // the flags after DO; zero where all is well
 	Options  Options // aliases the message
+}
+
+// ednsOf takes apart what other records have as class, TTL and data.
+func ednsOf(class uint16, ttl uint32, data []byte) EDNS {
+	return EDNS{
+		UDPSize:  max(class, MinUDPPayload), // RFC 6891 section 6.2.3
+		ExtRCode: uint8(ttl >> 24), Version: uint8(ttl >> 16),
+		DO: ttl&(1<<15) != 0, Z: uint16(ttl) &^ (1 << 15), Options: data,
+	}
+}
+
+// check refuses malformed options. A version that is not known may have options of another form, and is answered with BADVERS whatever
+// they are (RFC 6891 section 6.1.3).
+func (e *EDNS) check() error {
+	if e.Version != 0 {
+		return nil
+	}
+	return e.Options.Check()
 }
 
 // Options is the data of an OPT record: code, length and data of each option.
@@ -68,7 +89,7 @@ func (o Options) Find(code OptionCode) ([]byte, bool) {
 	return nil, false
 }
 
-// Append adds an option.
+// Append adds an option whose data is the pieces put together, 65,535 octets at most.
 func (o Options) Append(code OptionCode, data ...[]byte) Options {
 	n := 0
 	for _, d := range data {
@@ -91,35 +112,69 @@ type EDE struct {
 // EDECode is an info code of RFC 8914.
 type EDECode uint16
 
-// Info codes that Ananas sends (IANA registry "Extended DNS Error Codes").
+// Info codes (IANA registry "Extended DNS Error Codes").
 const (
-	EDEOther            EDECode = 0
-	EDEStaleAnswer      EDECode = 3
-	EDEForgedAnswer     EDECode = 4
-	EDECachedError      EDECode = 13
-	EDENotReady         EDECode = 14
-	EDEBlocked          EDECode = 15
-	EDEFiltered         EDECode = 17
-	EDEProhibited       EDECode = 18
-	EDEStaleNXDomain    EDECode = 19
-	EDENotAuthoritative EDECode = 20
-	EDENotSupported     EDECode = 21
-	EDENoReachable      EDECode = 22
-	EDENetworkError     EDECode = 23
-	EDEInvalidData      EDECode = 24
-	EDETooEarly         EDECode = 26
-	EDESynthesized      EDECode = 29
+	EDEOther                   EDECode = 0
+	EDEUnsupportedDNSKEY       EDECode = 1
+	EDEUnsupportedDS           EDECode = 2
+	EDEStaleAnswer             EDECode = 3
+	EDEForgedAnswer            EDECode = 4
+	EDEIndeterminate           EDECode = 5
+	EDEBogus                   EDECode = 6
+	EDESignatureExpired        EDECode = 7
+	EDESignatureNotYetValid    EDECode = 8
+	EDEDNSKEYMissing           EDECode = 9
+	EDERRSIGsMissing           EDECode = 10
+	EDENoZoneKeyBit            EDECode = 11
+	EDENSECMissing             EDECode = 12
+	EDECachedError             EDECode = 13
+	EDENotReady                EDECode = 14
+	EDEBlocked                 EDECode = 15
+	EDECensored                EDECode = 16
+	EDEFiltered                EDECode = 17
+	EDEProhibited              EDECode = 18
+	EDEStaleNXDomain           EDECode = 19
+	EDENotAuthoritative        EDECode = 20
+	EDENotSupported            EDECode = 21
+	EDENoReachable             EDECode = 22
+	EDENetworkError            EDECode = 23
+	EDEInvalidData             EDECode = 24
+	EDEExpiredBeforeValid      EDECode = 25
+	EDETooEarly                EDECode = 26
+	EDENSEC3Iterations         EDECode = 27
+	EDEUnableToConformToPolicy EDECode = 28
+	EDESynthesized             EDECode = 29
+	EDEInvalidQueryType        EDECode = 30
 )
+
+var edeNames = [...]string{
+	"Other Error", "Unsupported DNSKEY Algorithm", "Unsupported DS Digest Type", "Stale Answer", "Forged Answer",
+	"DNSSEC Indeterminate", "DNSSEC Bogus", "Signature Expired", "Signature Not Yet Valid", "DNSKEY Missing", "RRSIGs Missing",
+	"No Zone Key Bit Set", "NSEC Missing", "Cached Error", "Not Ready", "Blocked", "Censored", "Filtered", "Prohibited",
+	"Stale NXDomain Answer", "Not Authoritative", "Not Supported", "No Reachable Authority", "Network Error", "Invalid Data",
+	"Signature Expired before Valid", "Too Early", "Unsupported NSEC3 Iterations Value", "Unable to conform to policy",
+	"Synthesized", "Invalid Query Type",
+}
+
+// String returns the purpose that the registry gives, or EDE123.
+func (c EDECode) String() string {
+	if int(c) < len(edeNames) {
+		return edeNames[c]
+	}
+	return "EDE" + strconv.Itoa(int(c))
+}
 
 // Append adds the error as an option.
 func (e EDE) Append(o Options) Options {
 	return o.Append(OptionEDE, []byte{byte(e.Code >> 8), byte(e.Code)}, []byte(e.Text))
 }
 
-// ParseEDE reads the data of an EDE option.
+// ParseEDE reads the data of an EDE option. The text may end in a NUL, which is not part of it (RFC 8914 section 2); what is not UTF-8 in
+// it is replaced by U+FFFD. It is a stranger's text all the same: quote it where it is shown.
 func ParseEDE(data []byte) (EDE, bool) {
 	if len(data) < 2 {
 		return EDE{}, false
 	}
-	return EDE{EDECode(binary.BigEndian.Uint16(data)), string(data[2:])}, true
+	text := strings.ToValidUTF8(string(bytes.TrimRight(data[2:], "\x00")), "\uFFFD")
+	return EDE{EDECode(binary.BigEndian.Uint16(data)), text}, true
 }

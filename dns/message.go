@@ -84,7 +84,8 @@ var sectionNames = [...]string{"answer", "authority", "additional"}
 func (s Section) String() string { return sectionNames[s] }
 
 // Message is a message taken apart. Owner names are in canonical case, names in record data as they came. Record data may
-// alias the octets that were parsed.
+// alias the octets that were parsed. The next Parse into the same Message overwrites Sections, but not names and data: a record that
+// was copied out of Sections stays good for as long as those octets do.
 type Message struct {
 	Header   Header
 	Question Question // the first; zero where QDCount is 0. Its name is as it came, case included
@@ -92,7 +93,9 @@ type Message struct {
 	EDNS     EDNS
 	HasEDNS  bool
 
-	names [8]seenName // owners read so far, by offset: most owners of a reply are a pointer to one of few
+	// Owners read so far, by offset: most owners of a reply are a pointer to one of few. 64 hold all names of a referral of 13
+	// servers, or of a chain of aliases with its signatures; a reply with more makes some of them anew.
+	names [64]seenName
 	seen  int
 	arena []byte // expanded record data
 }
@@ -122,7 +125,7 @@ var (
 func Parse(b []byte, m *Message) error {
 	h, err := ParseHeader(b)
 	m.Header, m.Question, m.EDNS, m.HasEDNS, m.seen = h, Question{}, EDNS{}, false, 0
-	m.arena = m.arena[:0:0] // records handed out earlier may still be in use
+	m.arena = nil // records handed out earlier may still be in use
 	for i := range m.Sections {
 		m.Sections[i] = m.Sections[i][:0]
 	}
@@ -143,6 +146,9 @@ func Parse(b []byte, m *Message) error {
 		off += 4
 		if i == 0 {
 			m.Question = q
+			if q.Name.upperAt() < 0 { // then it can serve as the owner that most answers point to
+				m.remember(HeaderLen, q.Name)
+			}
 		}
 	}
 	for s, n := range [...]uint16{h.ANCount, h.NSCount, h.ARCount} {
@@ -180,8 +186,12 @@ func (m *Message) record(b []byte, off int, s Section) (int, error) {
 		rr.TTL = 0
 	}
 	switch {
-	case n == 0 && (rr.Class == ClassANY || rr.Class == ClassNONE): // updates only; harmless
+	case n == 0 && (rr.Class == ClassANY || rr.Class == ClassNONE): // updates only (RFC 2136 section 2.4); harmless
 	case layoutOf(rr.Type).hasNames():
+		if m.arena == nil {
+			// One run of memory for all that is expanded. Names about double; data that grows beyond that moves to a larger one.
+			m.arena = make([]byte, 0, 2*(len(b)-off))
+		}
 		start := len(m.arena)
 		if m.arena, err = appendRdata(m.arena, b, off, n, rr.Type); err != nil {
 			return 0, fmt.Errorf("%v %v: %w", name, rr.Type, err)
@@ -208,14 +218,7 @@ func (m *Message) opt(data []byte, rr RR, ttl uint32, s Section) error {
 	}
 	m.HasEDNS = true
 	m.EDNS = ednsOf(uint16(rr.Class), ttl, data)
-	return m.EDNS.Options.Check()
-}
-
-func ednsOf(class uint16, ttl uint32, data []byte) EDNS {
-	return EDNS{
-		UDPSize: class, ExtRCode: uint8(ttl >> 24), Version: uint8(ttl >> 16),
-		DO: ttl&(1<<15) != 0, Z: uint16(ttl) &^ (1 << 15), Options: data,
-	}
+	return m.EDNS.check()
 }
 
 // owner reads an owner name in canonical case; names that were read at the same place before are not made anew.
@@ -245,7 +248,11 @@ func (m *Message) owner(b []byte, off int) (Name, int, error) {
 	if n.IsZero() {
 		n = Name{string(w)}
 	}
+	m.remember(at, n)
+	return n, end, nil
+}
+
+func (m *Message) remember(at int, n Name) {
 	m.names[m.seen%len(m.names)] = seenName{at, n}
 	m.seen++
-	return n, end, nil
 }

@@ -11,6 +11,11 @@ const (
 	MaxNameLen  = 255 // octets of a name on the wire, the root label included
 	MaxLabelLen = 63  // octets of one label
 	maxLabels   = 127 // labels of one octet that fit into MaxNameLen
+
+	// maxPointers bounds the compression pointers of one name. A name that was written label by label needs no more than one for
+	// each label; without the bound, a chain of pointers through 16 KiB of a message, entered by each of its records, would cost
+	// some 5,000 times 8,000 steps.
+	maxPointers = maxLabels
 )
 
 // Errors of names. They are wrapped with the input and the place.
@@ -20,8 +25,10 @@ var (
 	ErrEmptyLabel   = errors.New("empty label")
 	ErrBadEscape    = errors.New("backslash is not followed by three digits up to 255 or a character")
 	ErrShort        = errors.New("ends early")
-	ErrBadPointer   = errors.New("compression pointer does not point backwards")
+	ErrBadPointer   = errors.New("compression pointer does not point backwards to a name")
+	ErrManyPointers = errors.New("name has more than 127 compression pointers")
 	ErrLabelType    = errors.New("label type is neither length nor pointer")
+	ErrNotBelow     = errors.New("name is not below the one to replace")
 )
 
 // Name is an absolute domain name in wire form: labels with their lengths, ended by the root label. It is comparable and takes
@@ -140,7 +147,7 @@ func skipName(b []byte, off int) (int, error) {
 }
 
 // UnpackName reads the name at msg[off:], following compression pointers (RFC 1035 section 4.1.4), and returns the offset
-// after it. Each pointer must point before the labels that led to it, which bounds the walk.
+// after it. Each pointer must point before the labels that led to it, behind the header, and there may be 127 of them.
 func UnpackName(msg []byte, off int) (Name, int, error) {
 	var buf [MaxNameLen]byte
 	b, next, err := appendName(buf[:0], msg, off)
@@ -154,6 +161,7 @@ func UnpackName(msg []byte, off int) (Name, int, error) {
 func appendName(b, msg []byte, off int) (_ []byte, next int, err error) {
 	start := len(b)
 	low := off // pointers must go below this
+	pointers := 0
 	for {
 		if off >= len(msg) {
 			return b, 0, ErrShort
@@ -183,8 +191,11 @@ func appendName(b, msg []byte, off int) (_ []byte, next int, err error) {
 				return b, 0, ErrShort
 			}
 			ptr := (c&0x3F)<<8 | int(msg[off+1])
-			if ptr >= low {
+			if ptr >= low || ptr < HeaderLen {
 				return b, 0, ErrBadPointer
+			}
+			if pointers++; pointers > maxPointers {
+				return b, 0, ErrManyPointers
 			}
 			if next == 0 {
 				next = off + 2
@@ -241,24 +252,30 @@ func (n Name) Ancestor(labels int) Name {
 	return n
 }
 
-// Child returns label.n; an error if it is empty or too long.
+// Child returns label.n, the label being octets without escapes; an error if it is empty or too long or n is no name.
 func (n Name) Child(label string) (Name, error) {
 	switch {
-	case label == "":
+	case label == "" || n.wire == "":
 		return Name{}, ErrEmptyLabel
 	case len(label) > MaxLabelLen:
 		return Name{}, ErrLabelTooLong
 	case 1+len(label)+len(n.wire) > MaxNameLen:
 		return Name{}, ErrNameTooLong
 	}
-	return Name{string(byte(len(label))) + label + n.wire}, nil
+	var buf [MaxNameLen]byte
+	b := append(buf[:0], byte(len(label)))
+	b = append(b, label...)
+	return Name{string(append(b, n.wire...))}, nil
 }
 
-// ReplaceSuffix returns n with its ending from replaced by to, as a DNAME does (RFC 6672 section 2.2). An error if n is not below
-// from or the result is too long, which the answer to a client shows as YXDOMAIN.
+// ReplaceSuffix returns n with its ending from replaced by to, as a DNAME does (RFC 6672 section 2.2). [ErrNotBelow] if n is from
+// itself or not below it; [ErrNameTooLong] if the result is too long, which the answer to a client shows as YXDOMAIN.
 func (n Name) ReplaceSuffix(from, to Name) (Name, error) {
-	if !n.IsWithin(from) {
-		return Name{}, fmt.Errorf("replacing %v in %v: not below it", from, n)
+	if len(n.wire) == len(from.wire) || !n.IsWithin(from) {
+		return Name{}, fmt.Errorf("replacing %v in %v: %w", from, n, ErrNotBelow)
+	}
+	if to.wire == "" {
+		return Name{}, fmt.Errorf("replacing %v in %v by no name: %w", from, n, ErrShort)
 	}
 	prefix := n.wire[:len(n.wire)-len(from.wire)]
 	if len(prefix)+len(to.wire) > MaxNameLen {
@@ -281,16 +298,26 @@ func lowerInPlace(b []byte) {
 	}
 }
 
-// Lower returns n in canonical case (RFC 4034 section 6.2); n itself if it is so already.
-func (n Name) Lower() Name {
+// upperAt returns the place of the first upper-case letter, -1 if there is none.
+func (n Name) upperAt() int {
 	for i := 0; i < len(n.wire); i++ {
 		if c := n.wire[i]; 'A' <= c && c <= 'Z' {
-			b := []byte(n.wire)
-			lowerInPlace(b[i:])
-			return Name{string(b)}
+			return i
 		}
 	}
-	return n
+	return -1
+}
+
+// Lower returns n in canonical case (RFC 4034 section 6.2); n itself, without an allocation, if it is so already.
+func (n Name) Lower() Name {
+	i := n.upperAt()
+	if i < 0 {
+		return n
+	}
+	var buf [MaxNameLen]byte
+	b := append(buf[:0], n.wire...)
+	lowerInPlace(b[i:])
+	return Name{string(b)}
 }
 
 func equalFold(a, b string) bool {
@@ -402,7 +429,7 @@ func (n Name) String() string {
 // MarshalText is [Name.String].
 func (n Name) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
 
-// UnmarshalText is [ParseName].
+// UnmarshalText is [ParseName]; so the empty text, which MarshalText gives for no name, is an error.
 func (n *Name) UnmarshalText(b []byte) error {
 	m, err := ParseName(string(b))
 	if err != nil {

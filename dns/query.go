@@ -11,7 +11,9 @@ type Query struct {
 	Flags  Flags
 	Opcode Opcode
 
-	QName []byte // uncompressed wire form, case as it came; nil if there is no question (a cookie query, RFC 7873 section 5.4)
+	// QName is in uncompressed wire form, case as it came; nil if there is no question (a query for a cookie alone, RFC 7873
+	// section 5.4).
+	QName []byte
 	Type  Type
 	Class Class
 	// QEnd is the offset after the question; packet[HeaderLen:QEnd] can be copied into the answer as it is.
@@ -28,6 +30,7 @@ var (
 	ErrQuestions = errors.New("a query has exactly one question")
 	ErrSections  = errors.New("a query has no answer or authority records")
 	ErrQName     = errors.New("question name is malformed or compressed")
+	ErrTrailing  = errors.New("octets follow the last record")
 )
 
 // ParseQuery reads a query. With [ErrShortHeader] or [ErrNotQuery] the packet must be dropped; with any other error q holds the
@@ -53,8 +56,11 @@ func ParseQuery(b []byte) (q Query, err error) {
 	off := HeaderLen
 	if h.QDCount == 1 {
 		end, err := skipName(b, off)
-		if err != nil || end+4 > len(b) {
+		if err != nil {
 			return q, ErrQName
+		}
+		if end+4 > len(b) {
+			return q, ErrShort
 		}
 		q.QName = b[off:end:end]
 		q.Type = Type(binary.BigEndian.Uint16(b[end:]))
@@ -68,12 +74,21 @@ func ParseQuery(b []byte) (q Query, err error) {
 		}
 	}
 	if off != len(b) {
-		return q, errors.New("octets follow the last record")
+		return q, ErrTrailing
 	}
-	if q.QName == nil && !q.HasEDNS {
+	if q.QName == nil && !q.mayLackQuestion() {
 		return q, ErrQuestions
 	}
 	return q, nil
+}
+
+// mayLackQuestion tells whether the OPT record is why the query was sent: for a cookie, or to hear which versions of EDNS are known.
+func (q *Query) mayLackQuestion() bool {
+	if q.EDNS.Version != 0 {
+		return true
+	}
+	_, ok := q.EDNS.Options.Find(OptionCookie)
+	return ok
 }
 
 // additional reads one record of the additional section and returns the offset after it.
@@ -107,17 +122,14 @@ func (q *Query) additional(b []byte, off int) (int, error) {
 		}
 		q.HasEDNS = true
 		q.EDNS = ednsOf(binary.BigEndian.Uint16(b[off+2:]), binary.BigEndian.Uint32(b[off+4:]), b[off+10:end:end])
-		// A version that is not known may have options of another form (RFC 6891 section 6.1.3).
-		if q.EDNS.Version == 0 {
-			return end, q.EDNS.Options.Check()
-		}
+		return end, q.EDNS.check()
 	case TypeTSIG:
 		q.TSIG = true
 	}
 	return end, nil
 }
 
-// Name returns the question's name, case as it came. It allocates.
+// Name returns the question's name, case as it came; no name if there is no question. It allocates.
 func (q *Query) Name() Name { return Name{string(q.QName)} }
 
 // AppendQuestion writes a whole query with one question to b: the name with its case as given, RD and CD as in flags, and an OPT

@@ -20,7 +20,8 @@ var ErrRDLength = errors.New("record data does not fit its type")
 //	*  any octets, to the end
 type layout string
 
-// layoutOf is a switch and not a map because every record of every reply goes through it.
+// layoutOf is a switch and not a map because every record of every reply goes through it. Types with names that may not be compressed,
+// and that no code here looks into, are octets (RFC 3597 section 4).
 func layoutOf(t Type) layout {
 	switch t {
 	case TypeA:
@@ -157,6 +158,35 @@ func appendRdata(b, msg []byte, off, n int, t Type) ([]byte, error) {
 	return b, nil
 }
 
+// AppendCanonical appends data in its canonical form (RFC 4034 section 6.2 item 3 with the corrections of RFC 6840 section 5.1): names
+// of the types that are listed there in lower case. Data of other types, or malformed, is appended as it is.
+func AppendCanonical(b []byte, t Type, rdata []byte) []byte {
+	start := len(b)
+	b = append(b, rdata...)
+	l := layoutOf(t)
+	if t == TypeNSEC || !l.hasNames() || !l.fits(rdata) {
+		return b
+	}
+	d, off := b[start:], 0
+	for i := 0; i < len(l); i++ {
+		switch l[i] {
+		case 'n', 'u':
+			end, _ := skipName(d, off) // it fits
+			lowerInPlace(d[off:end])
+			off = end
+		case 'b':
+			off++
+		case 'h':
+			off += 2
+		case 'l':
+			off += 4
+		case 's':
+			off += 1 + int(d[off])
+		}
+	}
+	return b
+}
+
 // CheckRdata tells whether uncompressed data fits its type's layout.
 func CheckRdata(t Type, rdata []byte) error {
 	if !layoutOf(t).fits(rdata) {
@@ -178,13 +208,10 @@ func RdataName(t Type, rdata []byte) (_ Name, ok bool) {
 	default:
 		return Name{}, false
 	}
-	if at > len(rdata) {
+	if !layoutOf(t).fits(rdata) {
 		return Name{}, false
 	}
-	end, err := skipName(rdata, at)
-	if err != nil {
-		return Name{}, false
-	}
+	end, _ := skipName(rdata, at) // it fits
 	return Name{string(rdata[at:end])}, true
 }
 

@@ -1,16 +1,16 @@
 package dns
 
 import (
+	"bytes"
 	"encoding/binary"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
 	miekg "github.com/miekg/dns"
 )
 
-// String returns the record in the presentation form of RFC 1035 section 5.1 on one line; data that can't be shown in its type's own form
-// is shown as RFC 3597 section 5 says.
+// String returns the record in the presentation form of RFC 1035 section 5.1 on one line, its data as [RdataString] gives it.
 func (rr RR) String() string {
 	return fmt.Sprintf("%v\t%d\t%v\t%v\t%s", rr.Name, rr.TTL, rr.Class, rr.Type, RdataString(rr.Type, rr.Data))
 }
@@ -25,42 +25,61 @@ func (s RRset) String() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// RdataString returns record data in presentation form.
+// RdataString returns record data in the presentation form of its type, or in that of RFC 3597 section 5 where the type is not known or
+// has none, or the data is malformed. Either way it reads back as the same octets, which is checked each time: not for a query's path.
 func RdataString(t Type, rdata []byte) string {
 	if s, ok := knownRdata(t, rdata); ok {
 		return s
 	}
-	return strings.TrimSpace(fmt.Sprintf("\\# %d %s", len(rdata), strings.ToUpper(hex.EncodeToString(rdata))))
+	return genericRdata(rdata)
+}
+
+func genericRdata(rdata []byte) string {
+	if len(rdata) == 0 {
+		return `\# 0`
+	}
+	return fmt.Sprintf(`\# %d %X`, len(rdata), rdata)
 }
 
 func knownRdata(t Type, rdata []byte) (string, bool) {
-	if _, ok := miekg.TypeToRR[uint16(t)]; !ok || len(rdata) > MaxMessageLen-11 {
+	// Without data, miekg/dns takes any type for one of an update message.
+	if _, ok := miekg.TypeToRR[uint16(t)]; !ok || len(rdata) == 0 || len(rdata) > MaxMessageLen-11 {
 		return "", false
 	}
 	w := make([]byte, 0, 11+len(rdata))
 	w = append(w, 0)
 	w = binary.BigEndian.AppendUint16(w, uint16(t))
-	w = append(w, 0, 1, 0, 0, 0, 0)
+	w = append(w, 0, byte(ClassINET), 0, 0, 0, 0)
 	w = binary.BigEndian.AppendUint16(w, uint16(len(rdata)))
 	w = append(w, rdata...)
 	rr, _, err := miekg.UnpackRR(w, 0)
 	if err != nil {
 		return "", false
 	}
-	return strings.TrimPrefix(rr.String(), rr.Header().String()), true
+	s := strings.TrimPrefix(rr.String(), rr.Header().String())
+	// Data that ends early, or has pointers in it, unpacks all the same, and some types print as what can't be read.
+	back, err := ParseZone(". 0 IN "+t.String()+" "+s, "", Root, 1)
+	if err != nil || len(back) != 1 || back[0].Type != t || !bytes.Equal(back[0].Data, rdata) {
+		return "", false
+	}
+	return s, true
 }
 
-// ParseZone reads records in the form of a zone file (RFC 1035 section 5; no $INCLUDE) with this origin; file is named in errors. Generic class and
-// type names of RFC 3597 are understood. At most limit records are read; one more is an error.
+// ParseZone reads records in the form of a zone file (RFC 1035 section 5; no $INCLUDE) with this origin; file is named in errors. Generic
+// class and type names of RFC 3597 are understood. A record without a TTL has 3,600 s. At most limit records are read; one more is an error.
 func ParseZone(text, file string, origin Name, limit int) ([]RR, error) {
-	p := miekg.NewZoneParser(strings.NewReader(text), origin.String(), file)
+	p := miekg.NewZoneParser(strings.NewReader(text), origin.String(), "") // its errors would repeat the file
 	p.SetDefaultTTL(3600)
 	var out []RR
+	var buf []byte
 	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
 		if len(out) >= limit {
 			return nil, fmt.Errorf("reading records of %q: more than %d", file, limit)
 		}
-		r, err := fromMiekg(rr)
+		if buf == nil {
+			buf = make([]byte, MaxMessageLen)
+		}
+		r, err := fromMiekg(rr, buf)
 		if err != nil {
 			return nil, fmt.Errorf("reading records of %q: %w", file, err)
 		}
@@ -72,16 +91,31 @@ func ParseZone(text, file string, origin Name, limit int) ([]RR, error) {
 	return out, nil
 }
 
-func fromMiekg(rr miekg.RR) (RR, error) {
-	buf := make([]byte, MaxMessageLen)
+var errNotPacked = errors.New("this form of the type can't be read; write it as in RFC 3597, \\# LENGTH HEX")
+
+// fromMiekg packs rr into buf and takes a copy.
+func fromMiekg(rr miekg.RR, buf []byte) (RR, error) {
+	h := rr.Header()
+	fail := func(err error) (RR, error) {
+		return RR{}, fmt.Errorf("packing %v record of %q: %w", Type(h.Rrtype), h.Name, err)
+	}
 	end, err := miekg.PackRR(rr, buf, 0, nil, false)
 	if err != nil {
-		return RR{}, fmt.Errorf("%s: %w", rr.Header().Name, err)
+		return fail(err)
 	}
 	name, off, err := UnpackName(buf[:end], 0)
 	if err != nil {
-		return RR{}, err
+		return fail(err)
 	}
-	h := rr.Header()
-	return RR{name, Type(h.Rrtype), Class(h.Class), h.Ttl, buf[off+10 : end : end]}, nil
+	data := bytes.Clone(buf[off+10 : end])
+	if err := CheckRdata(Type(h.Rrtype), data); err != nil {
+		return fail(err)
+	}
+	// Types that CheckRdata knows nothing of are read back: of an AMTRELAY record, miekg/dns packs less than it has read.
+	if layoutOf(Type(h.Rrtype)) == "*" {
+		if back, _, err := miekg.UnpackRR(buf[:end], 0); err != nil || back.String() != rr.String() {
+			return fail(errNotPacked)
+		}
+	}
+	return RR{name, Type(h.Rrtype), Class(h.Class), h.Ttl, data}, nil
 }
