@@ -1,0 +1,8 @@
+//go:build !linux
+
+package listen
+
+import "errors"
+
+// readBatches is for Linux.
+func (u *udpSocket) readBatches() error { return errors.ErrUnsupported }
