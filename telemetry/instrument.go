@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"fmt"
+	"maps"
 	"math/bits"
 	"slices"
 	"strings"
@@ -38,7 +39,6 @@ type CounterVec struct {
 
 	mu     sync.RWMutex
 	series map[string]*series // by the values, each ended by 0xff, which UTF-8 never contains
-	other  *series            // all combinations beyond MaxSeries, nil while there is none
 }
 
 type series struct {
@@ -53,15 +53,9 @@ func (v *CounterVec) With(values ...string) *Counter {
 	if len(values) != len(v.labels) {
 		panic(fmt.Sprintf("telemetry: metric %q: %d values for the labels %q", v.name, len(values), v.labels))
 	}
-	clean := make([]string, len(values))
-	var key strings.Builder
-	for i, s := range values {
-		clean[i] = strings.ToValidUTF8(s, "\uFFFD")
-		key.WriteString(clean[i])
-		key.WriteByte(0xff)
-	}
+	values, key := seriesOf(values)
 	v.mu.RLock()
-	s := v.series[key.String()]
+	s := v.series[key]
 	v.mu.RUnlock()
 	if s != nil {
 		return &s.Counter
@@ -69,36 +63,40 @@ func (v *CounterVec) With(values ...string) *Counter {
 
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if s := v.series[key.String()]; s != nil {
+	if s := v.series[key]; s != nil {
 		return &s.Counter
 	}
 	if len(v.series) >= MaxSeries {
 		if v.overflow != nil {
 			v.overflow.Inc()
 		}
-		if v.other == nil {
-			v.other = &series{values: slices.Repeat([]string{"other"}, len(v.labels))}
+		values, key = seriesOf(slices.Repeat([]string{"other"}, len(v.labels)))
+		if s := v.series[key]; s != nil {
+			return &s.Counter
 		}
-		return &v.other.Counter
 	}
-	s = &series{values: clean}
-	v.series[key.String()] = s
+	s = &series{values: values}
+	v.series[key] = s
 	return &s.Counter
 }
 
-// sorted returns the series by their values.
-func (v *CounterVec) sorted() []*series {
+// seriesOf returns the values as they are shown, and what they are found by.
+func seriesOf(values []string) (clean []string, key string) {
+	clean = make([]string, len(values))
+	var b strings.Builder
+	for i, s := range values {
+		clean[i] = strings.ToValidUTF8(s, "\uFFFD")
+		b.WriteString(clean[i])
+		b.WriteByte(0xff)
+	}
+	return clean, b.String()
+}
+
+// all returns the series, in no order.
+func (v *CounterVec) all() []*series {
 	v.mu.RLock()
-	all := make([]*series, 0, len(v.series)+1)
-	for _, s := range v.series {
-		all = append(all, s)
-	}
-	if v.other != nil {
-		all = append(all, v.other)
-	}
-	v.mu.RUnlock()
-	slices.SortFunc(all, func(a, b *series) int { return slices.Compare(a.values, b.values) })
-	return all
+	defer v.mu.RUnlock()
+	return slices.Collect(maps.Values(v.series))
 }
 
 // The buckets of a Histogram are log-linear: nine steps in each of seven decades, 1 us, 2 us, ... 9 us, 10 us, 20 us, ...

@@ -3,13 +3,20 @@ package telemetry
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math"
+	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -103,7 +110,7 @@ func TestNilMetricsGivesWorkingInstruments(t *testing.T) {
 	if c.Value() != 3 || v.Value() != 1 {
 		t.Errorf("got %d and %d, want 3 and 1", c.Value(), v.Value())
 	}
-	if got := string(m.expose()); got != "" {
+	if got := scrape(t, m); got != "" {
 		t.Errorf("a nil registry exposes %q", got)
 	}
 }
@@ -128,13 +135,118 @@ func exampleMetrics() *Metrics {
 	return m
 }
 
-func TestExposition(t *testing.T) {
+// scrape returns the page of metrics.
+func scrape(t *testing.T, m *Metrics) string {
+	t.Helper()
 	w := httptest.NewRecorder()
-	exampleMetrics().Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != http.StatusOK {
+		t.Errorf("HTTP %d: %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+// Whatever a scraper would rather have, the page is the one that the API describes.
+func TestExposition(t *testing.T) {
+	r := httptest.NewRequest("GET", "/metrics?name[]=ananas_cache_entries", nil)
+	r.Header.Set("Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text")
+	r.Header.Set("Accept-Encoding", "gzip")
+	w := httptest.NewRecorder()
+	exampleMetrics().Handler().ServeHTTP(w, r)
 	if got := w.Header().Get("Content-Type"); !strings.HasPrefix(got, "text/plain; version=0.0.4") {
 		t.Errorf("content type %q", got)
 	}
 	golden(t, "testdata/exposition.txt", w.Body.String())
+}
+
+// The parser of those who read the page finds in it what was counted, with the types and labels that were registered.
+func TestExpositionIsReadByTheParser(t *testing.T) {
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(scrape(t, exampleMetrics())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(name string, labels map[string]string) float64 {
+		for _, m := range families[name].GetMetric() {
+			got := map[string]string{}
+			for _, l := range m.GetLabel() {
+				got[l.GetName()] = l.GetValue()
+			}
+			if maps.Equal(got, labels) {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue() // one of them is nil, which reads as 0
+			}
+		}
+		t.Errorf("%s has no series %v", name, labels)
+		return math.NaN()
+	}
+	for _, c := range []struct {
+		name   string
+		labels map[string]string
+		want   float64
+	}{
+		{"ananas_cache_hits_total", nil, 3},
+		{"ananas_cache_misses_total", nil, 7},
+		{"ananas_cache_entries", nil, 3.5},
+		{"ananas_recurse_questions_total", map[string]string{"transport": "udp", "cause": "miss"}, 2},
+		{"ananas_recurse_questions_total", map[string]string{"transport": "tcp", "cause": "a\"quote\", a \\ and a\nbreak"}, 1},
+		{"ananas_recurse_questions_total", map[string]string{"transport": "udp", "cause": "bad \uFFFD byte"}, 1},
+	} {
+		if got := value(c.name, c.labels); got != c.want {
+			t.Errorf("%s %v is %v, want %v", c.name, c.labels, got, c.want)
+		}
+	}
+	if got := value("ananas_cache_broken_ratio", nil); !math.IsNaN(got) {
+		t.Errorf("the gauge that panics is %v", got)
+	}
+	for name, f := range families {
+		want := dto.MetricType_COUNTER
+		switch name {
+		case "ananas_cache_entries", "ananas_cache_broken_ratio":
+			want = dto.MetricType_GAUGE
+		case "ananas_nameserver_answer_seconds":
+			want = dto.MetricType_HISTOGRAM
+		}
+		if f.GetType() != want || !strings.HasSuffix(f.GetHelp(), ".") {
+			t.Errorf("%s is a %v with the help %q", name, f.GetType(), f.GetHelp())
+		}
+	}
+
+	h := families["ananas_nameserver_answer_seconds"].GetMetric()[0].GetHistogram()
+	if h.GetSampleCount() != 6 || math.Abs(h.GetSampleSum()-70.0300025) > 1e-9 {
+		t.Errorf("%d durations of %v s together", h.GetSampleCount(), h.GetSampleSum())
+	}
+	buckets := h.GetBucket()
+	if len(buckets) != bucketsTotal {
+		t.Fatalf("%d buckets, want %d", len(buckets), bucketsTotal)
+	}
+	for i, b := range buckets {
+		upper := math.Inf(1)
+		if i < bounds {
+			upper = time.Duration(bound(i)).Seconds()
+		}
+		if b.GetUpperBound() != upper {
+			t.Errorf("bucket %d ends at %v, want %v", i, b.GetUpperBound(), upper)
+		}
+	}
+	for upper, want := range map[float64]uint64{1e-6: 2, 2e-6: 3, 0.02: 3, 0.03: 4, 9: 4, 10: 5, math.Inf(1): 6} {
+		i := slices.IndexFunc(buckets, func(b *dto.Bucket) bool { return b.GetUpperBound() == upper })
+		if i < 0 || buckets[i].GetCumulativeCount() != want {
+			t.Errorf("at most %v s: bucket %d of %v, want %d durations", upper, i, buckets, want)
+		}
+	}
+}
+
+// A label that has the value of the shared series is not shown twice, which the library would refuse.
+func TestSharedSeriesThatIsTaken(t *testing.T) {
+	m := NewMetrics()
+	v := m.CounterVec("ananas_recurse_zone_failures_total", "Failures by zone.", "zone")
+	v.With("other").Inc()
+	for i := range MaxSeries {
+		v.With(fmt.Sprintf("z%d.example.", i)).Inc()
+	}
+	if page := scrape(t, m); !strings.Contains(page, "{zone=\"other\"} 2\n") {
+		t.Errorf("the shared series does not have 2 in\n%s", page)
+	}
 }
 
 func golden(t *testing.T, path, got string) {
@@ -195,7 +307,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	if got := m.overflow.Value(); got != 6 {
 		t.Errorf("the metric of the limit says %d, want 6", got)
 	}
-	if got := strings.Count(string(m.expose()), "ananas_recurse_zone_failures_total{"); got != MaxSeries+1 {
+	if got := strings.Count(scrape(t, m), "ananas_recurse_zone_failures_total{"); got != MaxSeries+1 {
 		t.Errorf("%d series are exposed, want %d", got, MaxSeries+1)
 	}
 }
@@ -221,13 +333,13 @@ func TestConcurrentUse(t *testing.T) {
 				v.With(string(rune('a' + i%4))).Inc()
 				h.Observe(time.Duration(i) * time.Microsecond)
 				if i%100 == 0 {
-					m.expose()
+					scrape(t, m)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	text := string(m.expose())
+	text := scrape(t, m)
 	for _, want := range []string{"ananas_cache_hits_total 8000", `ananas_cache_drops_total{cause="a"} 2000`, "ananas_cache_wait_seconds_count 8000"} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("missing %q", want)

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"bufio"
-	"bytes"
 	"os"
 	"strconv"
 	"strings"
@@ -14,7 +13,7 @@ func TestProcess(t *testing.T) {
 	m := NewMetrics()
 	m.Process(time.UnixMilli(1234500))
 	got := map[string]float64{}
-	lines := bufio.NewScanner(bytes.NewReader(m.expose()))
+	lines := bufio.NewScanner(strings.NewReader(scrape(t, m)))
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), " ")
 		if f, err := strconv.ParseFloat(value, 64); err == nil {
