@@ -1,0 +1,399 @@
+package lab
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/binary"
+	"math/big"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+)
+
+// Algorithms that the lab signs with (IANA registry "DNS Security Algorithm Numbers").
+const (
+	algRSASHA256 = 8
+	algRSASHA512 = 10
+	algECDSAP256 = 13
+	algECDSAP384 = 14
+	algED25519   = 15
+)
+
+// signing is how a zone is signed.
+type signing struct {
+	algorithm  uint8 // 0: not at all
+	split      bool  // a key-signing and a zone-signing key, instead of one for both
+	nsec3      bool
+	optOut     bool // RFC 5155 section 6
+	iterations uint16
+	salt       []byte
+	generation int  // changes the keys
+	noDS       bool // signed, but the parent does not say so
+	flaw       flaw
+}
+
+func (s signing) off() bool { return s.algorithm == 0 }
+
+// delegated tells whether the parent holds a DS for the zone.
+func (s signing) delegated() bool { return !s.off() && !s.noDS }
+
+// flaw is something wrong with all signatures of a zone, to see validators find it.
+type flaw string
+
+const (
+	flawNone     flaw = ""
+	flawExpired  flaw = "expired"
+	flawFuture   flaw = "future"
+	flawCorrupt  flaw = "corrupt"  // signatures that do not verify
+	flawMissing  flaw = "missing"  // no signatures, though there are keys
+	flawWrongDS  flaw = "wrong-ds" // the parent's DS fits no key
+	flawNoDNSKEY flaw = "no-dnskey"
+)
+
+// key is one DNSKEY with its private half, derived from the lab's seed: it protects nothing.
+type key struct {
+	algorithm uint8
+	flags     uint16
+	public    []byte
+	tag       uint16
+	signer    crypto.Signer
+}
+
+const (
+	flagsZSK = 256
+	flagsKSK = 257
+)
+
+// rsaPool is how many RSA keys a lab has. Finding one takes 10 ms, so zones share them.
+const rsaPool = 4
+
+// keyring derives keys and keeps what is dear to make again.
+type keyring struct {
+	seed  seed
+	clock func() time.Time
+	rsa   [rsaPool]func() *rsa.PrivateKey
+
+	mu   sync.Mutex
+	made *generations[[2]uint64, []byte] // signatures by what was signed
+}
+
+func newKeyring(s seed, clock func() time.Time, signatures int) *keyring {
+	k := &keyring{seed: s, clock: clock, made: newGenerations[[2]uint64, []byte](signatures)}
+	for i := range k.rsa {
+		k.rsa[i] = sync.OnceValue(func() *rsa.PrivateKey { return newRSA(s.text("rsa").with(uint64(i))) })
+	}
+	return k
+}
+
+// newRSA searches two primes upwards from where the seed points. 1024 bits is what many zones still sign with, and a fifth of
+// the work of 2048.
+func newRSA(s seed) *rsa.PrivateKey {
+	e := big.NewInt(65537)
+	one := big.NewInt(1)
+	var primes []*big.Int
+	for i := range uint64(2) {
+		var b [64]byte
+		s.with(i).fill(b[:])
+		b[0] |= 0xC0 // so that the product has all its bits
+		b[63] |= 1
+		p := new(big.Int).SetBytes(b[:])
+		for !p.ProbablyPrime(20) || new(big.Int).Mod(new(big.Int).Sub(p, one), e).Sign() == 0 {
+			p.Add(p, big.NewInt(2))
+		}
+		primes = append(primes, p)
+	}
+	phi := new(big.Int).Mul(new(big.Int).Sub(primes[0], one), new(big.Int).Sub(primes[1], one))
+	k := &rsa.PrivateKey{
+		PublicKey: rsa.PublicKey{N: new(big.Int).Mul(primes[0], primes[1]), E: 65537},
+		D:         new(big.Int).ModInverse(e, phi),
+		Primes:    primes,
+	}
+	k.Precompute()
+	return k
+}
+
+func (r *keyring) newKey(zone dns.Name, s signing, flags uint16) *key {
+	from := r.seed.text("key").text(zone.Wire()).with(uint64(s.algorithm)<<32 | uint64(flags)<<16 | uint64(s.generation))
+	k := &key{algorithm: s.algorithm, flags: flags}
+	switch s.algorithm {
+	case algRSASHA256, algRSASHA512:
+		private := r.rsa[from.below(rsaPool)]()
+		k.public = append([]byte{3, 1, 0, 1}, private.N.Bytes()...) // RFC 3110: length of the exponent, exponent, modulus
+		k.signer = private
+	case algECDSAP384:
+		k.signer, k.public = newECDSA(from, elliptic.P384(), 48)
+	case algED25519:
+		var b [ed25519.SeedSize]byte
+		from.fill(b[:])
+		private := ed25519.NewKeyFromSeed(b[:])
+		k.signer, k.public = private, private.Public().(ed25519.PublicKey)
+	default:
+		k.signer, k.public = newECDSA(from, elliptic.P256(), 32)
+	}
+	k.tag = keyTag(k.data())
+	return k
+}
+
+func newECDSA(from seed, curve elliptic.Curve, size int) (crypto.Signer, []byte) {
+	for i := uint64(0); ; i++ { // a number is out of range once in 2^32 times or more
+		b := make([]byte, size)
+		from.with(i).fill(b)
+		private, err := ecdsa.ParseRawPrivateKey(curve, b)
+		if err != nil {
+			continue
+		}
+		point, err := private.PublicKey.Bytes()
+		if err != nil {
+			continue
+		}
+		return private, point[1:] // RFC 6605: without the octet that says uncompressed
+	}
+}
+
+// data is the DNSKEY record's data (RFC 4034 section 2.1).
+func (k *key) data() []byte {
+	b := binary.BigEndian.AppendUint16(nil, k.flags)
+	return append(append(b, 3, k.algorithm), k.public...)
+}
+
+// keyTag is RFC 4034 appendix B.
+func keyTag(data []byte) uint16 {
+	sum := uint32(0)
+	for i, c := range data {
+		if i&1 == 0 {
+			sum += uint32(c) << 8
+		} else {
+			sum += uint32(c)
+		}
+	}
+	return uint16(sum + sum>>16)
+}
+
+const (
+	keyTTL = 3600  // seconds
+	dsTTL  = 86400 // seconds
+)
+
+// keys derives the zone's keys when they are first needed; they are one and the same if the zone has one key.
+func (z *zone) keys() (ksk, zsk *key) {
+	z.keysOnce.Do(func() {
+		z.ksk = z.ring.newKey(z.apex, z.signing, flagsKSK)
+		z.zsk = z.ksk
+		if z.signing.split {
+			z.zsk = z.ring.newKey(z.apex, z.signing, flagsZSK)
+		}
+	})
+	return z.ksk, z.zsk
+}
+
+func (z *zone) dnskeys() dns.RRset {
+	ksk, zsk := z.keys()
+	s := newSet(z.apex, dns.TypeDNSKEY, keyTTL, ksk.data())
+	if zsk != ksk {
+		s.Data = s.Data.Append(zsk.data())
+	}
+	return s
+}
+
+// delegationSigner is the DS set of the zone, for its parent (RFC 4034 section 5, RFC 6605 section 3).
+func (z *zone) delegationSigner() dns.RRset {
+	return newSet(z.apex, dns.TypeDS, dsTTL, z.dsData())
+}
+
+func (z *zone) dsData() []byte {
+	ksk, _ := z.keys()
+	signed := append([]byte(z.apex.Wire()), ksk.data()...)
+	b := binary.BigEndian.AppendUint16(nil, ksk.tag)
+	if z.signing.algorithm == algECDSAP384 {
+		digest := sha512.Sum384(signed)
+		b = append(append(b, ksk.algorithm, 4), digest[:]...)
+	} else {
+		digest := sha256.Sum256(signed)
+		b = append(append(b, ksk.algorithm, 2), digest[:]...)
+	}
+	if z.signing.flaw == flawWrongDS {
+		b[len(b)-1] ^= 0xFF
+	}
+	return b
+}
+
+// Signatures hold from a day before the period in which they are made to two periods after it. Made per period, not per second,
+// they can be kept and are the same in each run.
+const (
+	signaturePeriod = 7 * 24 * time.Hour
+	signatureBefore = 24 * time.Hour
+	signatureAfter  = 2 * signaturePeriod
+)
+
+// sign returns s with its RRSIG (RFC 4034 section 3); s as it is if the zone is not signed or the RRSIG was written out. owner is the name that is signed: s.Name, or the wildcard that s was
+// expanded from (RFC 4035 section 2.2).
+func (z *zone) sign(s dns.RRset, owner dns.Name) dns.RRset {
+	if z.signing.off() || z.signing.flaw == flawMissing || len(s.Data) == 0 || len(s.Sigs) > 0 {
+		return s
+	}
+	ksk, k := z.keys()
+	if s.Type == dns.TypeDNSKEY {
+		k = ksk
+	}
+	start := z.ring.clock().Truncate(signaturePeriod)
+	inception, expiration := start.Add(-signatureBefore), start.Add(signaturePeriod+signatureAfter)
+	switch z.signing.flaw {
+	case flawExpired:
+		inception, expiration = start.AddDate(0, 0, -60), start.AddDate(0, 0, -30)
+	case flawFuture:
+		inception, expiration = start.AddDate(0, 0, 30), start.AddDate(0, 0, 60)
+	}
+	labels := owner.Labels()
+	if owner.Label() == "*" {
+		labels--
+	}
+	rrsig := binary.BigEndian.AppendUint16(make([]byte, 0, 160), uint16(s.Type))
+	rrsig = append(rrsig, k.algorithm, byte(labels))
+	rrsig = binary.BigEndian.AppendUint32(rrsig, s.TTL)
+	rrsig = binary.BigEndian.AppendUint32(rrsig, uint32(expiration.Unix()))
+	rrsig = binary.BigEndian.AppendUint32(rrsig, uint32(inception.Unix()))
+	rrsig = binary.BigEndian.AppendUint16(rrsig, k.tag)
+	rrsig = append(rrsig, z.apex.Wire()...)
+
+	signed := append(make([]byte, 0, 512), rrsig...)
+	var previous []byte
+	for i, data := range canonicalData(s) {
+		if i > 0 && bytes.Equal(data, previous) {
+			continue
+		}
+		previous = data
+		signed = append(signed, owner.Wire()...)
+		signed = binary.BigEndian.AppendUint16(signed, uint16(s.Type))
+		signed = binary.BigEndian.AppendUint16(signed, uint16(s.Class))
+		signed = binary.BigEndian.AppendUint32(signed, s.TTL)
+		signed = binary.BigEndian.AppendUint16(signed, uint16(len(data)))
+		signed = append(signed, data...)
+	}
+	signature := z.ring.signature(k, signed)
+	if z.signing.flaw == flawCorrupt {
+		signature = bytes.Clone(signature)
+		signature[len(signature)-1] ^= 0xFF
+	}
+	s.Sigs = dns.Records(nil).Append(append(rrsig, signature...))
+	return s
+}
+
+// signature signs, or finds the signature that was made of the same octets before.
+func (r *keyring) signature(k *key, signed []byte) []byte {
+	text := string(signed) // hashed twice, as a key of 128 bits
+	id := [2]uint64{uint64(r.seed.with(1).text(text)), uint64(r.seed.with(2).text(text))}
+	r.mu.Lock()
+	made, ok := r.made.get(id)
+	r.mu.Unlock()
+	if ok {
+		return made
+	}
+	made = k.sign(signed)
+	r.mu.Lock()
+	r.made.put(id, made)
+	r.mu.Unlock()
+	return made
+}
+
+// sign makes the signature field of an RRSIG. All five algorithms sign deterministically here (ECDSA by RFC 6979: no random source is
+// passed), so none can fail for want of anything.
+func (k *key) sign(message []byte) []byte {
+	switch k.algorithm {
+	case algRSASHA256, algECDSAP256:
+		digest := sha256.Sum256(message)
+		return k.signDigest(digest[:], crypto.SHA256)
+	case algECDSAP384:
+		digest := sha512.Sum384(message)
+		return k.signDigest(digest[:], crypto.SHA384)
+	case algRSASHA512:
+		digest := sha512.Sum512(message)
+		return k.signDigest(digest[:], crypto.SHA512)
+	}
+	return k.signDigest(message, crypto.Hash(0))
+}
+
+func (k *key) signDigest(digest []byte, hash crypto.Hash) []byte {
+	b, err := k.signer.Sign(nil, digest, hash)
+	if err != nil {
+		panic("lab: signing with a key of the lab: " + err.Error()) // the keys and digests are ours: a bug, not input
+	}
+	switch k.algorithm {
+	case algECDSAP256:
+		return rawECDSA(b, 32)
+	case algECDSAP384:
+		return rawECDSA(b, 48)
+	}
+	return b
+}
+
+// rawECDSA takes r and s out of their DER form and writes them at their full length (RFC 6605 section 4). The form is short enough
+// that each length is one octet, but for the outer one of P-384, which may be 0x81 and another.
+func rawECDSA(der []byte, size int) []byte {
+	out := make([]byte, 2*size)
+	at := 2
+	if der[1] == 0x81 {
+		at = 3
+	}
+	for i := range 2 {
+		length := int(der[at+1])
+		v := bytes.TrimLeft(der[at+2:at+2+length], "\x00")
+		copy(out[(i+1)*size-len(v):], v)
+		at += 2 + length
+	}
+	return out
+}
+
+// canonicalData returns the records' data in canonical form and order (RFC 4034 sections 6.2 and 6.3).
+func canonicalData(s dns.RRset) [][]byte {
+	var all [][]byte
+	for data := range s.Data.All() {
+		all = append(all, canonical(s.Type, data))
+	}
+	slices.SortFunc(all, bytes.Compare)
+	return all
+}
+
+// canonical lowers the names in the data of the types of RFC 4034 section 6.2 that the lab serves.
+func canonical(t dns.Type, data []byte) []byte {
+	prefix, names := nameLayout(t)
+	switch t {
+	case dns.TypeDNAME:
+		names = 1
+	case dns.TypeRP:
+		names = 2
+	case dns.TypeAFSDB, dns.TypeRT, dns.TypeKX:
+		prefix, names = 2, 1
+	case dns.TypePX:
+		prefix, names = 2, 2
+	case dns.TypeSRV:
+		prefix, names = 6, 1
+	case dns.TypeNAPTR: // order, preference, three strings, a name
+		prefix, names = 4, 1
+		for range 3 {
+			if prefix < len(data) {
+				prefix += 1 + int(data[prefix])
+			}
+		}
+	}
+	end := prefix
+	for range names {
+		n, next, err := dns.UnpackName(data, end)
+		if err != nil {
+			return data
+		}
+		if n != n.Lower() {
+			data = bytes.Clone(data)
+			copy(data[end:], n.Lower().Wire())
+		}
+		end = next
+	}
+	return data
+}
