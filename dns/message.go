@@ -97,7 +97,8 @@ type Message struct {
 	// servers, or of a chain of aliases with its signatures; a reply with more makes some of them anew.
 	names [64]seenName
 	seen  int
-	arena []byte // expanded record data
+	arena []byte // where expanded record data is kept
+	rdata []byte // data being expanded
 }
 
 type seenName struct {
@@ -188,15 +189,10 @@ func (m *Message) record(b []byte, off int, s Section) (int, error) {
 	switch {
 	case n == 0 && (rr.Class == ClassANY || rr.Class == ClassNONE): // updates only (RFC 2136 section 2.4); harmless
 	case layoutOf(rr.Type).hasNames():
-		if m.arena == nil {
-			// One run of memory for all that is expanded. Names about double; data that grows beyond that moves to a larger one.
-			m.arena = make([]byte, 0, 2*(len(b)-off))
-		}
-		start := len(m.arena)
-		if m.arena, err = appendRdata(m.arena, b, off, n, rr.Type); err != nil {
+		if m.rdata, err = appendRdata(m.rdata[:0], b, off, n, rr.Type); err != nil {
 			return 0, fmt.Errorf("%v %v: %w", name, rr.Type, err)
 		}
-		rr.Data = m.arena[start:len(m.arena):len(m.arena)]
+		rr.Data = m.keep(m.rdata, len(b)-off)
 	default:
 		rr.Data = b[off:end:end]
 		if !layoutOf(rr.Type).fits(rr.Data) {
@@ -205,6 +201,24 @@ func (m *Message) record(b []byte, off int, s Section) (int, error) {
 	}
 	m.Sections[s] = append(m.Sections[s], rr)
 	return end, nil
+}
+
+// moreArena is the octets of the second and further runs of memory of the arena. All data that 64 KiB can expand to, two names of 255
+// octets for each 15, takes 34 of them.
+const moreArena = 64 << 10
+
+// keep copies data into the arena. Twice the octets that are left to read hold what nearly all messages expand to.
+func (m *Message) keep(data []byte, left int) []byte {
+	if len(data) > cap(m.arena)-len(m.arena) {
+		size := 2 * left
+		if m.arena != nil {
+			size = moreArena
+		}
+		m.arena = make([]byte, 0, max(len(data), size))
+	}
+	start := len(m.arena)
+	m.arena = append(m.arena, data...)
+	return m.arena[start:len(m.arena):len(m.arena)]
 }
 
 func (m *Message) opt(data []byte, rr RR, ttl uint32, s Section) error {

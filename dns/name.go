@@ -3,7 +3,6 @@ package dns
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Limits of RFC 1035 section 2.3.4.
@@ -406,24 +405,22 @@ func (n Name) String() string {
 	if n.IsRoot() {
 		return "."
 	}
-	var s strings.Builder
-	s.Grow(len(n.wire))
+	s := make([]byte, 0, 128)
 	for i := 0; n.wire[i] != 0; {
 		end := i + 1 + int(n.wire[i])
 		for i++; i < end; i++ {
 			switch c := n.wire[i]; {
 			case c == '.' || c == '\\' || c == '"' || c == ';' || c == '@' || c == '$' || c == '(' || c == ')':
-				s.WriteByte('\\')
-				s.WriteByte(c)
+				s = append(s, '\\', c)
 			case c <= ' ' || c > '~':
-				fmt.Fprintf(&s, "\\%03d", c)
+				s = append(s, '\\', '0'+c/100, '0'+c/10%10, '0'+c%10)
 			default:
-				s.WriteByte(c)
+				s = append(s, c)
 			}
 		}
-		s.WriteByte('.')
+		s = append(s, '.')
 	}
-	return s.String()
+	return string(s)
 }
 
 // MarshalText is [Name.String].

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// table reads the rows of a file in testdata: fields separated by " | ", lines that begin with # left out.
+// table reads the rows of a file in testdata: fields separated by " | ", the last may be empty; lines that begin with # are left out.
 func table(t testing.TB, file string) [][]string {
 	t.Helper()
 	b, err := os.ReadFile("testdata/" + file)
@@ -22,7 +22,9 @@ func table(t testing.TB, file string) [][]string {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		rows = append(rows, strings.Split(line, " | "))
+		rows = append(rows, strings.Split(strings.TrimRight(line, " ")+" ", " | "))
+		last := &rows[len(rows)-1][len(rows[len(rows)-1])-1]
+		*last = strings.TrimRight(*last, " ")
 	}
 	if len(rows) == 0 {
 		t.Fatalf("no rows in %s", file)
