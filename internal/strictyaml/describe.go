@@ -182,7 +182,10 @@ func example(t reflect.Type, tag reflect.StructTag) string {
 	case "time":
 		return "a time such as 2026-01-31T12:00:00Z"
 	case "list of addresses and ports":
-		return "[192.0.2.1]"
+		if tag.Get("port") != "" {
+			return "[192.0.2.1]"
+		}
+		return `["192.0.2.1:53"]`
 	}
 	if t.Kind() == reflect.Slice {
 		return "a list"
