@@ -96,9 +96,6 @@ func (b *Builder) records(s Section, owner Name, t Type, class Class, ttl uint32
 
 // AddRR writes one record and reports whether it fitted; if not, nothing was written.
 func (b *Builder) AddRR(s Section, rr RR) bool {
-	if len(rr.Data) > MaxMessageLen {
-		return false
-	}
 	m := b.mark()
 	b.ownerName(rr.Name)
 	b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(rr.Type))

@@ -50,11 +50,11 @@ func TestMiekgReadsWhatBuilderWrites(t *testing.T) {
 				rr := miekg.Copy(rapid.SampledFrom(all).Draw(t, "record"))
 				rename(t, rr)
 				o := ours(t, rr)
-				before := b.Len()
+				before, known := b.Len(), b.known
 				if b.AddRR(Section(s), o) {
 					want[s] = append(want[s], o)
-				} else if b.Len() != before {
-					t.Fatalf("what does not fit has left %d octets", b.Len()-before)
+				} else if b.Len() != before || b.known != known {
+					t.Fatalf("what does not fit has left %d octets and %d suffixes", b.Len()-before, b.known-known)
 				}
 			}
 		}
@@ -141,6 +141,24 @@ func TestTruncation(t *testing.T) {
 	}
 	if full == 0 {
 		t.Fatal("no limit held all")
+	}
+}
+
+// A message may be as long as the limit, to the octet.
+func TestLimitIsReached(t *testing.T) {
+	s := set(t, "a.example.", 2, 50)
+	build := func(limit int) (int, bool) {
+		var b Builder
+		b.Start(nil, limit, 1, FlagQR)
+		ok := b.AddRRset(Answer, s.Name, s, 60, true)
+		return len(b.Finish()), ok
+	}
+	size, _ := build(MaxMessageLen)
+	if got, ok := build(size); got != size || !ok {
+		t.Errorf("limit %d: %d octets, %v", size, got, ok)
+	}
+	if got, ok := build(size - 1); got != HeaderLen || ok {
+		t.Errorf("limit %d: %d octets, %v", size-1, got, ok)
 	}
 }
 
@@ -255,6 +273,39 @@ func TestMoreSuffixesThanTheTable(t *testing.T) {
 	}
 }
 
+// A name whose ending is a pointer can itself be pointed at.
+func TestPointersToPointers(t *testing.T) {
+	var b Builder
+	b.Start(nil, 512, 1, FlagQR)
+	for _, c := range []struct {
+		name   string
+		octets int // of the owner
+	}{{"example.", 9}, {"b.example.", 4}, {"c.b.example.", 4}, {"b.example.", 2}, {"d.c.b.example.", 4}, {"d.c.b.example.", 2}, {"c.b.", 5}} {
+		before := b.Len()
+		b.AddRR(Answer, RR{MustParseName(c.name), TypeA, ClassINET, 60, []byte{192, 0, 2, 1}})
+		if got := b.Len() - before - 14; got != c.octets {
+			t.Errorf("%s takes %d octets, want %d", c.name, got, c.octets)
+		}
+	}
+}
+
+// Suffixes of the same hash are not taken for each other. Who asks can choose the names.
+func TestHashCollision(t *testing.T) {
+	var b Builder
+	b.Start(nil, 512, 1, FlagQR)
+	var want []RR
+	for _, s := range []string{"host1816628.", "host2354066.", "www.host2354066.", "www.host1816628."} {
+		rr := RR{MustParseName(s), TypeA, ClassINET, 60, []byte{192, 0, 2, 1}}
+		b.AddRR(Answer, rr)
+		want = append(want, rr)
+	}
+	if b.suffixes[0].hash != b.suffixes[1].hash {
+		t.Fatal("the first two names no longer have the same hash: find others")
+	}
+	_, got := sections(t, b.Finish())
+	sameRecords(t, "answer", got[0], want)
+}
+
 func TestWhatIsCompressed(t *testing.T) {
 	owner := MustParseName("www.example.")
 	w := owner.Wire()
@@ -330,7 +381,7 @@ func TestRecords(t *testing.T) {
 	if !r.Contains([]byte("x")) || !r.Contains(nil) || r.Contains([]byte{1, 2}) {
 		t.Error("Contains")
 	}
-	if got[0] = append(got[0], 9); !r.Contains(nil) {
+	if got[0] = append(got[0], 9); !r.Contains([]byte("x")) {
 		t.Error("appending to what All yields writes over the next record")
 	}
 	if (Records)(nil).First() != nil || (Records)(nil).Len() != 0 {

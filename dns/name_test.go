@@ -289,6 +289,11 @@ func TestFamily(t *testing.T) {
 			t.Errorf("child of %d octets: %v, want %v", len(label), err, want)
 		}
 	}
+	for l, want := range map[int]error{253: nil, 254: ErrNameTooLong, 255: ErrNameTooLong} {
+		if c, err := nameOfLen(l).Child("a"); !errors.Is(err, want) || err == nil && c.Len() != l+2 {
+			t.Errorf("child of a name of %d octets: %d octets, %v", l, c.Len(), err)
+		}
+	}
 	if _, err := (Name{}).Child("x"); err == nil {
 		t.Error("no name has a child")
 	}

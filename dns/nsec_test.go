@@ -58,6 +58,12 @@ func sameTypes(t fataler, m TypeBitmap, want []uint16) {
 	}
 }
 
+func TestNSEC3WithoutHash(t *testing.T) {
+	if n, err := ParseNSEC3(octets(t, "01 00 0000 00 00")); err == nil {
+		t.Errorf("%+v", n)
+	}
+}
+
 func TestTypeBitmapAgreesWithMiekg(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		types := rapid.SliceOfNDistinct(rapid.OneOf(rapid.Uint16Range(1, 300), rapid.Uint16Min(1)), 0, 20, rapid.ID).Draw(t, "types")

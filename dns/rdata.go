@@ -121,7 +121,7 @@ func (l layout) fits(d []byte) bool {
 
 // appendRdata appends to b the data at msg[off:off+n] of a record of type t, names expanded. Malformed data is an error.
 func appendRdata(b, msg []byte, off, n int, t Type) ([]byte, error) {
-	l, end, start := layoutOf(t), off+n, len(b)
+	l, end := layoutOf(t), off+n
 	msg = msg[:end:end] // a name must not run over the record's end (its pointers may still point back)
 	for i := 0; i < len(l); i++ {
 		size := 0
@@ -143,7 +143,7 @@ func appendRdata(b, msg []byte, off, n int, t Type) ([]byte, error) {
 				size = int(msg[off])
 			}
 			size++
-		default: // the rest has no names
+		default: // octets to the end: no type with names has more to check after them
 			size = end - off
 		}
 		if off+size > end {
@@ -152,7 +152,7 @@ func appendRdata(b, msg []byte, off, n int, t Type) ([]byte, error) {
 		b = append(b, msg[off:off+size]...)
 		off += size
 	}
-	if off != end || !l.fits(b[start:]) {
+	if off != end {
 		return b, ErrRDLength
 	}
 	return b, nil

@@ -83,6 +83,7 @@ func TestParseZone(t *testing.T) {
 		{"$INCLUDE", "$INCLUDE /etc/passwd", 9, "error: $INCLUDE directive not allowed"},
 		{"label of 64", strings.Repeat("x", 64) + ". A 192.0.2.1", 9, "error: "},
 		{"data that does not fit its type", `a. MX \# 1 00`, 9, "error: "},
+		{"no data for a type that has some", `a. TXT \# 0`, 9, `error: packing TXT record of "a.": TXT data of 0 octets`},
 		{"data that miekg/dns would lose", "a. AMTRELAY 10 1 3 relay.example.", 9, `error: packing AMTRELAY record of "a.": this form`},
 		{"bitmap out of order", "a. NSEC b. DNSKEY A", 9, `error: packing NSEC record of "a."`},
 	} {
