@@ -110,6 +110,9 @@ func (w *walker) transcript(question string) string {
 		return "nothing\n"
 	}
 	var b strings.Builder
+	if x.wait > 0 {
+		fmt.Fprintf(&b, "waits %v\n", x.wait)
+	}
 	packets := x.packets()
 	for i, p := range packets {
 		if i >= 3 {

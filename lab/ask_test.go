@@ -113,6 +113,9 @@ func show(section []miekg.RR) string {
 			continue
 		}
 		fields := strings.Fields(rr.String())
+		if rr.Header().Ttl == 0 {
+			fields[3] = "(TTL 0) " + fields[3]
+		}
 		b.WriteString(fields[0] + " " + strings.Join(fields[3:], " ") + "\n")
 	}
 	return b.String()

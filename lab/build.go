@@ -62,6 +62,7 @@ func (l *Lab) addWritten(specs []*zoneSpec) error {
 
 func (l *Lab) addZone(spec *zoneSpec, t *tree) {
 	t.complete(spec.servers)
+	t.alone = spec.noDelegations
 	if l.internet != nil {
 		for host, addrs := range l.internet.hosts {
 			if host.IsWithin(spec.apex) && t.nodes[host] == nil {
@@ -113,7 +114,8 @@ func (l *Lab) delegate(specs []*zoneSpec) {
 			continue
 		}
 		for _, p := range parents {
-			p.content.(*tree).delegate(child, spec.delegate)
+			t := p.content.(*tree)
+			t.delegate(child, spec.delegate && !t.alone)
 		}
 	}
 }
@@ -200,8 +202,9 @@ func (l *Lab) assign(specs []*zoneSpec) {
 			}
 		}
 		slices.SortFunc(addrs, netip.Addr.Compare)
+		addrs = slices.Clip(slices.Compact(addrs))
 		for _, z := range variants {
-			z.addrs = slices.Compact(addrs)
+			z.addrs = addrs
 		}
 	}
 }

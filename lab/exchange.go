@@ -152,6 +152,9 @@ func (x *exchange) view() view {
 	return view{lab: x.carrier.lab, server: x.server.addr, since: x.since, all: x.server.all}
 }
 
+// maxPackets bounds what one question may set off, whatever faults come together.
+const maxPackets = maxFaultCount + 1
+
 // packets answers: the server's work, done when the round trip is over.
 func (x *exchange) packets() []packet {
 	if x.script != nil {

@@ -59,8 +59,9 @@ var kinds = byName(
 			}
 		}},
 
-	rcode("refused", dns.RCodeRefused), rcode("servfail", dns.RCodeServerFailure), rcode("formerr", dns.RCodeFormatError),
-	rcode("notimp", dns.RCodeNotImplemented), rcode("nxdomain", dns.RCodeNameError), rcode("badvers", dns.RCodeBadVersion),
+	rcode("refused", dns.RCodeRefused, "edns", "plain"), rcode("servfail", dns.RCodeServerFailure, "edns", "plain"),
+	rcode("formerr", dns.RCodeFormatError, "plain", "edns"), rcode("notimp", dns.RCodeNotImplemented, "plain", "edns"),
+	rcode("nxdomain", dns.RCodeNameError, "edns", "plain"), rcode("badvers", dns.RCodeBadVersion, "edns", "plain"),
 	&kind{name: "lame", doc: "the server does not serve the zone: as=refused, servfail, upward, self, nodata or drop",
 		takes: []string{"as"}, as: []string{"refused", "servfail", "upward", "self", "nodata", "drop"}, perZone: true,
 		arrive:  func(x *exchange, f *fault) (bool, bool) { return f.as == "drop", true },
@@ -151,7 +152,7 @@ var kinds = byName(
 	})},
 	&kind{name: "duplicate", doc: "the reply comes n= times", takes: []string{"n"}, n: 2, send: func(_ *exchange, f *fault, out []packet) []packet {
 		var all []packet
-		for range f.n {
+		for range min(f.n, maxPackets/max(1, len(out))) {
 			for _, p := range out {
 				p.data = slices.Clone(p.data)
 				all = append(all, p)
@@ -194,9 +195,16 @@ func byName(all ...*kind) map[string]*kind {
 	return m
 }
 
-func rcode(name string, code dns.RCode) *kind {
-	return &kind{name: name, doc: "a reply with " + strings.ToUpper(name) + " and no records",
-		instead: func(*exchange, *fault) *reply { return &reply{rcode: code} }}
+// rcode is a reply without records. Servers that say FORMERR or NOTIMP are mostly those that do not know EDNS, and send no OPT back
+// (RFC 6891 section 7).
+func rcode(name string, code dns.RCode, as ...string) *kind {
+	return &kind{name: name, doc: strings.ToUpper(name) + " and no records; as=edns or plain: with OPT or without", takes: []string{"as"}, as: as,
+		instead: func(x *exchange, f *fault) *reply {
+			if f.as == "plain" {
+				x.opt = edns{}
+			}
+			return &reply{rcode: code}
+		}}
 }
 
 func each(change func(*exchange, *fault, *packet)) func(*exchange, *fault, []packet) []packet {
@@ -374,7 +382,7 @@ func spoof(x *exchange, f *fault, out []packet) []packet {
 		return out
 	}
 	var forged []packet
-	for i := range f.n {
+	for i := range min(f.n, maxPackets-len(out)) {
 		msg := im.message(&x.q, edns{}, maxMessage)
 		binary.BigEndian.PutUint16(msg, x.q.id^uint16(1+x.draw.with(uint64(i)<<8|6).below(1<<16-1)))
 		forged = append(forged, x.packet(0, msg))

@@ -264,6 +264,14 @@ func (z *zoneSpec) argument(t token) (err error) {
 		default:
 			return errors.New("neither auto nor off")
 		}
+	case "delegations":
+		switch t.value {
+		case "auto":
+		case "none":
+			z.noDelegations = true
+		default:
+			return errors.New("neither auto nor none")
+		}
 	case "servers":
 		z.servers, err = parseAddrs(t.value)
 	case "at":
@@ -273,7 +281,7 @@ func (z *zoneSpec) argument(t token) (err error) {
 	case "until":
 		z.until, err = parseDuration(t.value)
 	default:
-		return errors.New("unknown; there are sign, alg, keys, key, optout, iterations, salt, ds, signatures, delegate, servers, at, from and until")
+		return errors.New("unknown; there are sign, alg, keys, key, optout, iterations, salt, ds, signatures, delegate, delegations, servers, at, from and until")
 	}
 	return err
 }

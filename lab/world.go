@@ -62,14 +62,16 @@ const (
 
 // zoneSpec is one section [zone].
 type zoneSpec struct {
-	line        int
-	apex        dns.Name
-	tree        *tree
-	signing     signing
-	delegate    bool         // the parent gets a delegation if it has none
-	servers     []netip.Addr // of NS records that are made, or of the servers that serve beside those of the NS records
-	at          []netip.Addr
-	from, until time.Duration
+	line     int
+	apex     dns.Name
+	tree     *tree
+	signing  signing
+	delegate bool // the parent gets a delegation if it has none
+
+	noDelegations bool         // delegates only what its text says
+	servers       []netip.Addr // of NS records that are made, or of the servers that serve beside those of the NS records
+	at            []netip.Addr
+	from, until   time.Duration
 }
 
 // serverSpec is one section [server], or [defaults].

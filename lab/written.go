@@ -17,10 +17,11 @@ import (
 type tree struct {
 	apex  dns.Name
 	nodes map[dns.Name]*node
+	alone bool // gets no delegations beside those written
 }
 
 func newTree(apex dns.Name) *tree {
-	return &tree{apex, map[dns.Name]*node{apex: {empty: true}}}
+	return &tree{apex: apex, nodes: map[dns.Name]*node{apex: {empty: true}}}
 }
 
 func (t *tree) node(n dns.Name) node {
