@@ -1,0 +1,168 @@
+package cache
+
+import (
+	"bytes"
+
+	"github.com/ananas-edge/ananas/dns"
+)
+
+// purge is one purge at work.
+type purge struct {
+	c      *Cache
+	what   purging
+	report PurgeReport
+	names  map[dns.Name]struct{}
+}
+
+// act is done to each entry that a purge is for, under the lock of its shard.
+type act func(s *shard, page uint32, slot int, b blob)
+
+// remove takes an entry out and notes it.
+func (p *purge) remove(s *shard, page uint32, slot int, b blob) {
+	switch b.kind() {
+	case KindRRset:
+		p.report.RRsets++
+	case KindDenial:
+		p.report.Denials++
+	case KindProof:
+		p.report.Proofs++
+	}
+	if name, err := dns.NameFromWire(b.name()); err == nil {
+		if _, known := p.names[name]; !known && len(p.names) >= MaxPurgeNames {
+			p.report.MoreNames = true
+		} else {
+			p.names[name] = struct{}{}
+		}
+	}
+	s.drop(page, slot, notEvicted)
+}
+
+// count counts an entry that should not be there any more. What was stored under the epoch of this purge may be.
+func (p *purge) count(_ *shard, _ uint32, _ int, b blob) {
+	if b.epoch() != byte(p.report.Epoch-1) {
+		p.report.Left++
+	}
+}
+
+// sweep does act to every entry that the purge is for.
+func (p *purge) sweep(do act) {
+	c, name := p.c, p.what.name
+	wire := octetsOf(name.Wire())
+	if p.what.subtree {
+		for i := range c.shards {
+			c.shards[i].sweepSubtree(wire, do)
+		}
+	} else {
+		hash := c.key.name(wire)
+		s := c.shardOf(hash)
+		s.mu.Lock()
+		s.each(s.ofName(hash, wire, nil), do)
+		s.mu.Unlock()
+	}
+	for zone := name; ; zone = zone.Parent() {
+		if zone != name {
+			c.actOn(KindDenial, zone, dns.TypeNone, 0, do)
+		}
+		p.sweepProofs(zone, do)
+		if zone.IsRoot() {
+			break
+		}
+	}
+}
+
+// sweepSubtree goes through a shard page by page; the lock is free in between.
+func (s *shard) sweepSubtree(wire []byte, do act) {
+	var locs []uint64
+	for at := uint64(0); at < 1<<nameBits; {
+		s.mu.Lock()
+		locs = locs[:0]
+		at = s.eachPage(at, func(slots *[pageSlots]uint64) {
+			for _, v := range slots {
+				if b := s.a.blob(v & locMask); b != nil && within(b.name(), wire) {
+					locs = append(locs, v&locMask)
+				}
+			}
+		})
+		s.each(locs, do)
+		s.mu.Unlock()
+	}
+}
+
+// each does act to the entries at locs, as far as they are still there.
+func (s *shard) each(locs []uint64, do act) {
+	for _, loc := range locs {
+		b := s.a.blob(loc)
+		if b == nil {
+			continue
+		}
+		if page, slot := s.findLoc(s.c.key.name(b.name()), loc); page != 0 {
+			do(s, page, slot, b)
+		}
+	}
+}
+
+// actOn does act to one entry, if it is there.
+func (c *Cache) actOn(kind Kind, name dns.Name, typ dns.Type, partition uint32, do act) {
+	id := c.ident(kind, name, typ, partition)
+	s := c.shardOf(id.hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if page, slot, b := s.find(&id); page != 0 {
+		do(s, page, slot, b)
+	}
+}
+
+// sweepProofs does act to the proofs of a zone that may deny what is purged. Whose hash lies in which interval of NSEC3 is not known
+// without hashing under each set of parameters, so all of the zone's go.
+func (p *purge) sweepProofs(zone dns.Name, do act) {
+	c, labels := p.c, uint32(zone.Labels())
+	if _, owner, ok := c.proofs.candidate(zone, p.what.name, dns.TypeNSEC); ok {
+		c.actOn(KindProof, owner, dns.TypeNSEC, labels, func(s *shard, page uint32, slot int, b blob) {
+			if v, ok := b.view(); ok {
+				if e, ok := v.entry(owner, nil); ok {
+					e.Zone = zone
+					if !covers(&e, p.what.name) {
+						return
+					}
+				}
+			}
+			do(s, page, slot, b)
+		})
+	}
+	prefix := appendPrefix(nil, zone, dns.TypeNSEC3)
+	for from := prefix; from != nil; {
+		var keys [][]byte
+		keys, from = c.proofs.keys(prefix, from)
+		for _, key := range keys {
+			if owner, ok := ownerOf(key[len(prefix):], zone); ok {
+				c.actOn(KindProof, owner, dns.TypeNSEC3, labels, do)
+			}
+		}
+	}
+}
+
+// keys returns up to 256 keys with a prefix that are not before from, and where to go on; nil at the end.
+func (p *proofs) keys(prefix, from []byte) (keys [][]byte, next []byte) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for node := p.set.ceiling(from); node != 0 && bytes.HasPrefix(p.set.key(node), prefix); node = p.set.next(node, 0) {
+		if len(keys) == 256 {
+			return keys, bytes.Clone(p.set.key(node))
+		}
+		keys = append(keys, bytes.Clone(p.set.key(node)))
+	}
+	return keys, nil
+}
+
+// within tells whether a name is zone or below it; both are in wire form and lower case.
+func within(name, zone []byte) bool {
+	above := len(name) - len(zone)
+	if above < 0 {
+		return false
+	}
+	i := 0
+	for i < above {
+		i += 1 + int(name[i])
+	}
+	return i == above && bytes.Equal(name[i:], zone)
+}
