@@ -5,10 +5,11 @@
 // what clients send.
 //
 // The package is pure: no socket, no clock, no randomness, no state. Everything it parses comes from strangers, so every
-// length is checked, compression pointers may only point backwards, and nothing is believed because it parses: which
+// length is checked, compression pointers may only point backwards and are counted, and nothing is believed because it parses: which
 // records of a reply may be kept is decided by nameserver/recurse.
 //
-// Record data is kept uncompressed (RFC 3597 section 4 lists the types whose data may arrive compressed), as octets that are never
-// interpreted further than the layout of names in it needs. Unknown types are octets. The presentation form comes from
-// github.com/miekg/dns, which is never on the path of a query.
+// Record data is kept uncompressed (RFC 3597 section 4 lists the types whose data may arrive compressed), as octets. Parsing looks into it
+// no further than the layout of its fields, which must fit; [ParseSOA], [ParseRRSIG], [ParseDNSKEY], [ParseDS], [ParseNSEC],
+// [ParseNSEC3] and [RdataName] read the types that a resolver goes by. Unknown types are octets. The presentation form comes
+// from github.com/miekg/dns, which is never on the path of a query.
 package dns
