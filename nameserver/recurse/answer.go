@@ -1,0 +1,51 @@
+package recurse
+
+import (
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/nameserver/cache"
+)
+
+// Fresh says what of the cache a resolution may use.
+type Fresh uint8
+
+// How fresh an answer has to be.
+const (
+	FreshNot    Fresh = iota // anything that lives
+	FreshAnswer              // the answer is asked for anew; what leads to its servers may be cached (prefetch, refreshing stale data)
+	FreshAll                 // nothing cached at all, no job joined: the way from the root is gone again (`ananas explain --fresh`)
+)
+
+// Opts are the terms of one resolution.
+type Opts struct {
+	Table  *Table // the settings, taken once for the query
+	Fresh  Fresh
+	Stale  bool    // a stale answer is better than none
+	Cached bool    // only what is in the cache; nothing is asked
+	Budget *Budget // shared with all that this resolution causes; nil: a new one
+	Trace  *Trace  // nil: off
+
+	server bool // the address of a name server is wanted: glue will do
+	waiter *job // the job that needs this, in the wait graph
+	span   span
+	depth  int // jobs above this one
+}
+
+// Answer is the result of a resolution. TTLs of its records are what is left of them.
+type Answer struct {
+	RCode     dns.RCode
+	Answer    []dns.RRset // aliases in chain order, then what was asked for
+	Authority []dns.RRset // of a denial: SOA first, then NSEC or NSEC3
+	Security  cache.Security
+	Stale     bool
+	Truncated bool // say TC, and nothing else
+	Local     bool // made here by a rule of RFC 6303 or 6761: authoritative
+	EDEs      []dns.EDE
+}
+
+// outcome is how a job ended: records, a denial, both (an alias to a name that the same reply denies), or a failure.
+type outcome struct {
+	chain  []cache.Entry // in chain order, as kept
+	denial *cache.Denial // of the name at the chain's end
+	rcode  dns.RCode     // where neither says it (YXDOMAIN)
+	err    *failure
+}

@@ -1,0 +1,232 @@
+package recurse
+
+import (
+	"fmt"
+
+	"github.com/ananas-edge/ananas/dns"
+)
+
+// asked is what classify and scrub need to know of the question that a reply is to.
+type asked struct {
+	zone      dns.Name     // the servers asked speak for this zone and nothing above it
+	q         dns.Question // name in canonical case
+	edns      bool         // an OPT record was sent
+	options   bool         // with options in it
+	tcp       bool
+	minimised bool // the whole name is longer
+	recursive bool // RD was set: the server is a forwarder, which resolves for us
+}
+
+// verdict is what a reply is.
+type verdict struct {
+	what is
+	why  string // for people: what made it so, naming the record
+
+	cut dns.Name // isReferral: the zone referred to
+	end dns.Name // isAnswer, isAlias, isNXDomain, isNoData: the name at the end of the alias chain in the reply
+	soa dns.Name // isNXDomain, isNoData: the owner of the SOA record; zero if there is none
+
+	// recursiveLame marks an answer from a server that is not authoritative but recurses: it is used only if no other server of
+	// the zone does better.
+	recursiveLame bool
+}
+
+type is uint8
+
+const (
+	isAnswer   is = iota // records of the type at the end of the chain
+	isAlias              // the chain leaves the reply: go on at end
+	isNXDomain           // end does not exist
+	isNoData             // end has no such type
+	isReferral
+	isLame      // the server does not serve the zone: next server, and not this one again soon
+	isBroken    // of no use: next server
+	isTruncated // ask again over TCP
+	isNoOptions // ask again without EDNS options
+	isNoEDNS    // ask again without EDNS
+	isBadCookie // ask again with the cookie that came
+)
+
+var isNames = [...]string{"answer", "alias", "nxdomain", "nodata", "referral", "lame", "broken", "truncated",
+	"refuses EDNS options", "refuses EDNS", "wants its cookie"}
+
+func (i is) String() string { return isNames[i] }
+
+// usable tells whether the reply moves the resolution on.
+func (i is) usable() bool { return i <= isReferral }
+
+// classify says what a reply is. It is pure; the reply was parsed and matches the question.
+func classify(m *dns.Message, a asked) verdict {
+	rcode, flags := m.RCode(), m.Header.Flags
+	if v, bad := classifyRCode(m, a, rcode); bad {
+		return v
+	}
+	if flags&dns.FlagTC != 0 {
+		if a.tcp {
+			return verdict{what: isBroken, why: "truncated over TCP"}
+		}
+		return verdict{what: isTruncated, why: "TC is set"}
+	}
+
+	end, hops, found, ok := walkChain(m.Sections[dns.Answer], a)
+	if !ok { // no server of the zone would say otherwise; whoever follows the chain sees where it leads
+		return verdict{what: isAlias, end: end, why: fmt.Sprintf("the aliases of %v turn in a circle", a.q.Name)}
+	}
+	authoritative := flags&dns.FlagAA != 0
+	lameRecursion := !a.recursive && !authoritative && flags&dns.FlagRA != 0
+	if found && rcode == dns.RCodeSuccess {
+		return verdict{what: isAnswer, end: end, recursiveLame: lameRecursion}
+	}
+	if rcode == dns.RCodeYXDomain && hops > 0 { // RFC 6672 section 2.2: the name got too long
+		return verdict{what: isAnswer, end: end}
+	}
+
+	soa, soaWhy := denialSOA(m.Sections[dns.Authority], a, end)
+	denial := isNoData
+	if rcode == dns.RCodeNameError {
+		denial = isNXDomain
+	}
+	switch {
+	case !soa.IsZero():
+		return verdict{what: denial, end: end, soa: soa, recursiveLame: lameRecursion}
+	case hops > 0:
+		// The end of the chain is resolved on its own: this server may not speak for it.
+		return verdict{what: isAlias, end: end, recursiveLame: lameRecursion}
+	case rcode == dns.RCodeNameError && (authoritative || a.recursive):
+		return verdict{what: isNXDomain, end: end, why: "no SOA record: not kept"}
+	case rcode == dns.RCodeNameError:
+		return verdict{what: isLame, why: "NXDOMAIN without AA and without an SOA record of the zone" + soaWhy}
+	}
+	if !a.recursive {
+		cut, why := referralCut(m.Sections[dns.Authority], a)
+		if !cut.IsZero() {
+			return verdict{what: isReferral, cut: cut}
+		}
+		if why != "" && !authoritative {
+			return verdict{what: isLame, why: why}
+		}
+	}
+	if (authoritative || a.recursive) && soaWhy == "" {
+		return verdict{what: isNoData, end: end, why: "no SOA record: not kept"}
+	}
+	return verdict{what: isLame, why: "neither an answer nor a denial nor a referral" + soaWhy}
+}
+
+// classifyRCode deals with the response codes that end it before any record is looked at.
+func classifyRCode(m *dns.Message, a asked, rcode dns.RCode) (verdict, bool) {
+	switch rcode {
+	case dns.RCodeSuccess, dns.RCodeNameError, dns.RCodeYXDomain:
+		return verdict{}, false
+	case dns.RCodeFormatError, dns.RCodeNotImplemented, dns.RCodeBadVersion:
+		switch {
+		case a.edns && a.options && m.HasEDNS:
+			return verdict{what: isNoOptions, why: rcode.String()}, true
+		case a.edns:
+			return verdict{what: isNoEDNS, why: rcode.String()}, true
+		}
+		return verdict{what: isBroken, why: rcode.String()}, true
+	case dns.RCodeBadCookie:
+		return verdict{what: isBadCookie, why: rcode.String()}, true
+	case dns.RCodeServerFailure:
+		return verdict{what: isBroken, why: rcode.String()}, true
+	}
+	return verdict{what: isLame, why: rcode.String()}, true
+}
+
+// maxChain bounds the aliases followed within one reply. Longer chains go on with another question.
+const maxChain = 12
+
+// walkChain follows the aliases of the answer section from the question's name: a CNAME at the name, or a DNAME above it. A
+// server is believed only within its zone, so the walk ends where the chain leaves it. ok is false if it turns in a circle.
+func walkChain(answer []dns.RR, a asked) (end dns.Name, hops int, found, ok bool) {
+	end = a.q.Name
+	var seen [maxChain]dns.Name
+	for hops < maxChain && end.IsWithin(a.zone) {
+		for _, s := range seen[:hops] {
+			if s == end {
+				return end, hops, false, false
+			}
+		}
+		seen[hops] = end
+		next, step := end, false
+		for i := range answer {
+			rr := &answer[i]
+			if rr.Class != dns.ClassINET {
+				continue
+			}
+			if rr.Name == end && (rr.Type == a.q.Type || a.q.Type == dns.TypeANY && rr.Type != dns.TypeRRSIG) {
+				return end, hops, true, true
+			}
+			if step || a.q.Type == dns.TypeANY {
+				continue
+			}
+			next, step = aliasStep(rr, end)
+		}
+		if !step {
+			return end, hops, false, true
+		}
+		end, hops = next.Lower(), hops+1
+	}
+	return end, hops, false, true
+}
+
+// aliasStep tells where rr leads a look-up of name, if it does.
+func aliasStep(rr *dns.RR, name dns.Name) (dns.Name, bool) {
+	switch {
+	case rr.Type == dns.TypeCNAME && rr.Name == name:
+		return dns.RdataName(dns.TypeCNAME, rr.Data)
+	case rr.Type == dns.TypeDNAME && rr.Name != name && name.IsWithin(rr.Name):
+		target, ok := dns.RdataName(dns.TypeDNAME, rr.Data)
+		if !ok {
+			return name, false
+		}
+		n, err := name.ReplaceSuffix(rr.Name, target)
+		return n, err == nil
+	}
+	return name, false
+}
+
+// denialSOA returns the owner of the SOA record that makes a reply a denial for name: at or above the name, and within what the
+// server speaks for. A question for DS is the parent's to deny (RFC 4035 section 3.1.4.1): an SOA record at the name itself is the child's.
+func denialSOA(authority []dns.RR, a asked, name dns.Name) (_ dns.Name, why string) {
+	for i := range authority {
+		rr := &authority[i]
+		if rr.Type != dns.TypeSOA || rr.Class != dns.ClassINET {
+			continue
+		}
+		switch {
+		case !name.IsWithin(rr.Name):
+			why = fmt.Sprintf("; its SOA record is of %v", rr.Name)
+		case !rr.Name.IsWithin(a.zone):
+			why = fmt.Sprintf("; its SOA record is of %v, above %v", rr.Name, a.zone)
+		case a.q.Type == dns.TypeDS && rr.Name == name && !name.IsRoot() && !a.recursive && rr.Name != a.zone:
+			why = fmt.Sprintf("; the denial of DS is by the child %v", rr.Name)
+		default:
+			return rr.Name, ""
+		}
+	}
+	return dns.Name{}, why
+}
+
+// referralCut returns the zone that the NS records of the authority section refer to: below the zone asked, at or above the name.
+func referralCut(authority []dns.RR, a asked) (_ dns.Name, why string) {
+	for i := range authority {
+		rr := &authority[i]
+		if rr.Type != dns.TypeNS || rr.Class != dns.ClassINET {
+			continue
+		}
+		switch {
+		case rr.Name == a.zone:
+			why = fmt.Sprintf("refers to %v itself", a.zone)
+		case !rr.Name.IsWithin(a.zone):
+			why = fmt.Sprintf("refers upwards, to %v", rr.Name)
+		case !a.q.Name.IsWithin(rr.Name):
+			why = fmt.Sprintf("refers aside, to %v", rr.Name)
+		case a.q.Type == dns.TypeDS && rr.Name == a.q.Name:
+			why = fmt.Sprintf("refers to %v, but DS is the parent's to answer", rr.Name)
+		default:
+			return rr.Name, ""
+		}
+	}
+	return dns.Name{}, why
+}

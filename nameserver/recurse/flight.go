@@ -1,0 +1,139 @@
+package recurse
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ananas-edge/ananas/dns"
+)
+
+// jobKey is what makes two questions the same: they are asked once.
+type jobKey struct {
+	name  dns.Name
+	typ   dns.Type
+	table *Table // settings of two versions are two sources
+	fresh Fresh
+	// server: what is wanted is where a name server is, and glue will do. Clients never share such a job, for glue is no answer.
+	server bool
+}
+
+// errCycle says that a job would wait, by way of others, for itself: servers of two zones each lie in the other.
+var errCycle = errors.New("its servers' addresses depend on itself")
+
+// flight holds the jobs that run, and who of them waits for whom. One lock guards both, so that the search for a cycle and the decision to
+// wait are one step; it is taken three times a job and held for the search of a graph of a few nodes.
+type flight struct {
+	mu   sync.Mutex
+	jobs map[jobKey]*job
+}
+
+// maxWaitSearch bounds the search of the wait graph: a job waits for at most a few others, each with a depth of at most
+// recursion.limits.job_depth.
+const maxWaitSearch = 256
+
+// join finds the job for key, or makes one with start, and lets the waiting job (nil: a client) depend on it. It fails if that closes a
+// circle, or if limit jobs run. started tells whether the job is new and must be run by the caller.
+func (f *flight) join(key jobKey, waiter *job, limit int, start func() *job) (j *job, started bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j = f.jobs[key]
+	if j == nil {
+		if len(f.jobs) >= limit {
+			return nil, false, errJobs
+		}
+		j = start()
+		f.jobs[key] = j
+		started = true
+	} else if waiter != nil && reaches(j, waiter) {
+		return nil, false, errCycle
+	}
+	if waiter != nil {
+		waiter.waitsFor[j]++
+	}
+	return j, started, nil
+}
+
+var errJobs = errors.New("as many resolutions run as recursion.limits.jobs allows")
+
+// reaches tells whether from waits, directly or by way of others, for to. The caller holds the lock.
+func reaches(from, to *job) bool {
+	stack := []*job{from}
+	seen := map[*job]bool{}
+	for len(stack) > 0 && len(seen) < maxWaitSearch {
+		j := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if j == to {
+			return true
+		}
+		if seen[j] {
+			continue
+		}
+		seen[j] = true
+		for k := range j.waitsFor {
+			stack = append(stack, k)
+		}
+	}
+	return len(stack) > 0 // too large to search is too large to wait for
+}
+
+// leave ends a wait.
+func (f *flight) leave(waiter, j *job) {
+	if waiter == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if waiter.waitsFor[j]--; waiter.waitsFor[j] <= 0 {
+		delete(waiter.waitsFor, j)
+	}
+}
+
+// finish takes a job out and wakes all who wait for it.
+func (f *flight) finish(j *job) {
+	f.mu.Lock()
+	delete(f.jobs, j.key)
+	f.mu.Unlock()
+	close(j.done)
+}
+
+func (f *flight) len() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.jobs)
+}
+
+// Budget is what one query of a client may cost in all: the questions to name servers that it causes, however deep in the tree of
+// jobs. A job that several clients wait for spends the budget of the one that began it.
+type Budget struct {
+	questions atomic.Int32
+}
+
+// NewBudget allows this many questions to name servers.
+func NewBudget(questions int) *Budget {
+	b := new(Budget)
+	b.questions.Store(int32(questions))
+	return b
+}
+
+// take spends one question.
+func (b *Budget) take() bool { return b.questions.Add(-1) >= 0 }
+
+// Left tells how many questions remain.
+func (b *Budget) Left() int { return int(max(0, b.questions.Load())) }
+
+// wait waits for a job until ctx ends.
+func wait(ctx context.Context, j *job) error {
+	select {
+	case <-j.done:
+		return nil
+	default:
+	}
+	select {
+	case <-j.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

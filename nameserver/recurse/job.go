@@ -1,0 +1,163 @@
+package recurse
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+)
+
+// job is the resolution of one name and type, whoever waits for it.
+type job struct {
+	r      *Resolver
+	key    jobKey
+	q      dns.Question
+	table  *Table
+	budget *Budget
+	depth  int
+	epoch  uint64 // of the cache when the work began: a purge since then keeps its results out
+	span   span
+
+	waitsFor map[*job]int // guarded by flight.mu
+	done     chan struct{}
+	out      outcome // set before done is closed
+}
+
+// runJob runs a job to its end, whoever still waits. A panic costs this job.
+func (r *Resolver) runJob(j *job) {
+	defer r.wg.Done()
+	defer r.flight.finish(j)
+	defer r.recovered("the resolution of "+j.q.String(), func(f *failure) { j.out = outcome{err: f} })
+	ctx, cancel := context.WithTimeout(r.ctx, j.table.Limits.QueryTime)
+	defer cancel()
+	start := r.clock.Boot()
+	j.out = j.resolve(ctx)
+	r.m.jobSeconds.Observe(r.clock.Boot() - start)
+	k := failureKey{j.q.Name, j.q.Type}
+	if j.out.err == nil {
+		r.failures.clear(k)
+		return
+	}
+	r.m.failures.Inc()
+	if j.key.fresh == FreshAll || r.ctx.Err() != nil {
+		return
+	}
+	if j.out.err.mind == doubling && !r.heardSince(start) {
+		j.out.err.mind = briefly // when nothing anywhere answers, nobody is to blame
+	}
+	r.failures.put(k, j.out.err, r.clock.Boot(), j.table.Limits.FailureTTLMin, j.table.Limits.FailureTTLMax)
+}
+
+// resolve is the loop over the stages.
+func (j *job) resolve(ctx context.Context) outcome {
+	r, t := j.r, j.table
+	d := r.deepest(t, j.q, j.key.fresh)
+	m := minimiser{q: j.q, off: t.Minimisation == MinimiseOff || d.from == fromForward}
+	cached, parentAgain := d.from == fromReferral, false
+	for depth := 0; ; depth++ {
+		if depth >= t.Limits.DelegationDepth+maxMinimise {
+			r.m.limits.With("delegation_depth").Inc()
+			return outcome{err: fail(doubling, dns.EDEOther, fmt.Sprintf("more zones on the way to %v than recursion.limits.delegation_depth allows", j.q.Name))}
+		}
+		q, whole := m.next(d.zone)
+		if !whole && r.noCutAt(q, d.zone, j.key.fresh) {
+			continue
+		}
+		rep, f := j.ask(ctx, d, q, !whole)
+		if f != nil {
+			switch {
+			case f.mind == forget || ctx.Err() != nil:
+				return outcome{err: f}
+			case !whole && t.Minimisation == MinimiseRelaxed:
+				j.span.event(KindDelegation, "the minimised question was of no use: ask for the whole name", "why", f.Error())
+				m.off = true
+				continue
+			case cached && !parentAgain:
+				// The zone may have moved since the parent was asked.
+				j.span.event(KindDelegation, fmt.Sprintf("the servers of %v that were cached are of no use: ask the parent again", d.zone))
+				parentAgain, cached = true, false
+				d, m.shown = r.above(t, j.q, d.zone, j.key.fresh), 0
+				continue
+			}
+			return outcome{err: f}
+		}
+		k := scrub(rep.msg, rep.a, rep.v)
+		j.tellScrubbed(rep, &k)
+		switch {
+		case rep.v.what == isReferral:
+			d, cached = j.keepReferral(rep, &k), false
+			if out, ok := j.glued(&k); ok {
+				return out
+			}
+		case whole:
+			return j.conclude(rep, &k)
+		case rep.v.what == isNXDomain && t.Minimisation == MinimiseStrict:
+			// Nothing exists below a name that does not (RFC 8020). Relaxed asks on, for servers that get empty non-terminals wrong.
+			return j.conclude(rep, &k)
+		case rep.v.what == isNXDomain, rep.v.what == isAlias && len(k.chain) > 0 && k.chain[0].Type == dns.TypeDNAME:
+			m.off = true
+		default:
+			j.conclude(rep, &k) // kept: the next name in this zone need not ask
+		}
+	}
+}
+
+// above returns the closest zone above the one whose servers failed.
+func (r *Resolver) above(t *Table, q dns.Question, failed dns.Name, fresh Fresh) *delegation {
+	if failed.IsRoot() {
+		return r.hints(t)
+	}
+	return r.deepest(t, dns.Question{Name: failed.Parent(), Type: dns.TypeNS, Class: q.Class}, fresh)
+}
+
+// noCutAt tells whether the cache knows already that a minimised question would find no delegation: the name lies in this zone.
+func (r *Resolver) noCutAt(q dns.Question, zone dns.Name, fresh Fresh) bool {
+	if fresh == FreshAll {
+		return false
+	}
+	now := r.clock.Boot()
+	if d, ok := r.cache.GetDenial(q.Name, q.Type); ok && now < d.Expires && d.Type == q.Type && d.Zone == zone {
+		return true
+	}
+	e, ok := r.peek(q.Name, q.Type)
+	return ok && now < e.Expires && e.Zone == zone
+}
+
+func (j *job) tellScrubbed(rep *reply, k *kept) {
+	sp := rep.attempt.span
+	if !sp.on() {
+		return
+	}
+	for i := range k.chain {
+		sp.event(KindKept, "keep "+k.chain[i].String(), "section", "answer")
+	}
+	if k.ns.Data != nil {
+		sp.event(KindKept, fmt.Sprintf("keep the delegation of %v to %d name servers, %d with addresses", rep.v.cut, k.ns.Data.Len(), gluedNames(k)),
+			"section", "authority", "zone", rep.v.cut.String())
+	}
+	if k.soa.Data != nil {
+		sp.event(KindKept, fmt.Sprintf("keep the denial by %v", k.soa.Name), "section", "authority")
+	}
+	for _, x := range k.refused {
+		sp.event(KindRefused, "refuse "+x.String(), "name", x.name.String(), "type", x.typ.String(), "why", x.why)
+	}
+}
+
+func gluedNames(k *kept) int {
+	n := 0
+	for i := range k.glue {
+		if i == 0 || k.glue[i].Name != k.glue[i-1].Name {
+			n++
+		}
+	}
+	return n
+}
+
+// remaining returns what is left of a TTL, in whole seconds, at least 1 while it lives.
+func remaining(now, expires time.Duration) uint32 {
+	if expires <= now {
+		return 0
+	}
+	return uint32((expires - now + time.Second - 1) / time.Second)
+}

@@ -1,0 +1,240 @@
+package recurse
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/nameserver/cache"
+)
+
+// Stale answers (RFC 8767).
+const (
+	staleTTL     = 30               // seconds; section 4: what a stale record's TTL is set to
+	staleRecheck = 30 * time.Second // section 5: after a failed refresh, how long until the next one
+)
+
+// linkResult is what was found for one link of an alias chain.
+type linkResult struct {
+	outcome
+	stale bool
+	ede   dns.EDE // Code 0: none
+}
+
+// link finds one link: in the cache, among remembered failures, or by a job. begin is when the client's question came.
+func (r *Resolver) link(ctx context.Context, q dns.Question, o Opts, begin time.Duration) linkResult {
+	now := r.clock.Boot()
+	var old *outcome // stale, but better than nothing
+	if o.Fresh == FreshNot {
+		found, state := r.cached(q, now, o)
+		switch state {
+		case cacheHit:
+			return linkResult{outcome: found}
+		case cacheStale:
+			old = &found
+		}
+	}
+	k := failureKey{q.Name, q.Type}
+	if o.Fresh == FreshNot {
+		if f, ok := r.failures.get(k, now); ok {
+			r.m.cachedFailures.Inc()
+			if o.span.on() {
+				o.span.event(KindCache, "this failed a moment ago and is not tried again yet: "+f.Error())
+			}
+			if old != nil && o.Stale {
+				return r.staleResult(*old, f)
+			}
+			return linkResult{outcome: outcome{err: f}, ede: dns.EDE{Code: dns.EDECachedError}}
+		}
+	}
+	if o.Cached {
+		return linkResult{outcome: outcome{err: errNotCached}}
+	}
+	var patience <-chan time.Time
+	if old != nil && o.Stale && o.Table.Limits.StaleTimer > 0 {
+		t := time.NewTimer(max(0, o.Table.Limits.StaleTimer-(now-begin)))
+		defer t.Stop()
+		patience = t.C
+	}
+	out, timedOut := r.await(ctx, q, o, patience)
+	switch {
+	case timedOut:
+		return r.staleResult(*old, fail(forget, dns.EDENoReachable, fmt.Sprintf("no answer within %v", o.Table.Limits.StaleTimer)))
+	case out.err != nil && old != nil && o.Stale:
+		if out.err.mind != forget {
+			r.failures.put(k, out.err, r.clock.Boot(), staleRecheck, max(staleRecheck, o.Table.Limits.FailureTTLMax))
+		}
+		return r.staleResult(*old, out.err)
+	}
+	return linkResult{outcome: out}
+}
+
+var errNotCached = fail(forget, dns.EDEOther, "not in the cache")
+
+// ErrNotCached is the error of a resolution with [Opts.Cached] that would have to ask.
+var ErrNotCached error = errNotCached
+
+// staleResult is an old outcome, with the reason why there is no newer one.
+func (r *Resolver) staleResult(old outcome, why *failure) linkResult {
+	r.m.stale.Inc()
+	l := linkResult{outcome: old, stale: true, ede: dns.EDE{Code: dns.EDEStaleAnswer, Text: why.Error()}}
+	if old.denial != nil && old.denial.Kind == cache.NXDomain {
+		l.ede.Code = dns.EDEStaleNXDomain
+	}
+	return l
+}
+
+// await joins or starts the job for q and waits for it; timedOut if patience ended first. The job goes on in any case.
+func (r *Resolver) await(ctx context.Context, q dns.Question, o Opts, patience <-chan time.Time) (_ outcome, timedOut bool) {
+	if r.ctx.Err() != nil {
+		return outcome{err: fail(forget, dns.EDENotReady, errClosed.Error())}, false
+	}
+	t := o.Table
+	key := jobKey{q.Name, q.Type, t, o.Fresh, o.server}
+	limit := t.Limits.Jobs
+	if o.waiter != nil {
+		limit *= 2 // what a running job needs is not refused for want of room, or nothing would ever end
+	}
+	j, started, err := r.flight.join(key, o.waiter, limit, func() *job {
+		return &job{
+			r: r, key: key, q: q, table: t, budget: o.Budget, depth: o.depth, epoch: r.cache.Epoch(), span: o.span,
+			waitsFor: make(map[*job]int), done: make(chan struct{}),
+		}
+	})
+	switch {
+	case err == errJobs:
+		r.m.limits.With("jobs").Inc()
+		return outcome{err: fail(forget, dns.EDEOther, err.Error())}, false
+	case err != nil:
+		if o.span.on() {
+			o.span.event(KindLimit, fmt.Sprintf("%v: %v", q, err))
+		}
+		f := fail(briefly, dns.EDENoReachable, fmt.Sprintf("%v can't be resolved: %v", q, err))
+		return outcome{err: f}, false
+	}
+	defer r.flight.leave(o.waiter, j)
+	if started {
+		if !r.rootPrimed() && o.Fresh != FreshAll {
+			r.prime(t)
+		}
+		if j.span.on() {
+			j.span = j.span.event(KindJob, "not in the cache: ask", "name", q.Name.String(), "type", q.Type.String())
+		}
+		r.wg.Add(1)
+		go r.runJob(j)
+	} else if o.span.on() {
+		o.span.event(KindJoin, "the same question is being resolved already: wait for it")
+	}
+	if patience == nil {
+		if err := wait(ctx, j); err != nil {
+			return outcome{err: fail(briefly, dns.EDENoReachable, fmt.Sprintf("no answer to %v in time", q))}, false
+		}
+		return j.out, false
+	}
+	select {
+	case <-j.done:
+		return j.out, false
+	case <-patience:
+		return outcome{}, true
+	case <-ctx.Done():
+		return outcome{err: fail(briefly, dns.EDENoReachable, fmt.Sprintf("no answer to %v in time", q))}, false
+	}
+}
+
+// cacheState says what the cache had.
+type cacheState uint8
+
+const (
+	cacheMiss cacheState = iota
+	cacheHit
+	cacheStale
+)
+
+// cached looks for a link in the cache: the type asked for, an alias, a denial; an expired one is returned as stale. A question
+// for CNAME or ANY follows no alias.
+func (r *Resolver) cached(q dns.Question, now time.Duration, o Opts) (outcome, cacheState) {
+	var old outcome
+	state := cacheMiss
+	if q.Type == dns.TypeANY || q.Type == dns.TypeRRSIG { // each server's own choice: never cached
+		return old, cacheMiss
+	}
+	types := [...]dns.Type{q.Type, dns.TypeCNAME}
+	n := 2
+	if q.Type == dns.TypeCNAME {
+		n = 1
+	}
+	for _, t := range types[:n] {
+		e, ok := r.get(q.Name, t)
+		if !ok {
+			continue
+		}
+		if now < e.Expires {
+			r.tellCached(o, &e, now)
+			r.refreshAhead(q, &e, now, o)
+			return outcome{chain: []cache.Entry{e}}, cacheHit
+		}
+		if state == cacheMiss && now < e.Expires+o.Table.Stale {
+			old, state = outcome{chain: []cache.Entry{e}}, cacheStale
+		}
+	}
+	d, ok := r.cache.GetDenial(q.Name, q.Type)
+	switch {
+	case ok && now < d.Expires:
+		if o.span.on() {
+			o.span.event(KindCache, fmt.Sprintf("the cache holds that %v has no %v, for another %d s", q.Name, deniedWhat(&d), remaining(now, d.Expires)))
+		}
+		return outcome{denial: &d}, cacheHit
+	case ok && state == cacheMiss && now < d.Expires+o.Table.Stale:
+		old, state = outcome{denial: &d}, cacheStale
+	}
+	if o.span.on() && state == cacheStale {
+		o.span.event(KindCache, "the cache holds an answer that has expired")
+	}
+	return old, state
+}
+
+func deniedWhat(d *cache.Denial) string {
+	if d.Kind == cache.NXDomain {
+		return "records at all"
+	}
+	return d.Type.String() + " records"
+}
+
+func (r *Resolver) tellCached(o Opts, e *cache.Entry, now time.Duration) {
+	if o.span.on() {
+		o.span.event(KindCache, fmt.Sprintf("cached for another %d s: %v", remaining(now, e.Expires), e.Set.String()),
+			"zone", e.Zone.String(), "server", e.Server.String())
+	}
+}
+
+// Refreshing ahead: an answer that is asked for again in the last tenth of its life is asked for anew beside, so that popular names
+// are always there.
+const (
+	aheadPart = 10               // the last tenth
+	aheadMin  = 10 * time.Second // shorter lives are not worth it
+	maxAhead  = 100              // at a time; more are skipped, and asked for when they have expired
+)
+
+func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duration, o Opts) {
+	life := e.Expires - e.Stored
+	if life < aheadMin || e.Expires-now > life/aheadPart || o.Cached || o.waiter != nil {
+		return
+	}
+	select {
+	case r.ahead <- struct{}{}:
+	default:
+		r.m.limits.With("ahead").Inc()
+		return
+	}
+	r.m.prefetches.Inc()
+	r.wg.Add(1)
+	go func() {
+		defer r.wg.Done()
+		defer func() { <-r.ahead }()
+		defer r.recovered("refreshing "+q.String(), func(*failure) {})
+		r.await(r.ctx, dns.Question{Name: q.Name, Type: q.Type, Class: q.Class}, Opts{
+			Table: o.Table, Fresh: FreshAnswer, Budget: NewBudget(o.Table.Limits.UpstreamQuestions),
+		}, nil)
+	}()
+}

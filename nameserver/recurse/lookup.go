@@ -1,0 +1,169 @@
+package recurse
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+)
+
+// addressesFound is what a look-up of a name server's addresses came to.
+type addressesFound struct {
+	name  dns.Name
+	addrs []netip.Addr
+	err   error
+}
+
+// lookupPatience is how long the first look-up of a name server has before a second one is started beside it, and so on. Looking up
+// all at once would make a delegation to a hundred names of others a weapon (NXNS, CVE-2020-8616), and cost most zones questions in vain.
+const lookupPatience = 400 * time.Millisecond
+
+// lookUp starts to look up the address of the next name server that has none. It is a job of its own, within the same budget; what it
+// finds is a candidate more.
+func (ro *round) lookUp(ctx context.Context) {
+	j, t := ro.j, ro.j.table
+	if ro.d.from == fromHints || ro.lookups > 0 && j.r.clock.Boot()-ro.lookedAt < lookupPatience {
+		return
+	}
+	names := ro.d.names[:min(len(ro.d.names), t.Limits.NSNames)]
+	if ro.nextName == 0 && len(names) > 1 { // start anywhere, so that all servers of a zone get their share
+		k := int(j.r.random() % uint64(len(names)))
+		ro.d.names = append(append([]nsName(nil), names[k:]...), names[:k]...)
+		names = ro.d.names
+	}
+	for ; ro.nextName < len(names); ro.nextName++ {
+		ns := names[ro.nextName]
+		if len(ns.addrs) > 0 {
+			continue
+		}
+		if ro.looked >= t.Limits.Glueless {
+			j.r.m.limits.With("glueless").Inc()
+			return
+		}
+		if j.depth >= t.Limits.JobDepth {
+			j.r.m.limits.With("job_depth").Inc()
+			ro.say(fmt.Sprintf("the address of %v is %d look-ups away", ns.name, j.depth))
+			return
+		}
+		ro.looked++
+		ro.lookedAt = j.r.clock.Boot()
+		ro.nextName++
+		ro.startLookup(ctx, ns.name)
+		return
+	}
+}
+
+// startLookup asks for one family; the other one follows only if that has no address, which saves a question for most names.
+func (ro *round) startLookup(ctx context.Context, name dns.Name) {
+	if ro.found == nil {
+		ro.found = make(chan addressesFound, ro.j.table.Limits.Glueless+1)
+	}
+	ro.lookups++
+	j, r := ro.j, ro.j.r
+	types := familiesOf(j.table)
+	if len(types) == 2 && r.servers.familyDead(netip.IPv4Unspecified(), r.clock.Boot()) {
+		types[0], types[1] = types[1], types[0]
+	}
+	span := ro.span
+	if span.on() {
+		span = span.event(KindDelegation, fmt.Sprintf("look up the address of name server %v", name), "ns", name.String())
+	}
+	found := ro.found
+	r.wg.Add(1)
+	go func() {
+		defer r.wg.Done()
+		out := addressesFound{name: name}
+		defer func() { found <- out }()
+		defer r.recovered("the look-up of name server "+name.String(), func(f *failure) { out.err = f })
+		for _, typ := range types {
+			a, err := r.Resolve(ctx, dns.Question{Name: name, Type: typ, Class: dns.ClassINET}, Opts{
+				Table: j.table, Fresh: below(j.key.fresh), Budget: j.budget, server: true, waiter: j, span: span, depth: j.depth + 1,
+			})
+			if err != nil { // the other family lies in the same zone and would fail the same way
+				out.err = err
+				return
+			}
+			for _, set := range a.Answer {
+				if set.Type == typ {
+					out.addrs = appendAddrs(out.addrs, set.Data)
+				}
+			}
+			if len(out.addrs) > 0 {
+				return
+			}
+			if out.err == nil {
+				out.err = fmt.Errorf("%v has no address", name)
+			}
+		}
+	}()
+}
+
+func familiesOf(t *Table) []dns.Type {
+	switch {
+	case t.IPv4 && t.IPv6:
+		return []dns.Type{dns.TypeA, dns.TypeAAAA}
+	case t.IPv6:
+		return []dns.Type{dns.TypeAAAA}
+	}
+	return []dns.Type{dns.TypeA}
+}
+
+// learn takes in what a look-up found.
+func (ro *round) learn(f addressesFound) {
+	ro.lookups--
+	j := ro.j
+	now := j.r.clock.Boot()
+	usable := 0
+	for _, a := range f.addrs {
+		if j.table.NeverQuery(a) || a.Is4() && !j.table.IPv4 || a.Is6() && !j.table.IPv6 || len(ro.cands) >= j.table.Limits.Addresses {
+			continue
+		}
+		usable++
+		s := netip.AddrPortFrom(a, dnsPort)
+		if !ro.has(s) {
+			ro.cands = append(ro.cands, candidate{server: s, name: f.name, fact: j.r.servers.of(s, now)})
+		}
+	}
+	switch {
+	case f.err != nil && len(f.addrs) == 0:
+		why := asFailure(f.err)
+		ro.cause = why.root()
+		ro.say(fmt.Sprintf("%v: %s", f.name, ro.cause))
+		if why.mind == forget {
+			ro.mind = forget
+		}
+	case usable == 0:
+		ro.say(fmt.Sprintf("%v has only addresses that are never asked", f.name))
+	}
+	if len(ro.flying) == 0 || ro.allLate() {
+		ro.inTime = false // nothing in time is under way: ask it now
+	}
+}
+
+func (ro *round) allLate() bool {
+	for _, at := range ro.flying {
+		if !at.late {
+			return false
+		}
+	}
+	return true
+}
+
+func (ro *round) has(s netip.AddrPort) bool {
+	for i := range ro.cands {
+		if ro.cands[i].server == s {
+			return true
+		}
+	}
+	return false
+}
+
+// below is how fresh the answers must be that a job needs on its way.
+func below(f Fresh) Fresh {
+	if f == FreshAll {
+		return FreshAll
+	}
+	return FreshNot
+}

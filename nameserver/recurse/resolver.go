@@ -1,0 +1,298 @@
+package recurse
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/siphash"
+	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/telemetry"
+)
+
+// Clock is time as a parameter. Boot runs on through sleep and is never set: TTLs, round-trip times and back-off are counted on
+// it. Wall is what the world calls now; nothing but signatures needs it.
+type Clock struct {
+	Boot func() time.Duration
+	Wall func() time.Time
+}
+
+// Config is what a resolver needs from outside.
+type Config struct {
+	Network Network
+	Clock   Clock
+	Random  func() uint64 // cryptographic, safe for use by many goroutines
+	Cache   *cache.Cache
+	Limits  Limits // those that size the sockets and tables; the others are taken from each query's Table
+	Metrics *telemetry.Metrics
+	Crashes *telemetry.Crashes // nil: panics are counted only
+	Log     *slog.Logger
+}
+
+// Resolver resolves. It holds what was learned (servers, failures, connections, jobs under way); settings come with each query.
+type Resolver struct {
+	network Network
+	clock   Clock
+	random  func() uint64
+	cache   *cache.Cache
+	crashes *telemetry.Crashes
+	log     *slog.Logger
+	m       *metrics
+
+	servers  *servers
+	failures *failures
+	flight   flight
+	zones    zoneCounts
+	udp4     *sockets
+	udp6     *sockets
+	tcp      *tcpPool
+	secret   siphash.Key // of our cookies
+
+	lastHeard atomic.Int64 // boot time of the last reply from anybody
+	priming   atomic.Bool
+	ahead     chan struct{} // prefetches and refreshes under way
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// New returns a resolver that is ready. Close it.
+func New(c Config) *Resolver {
+	r := &Resolver{
+		network: c.Network, clock: c.Clock, random: c.Random, cache: c.Cache, crashes: c.Crashes, log: c.Log,
+		ahead: make(chan struct{}, maxAhead),
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	r.m = newMetrics(c.Metrics, r)
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.servers = newServers(c.Limits.Servers, func() { r.m.limits.With("servers").Inc() })
+	r.failures = newFailures(maxFailures, func() { r.m.limits.With("failures").Inc() })
+	r.flight.jobs = make(map[jobKey]*job)
+	r.zones.m = make(map[dns.Name]int)
+	r.udp4 = newSockets(r, false, &c.Limits)
+	r.udp6 = newSockets(r, true, &c.Limits)
+	r.tcp = newTCPPool(r, c.Limits.TCPConnections, &r.wg)
+	for i := range r.secret {
+		r.secret[i] = byte(r.random())
+	}
+	r.lastHeard.Store(int64(-1))
+	return r
+}
+
+// Close ends all jobs and connections and waits for them.
+func (r *Resolver) Close() {
+	r.cancel()
+	r.udp4.close()
+	r.udp6.close()
+	r.tcp.close()
+	r.wg.Wait()
+}
+
+func (r *Resolver) udp(a netip.AddrPort) *sockets {
+	if a.Addr().Is4() {
+		return r.udp4
+	}
+	return r.udp6
+}
+
+// heard notes that some server replied.
+func (r *Resolver) heard(now time.Duration) { r.lastHeard.Store(int64(now)) }
+
+func (r *Resolver) heardSince(t time.Duration) bool { return r.lastHeard.Load() >= int64(t) }
+
+// clientCookie is our cookie for a server (RFC 7873 section 4.1): the same for the server as long as we run.
+func (r *Resolver) clientCookie(a netip.Addr) [8]byte {
+	b := a.As16()
+	sum := siphash.Sum64(&r.secret, b[:])
+	var out [8]byte
+	for i := range out {
+		out[i] = byte(sum >> (8 * i))
+	}
+	return out
+}
+
+// recovered turns a panic into a failure, with a report. It is deferred.
+func (r *Resolver) recovered(what string, set func(*failure)) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	stack := debug.Stack()
+	signature := "unrecorded"
+	if r.crashes != nil {
+		signature = r.crashes.Report(what, p, stack)
+	}
+	r.m.panics.Inc()
+	set(fail(forget, dns.EDEOther, "a fault of this resolver ended the resolution; crash report "+signature))
+}
+
+// Resolve answers a question: the one door for clients' misses, prefetch, stale refresh, look-ups of name servers and of modules.
+// It follows aliases to their end. An error says why there is no answer, as
+// the extended errors of the Answer do. The question's name may be in any case.
+func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer, error) {
+	q.Name = q.Name.Lower()
+	if o.Budget == nil && !o.Cached {
+		o.Budget = NewBudget(o.Table.Limits.UpstreamQuestions)
+	}
+	if o.Trace != nil {
+		o.span = span{t: o.Trace}
+	}
+	if o.span.on() {
+		o.span = o.span.event(KindResolve, "resolve "+q.String(), "name", q.Name.String(), "type", q.Type.String())
+	}
+	var ans Answer
+	var begin = r.clock.Boot()
+	var seen []dns.Name
+	for link := q; ; {
+		if a, ok := local(o.Table, link); ok {
+			o.span.event(KindLocal, "answered here: a special-use name", "name", link.Name.String())
+			ans.join(a)
+			return ans, nil
+		}
+		if len(seen) > o.Table.Limits.CNAMEDepth {
+			r.m.limits.With("cname_depth").Inc()
+			return r.failed(o, fail(doubling, dns.EDEOther, "more aliases in a row than recursion.limits.cname_depth allows, the last to "+link.Name.String()))
+		}
+		for _, s := range seen {
+			if s == link.Name {
+				return r.failed(o, fail(doubling, dns.EDEOther, "the aliases of "+q.Name.String()+" turn in a circle at "+s.String()))
+			}
+		}
+		seen = append(seen, link.Name)
+		l := r.link(ctx, link, o, begin)
+		if l.err != nil {
+			return r.failed(o, l.err, l.ede)
+		}
+		next, more := ans.extend(link, l, r.clock.Boot())
+		if !more {
+			r.tellAnswer(o, &ans)
+			return ans, nil
+		}
+		if next.IsZero() { // RFC 6672 section 2.2: a DNAME made the name too long
+			ans.RCode = dns.RCodeYXDomain
+			return ans, nil
+		}
+		link.Name = next
+	}
+}
+
+// failed makes the answer of a resolution that came to nothing. also is said beside the reason, if it has a code.
+func (r *Resolver) failed(o Opts, f *failure, also ...dns.EDE) (Answer, error) {
+	if f == errNotCached {
+		return Answer{}, f
+	}
+	if o.span.on() {
+		o.span.event(KindAnswer, "SERVFAIL: "+f.ede.Text, "rcode", "SERVFAIL")
+	}
+	a := Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{f.ede}}
+	for _, e := range also {
+		if e.Code != 0 {
+			a.EDEs = append(a.EDEs, e)
+		}
+	}
+	return a, f
+}
+
+func (r *Resolver) tellAnswer(o Opts, a *Answer) {
+	if !o.span.on() {
+		return
+	}
+	text := a.RCode.String()
+	for i := range a.Answer {
+		text += "\n" + a.Answer[i].String()
+	}
+	if a.RCode == dns.RCodeSuccess && len(a.Answer) == 0 {
+		text += ", no records of this type"
+	}
+	o.span.event(KindAnswer, text, "rcode", a.RCode.String())
+}
+
+// join adds the answer to the last link.
+func (a *Answer) join(b Answer) {
+	a.RCode, a.Local = b.RCode, b.Local && len(a.Answer) == 0
+	a.Answer = append(a.Answer, b.Answer...)
+	a.Authority = append(a.Authority, b.Authority...)
+}
+
+// extend adds what was found for a link of the chain. more tells whether the chain goes on, at next; a zero next: it can't, the
+// name got too long.
+func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (next dns.Name, more bool) {
+	a.RCode = l.rcode
+	name := link.Name
+	ttl := func(e time.Duration) uint32 {
+		if l.stale {
+			return staleTTL
+		}
+		return remaining(now, e)
+	}
+	a.Stale = a.Stale || l.stale
+	if l.ede.Code != 0 {
+		a.EDEs = append(a.EDEs, l.ede)
+	}
+	for i := range l.chain {
+		e := &l.chain[i]
+		set := e.Set
+		set.TTL = min(set.TTL, ttl(e.Expires))
+		a.Answer = append(a.Answer, set)
+		switch {
+		case set.Type == link.Type || link.Type == dns.TypeANY:
+			next, more = dns.Name{}, false
+		case set.Type == dns.TypeCNAME:
+			next, more = aliasTarget(set)
+		case set.Type == dns.TypeDNAME:
+			cname, ok := synthesise(name, set)
+			if !ok {
+				return dns.Name{}, true
+			}
+			a.Answer = append(a.Answer, cname)
+			next, more = aliasTarget(cname)
+		}
+		if more {
+			name = next
+		}
+	}
+	if l.denial == nil {
+		return next, more
+	}
+	if l.denial.SOA.Data != nil {
+		soa := l.denial.SOA
+		soa.TTL = min(soa.TTL, ttl(l.denial.Expires))
+		a.Authority = append(a.Authority, soa)
+	}
+	for _, p := range l.denial.Proof {
+		p.TTL = min(p.TTL, ttl(l.denial.Expires))
+		a.Authority = append(a.Authority, p)
+	}
+	if l.denial.Kind == cache.NXDomain {
+		a.RCode = dns.RCodeNameError
+	}
+	return dns.Name{}, false
+}
+
+func aliasTarget(cname dns.RRset) (dns.Name, bool) {
+	n, ok := dns.RdataName(dns.TypeCNAME, cname.Data.First())
+	return n.Lower(), ok
+}
+
+// synthesise makes the CNAME record that a DNAME implies for a name (RFC 6672 section 3.1), with the DNAME's TTL.
+func synthesise(name dns.Name, dname dns.RRset) (dns.RRset, bool) {
+	target, ok := dns.RdataName(dns.TypeDNAME, dname.Data.First())
+	if !ok {
+		return dns.RRset{}, false
+	}
+	to, err := name.ReplaceSuffix(dname.Name, target)
+	if err != nil {
+		return dns.RRset{}, false
+	}
+	return dns.RRset{
+		Name: name, Type: dns.TypeCNAME, Class: dname.Class, TTL: dname.TTL, Data: dns.Records{}.Append([]byte(to.Wire())),
+	}, true
+}

@@ -1,0 +1,230 @@
+package recurse
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+)
+
+// round is one question to the servers of one zone: attempts at one server after the other, until one gives a reply that can be
+// used. An attempt that is late is not given up: its reply is welcome until the round ends, while the next server is asked already.
+type round struct {
+	j     *job
+	d     *delegation
+	a     asked
+	span  span
+	cands []candidate
+	got   chan received
+	found chan addressesFound
+
+	flying   []*attempt
+	timer    *time.Timer
+	patience time.Duration // of the newest attempt
+	inTime   bool          // the newest attempt may still answer in time
+	attempts int
+
+	nextName int // NS records whose addresses were looked up, or found
+	lookups  int // running
+	looked   int
+	lookedAt time.Duration // boot time of the newest
+
+	silent []*attempt // given up without a reply
+	pocket *reply     // an answer of a server that recurses without authority: better than none
+	said   []string
+	cause  string // why the last look-up of a name server failed
+	worst  dns.EDECode
+	mind   remember
+}
+
+// maxAttempts bounds the questions of one round, and the queue of replies: each attempt gives at most one.
+const maxAttempts = 32
+
+// reply is what a round ends with.
+type reply struct {
+	msg     *dns.Message
+	v       verdict
+	a       asked
+	server  netip.AddrPort
+	name    dns.Name // of the server
+	attempt *attempt
+}
+
+func (j *job) newRound(d *delegation, q dns.Question, minimised bool) *round {
+	ro := &round{
+		j: j, d: d, span: j.span,
+		a:     asked{zone: d.zone, q: q, recursive: d.from == fromForward, minimised: minimised},
+		got:   make(chan received, maxAttempts),
+		cands: j.r.addresses(d, j.table, j.r.clock.Boot()),
+		worst: dns.EDENoReachable, mind: briefly,
+	}
+	if ro.span.on() {
+		ro.span = ro.span.event(KindDelegation, "ask "+q.String()+" of "+d.describe(), "zone", d.zone.String(), "name", q.Name.String(),
+			"type", q.Type.String(), "source", d.from.String())
+	}
+	return ro
+}
+
+// ask asks the servers of d and returns the first reply that can be used.
+func (j *job) ask(ctx context.Context, d *delegation, q dns.Question, minimised bool) (*reply, *failure) {
+	if !j.r.zones.enter(d.zone, j.table.Limits.ZoneFetches) {
+		j.r.m.limits.With("zone_fetches").Inc()
+		return nil, fail(forget, dns.EDEOther, fmt.Sprintf("as many questions to %v are under way as recursion.limits.zone_fetches allows", d.zone))
+	}
+	defer j.r.zones.leave(d.zone)
+	ro := j.newRound(d, q, minimised)
+	rep, f := ro.run(ctx)
+	ro.close(rep != nil)
+	return rep, f
+}
+
+func (ro *round) run(ctx context.Context) (*reply, *failure) {
+	ro.timer = time.NewTimer(time.Hour)
+	defer ro.timer.Stop()
+	for {
+		if !ro.inTime {
+			if f := ro.next(ctx); f != nil {
+				if ro.pocket != nil {
+					return ro.pocket, nil
+				}
+				return nil, f
+			}
+		}
+		select {
+		case got := <-ro.got:
+			if rep := ro.take(ctx, got); rep != nil {
+				return rep, nil
+			}
+		case found := <-ro.found:
+			ro.learn(found)
+		case <-ro.timer.C:
+			ro.late()
+		case <-ctx.Done():
+			return nil, fail(briefly, dns.EDENoReachable, fmt.Sprintf("no time left while asking the servers of %v%s", ro.d.zone, ro.saidText()))
+		}
+	}
+}
+
+// next asks the next server, looks for addresses, or waits for what is under way; a failure when none of it is left.
+func (ro *round) next(ctx context.Context) *failure {
+	r := ro.j.r
+	if ro.attempts < maxAttempts {
+		c, ok := r.choose(ro.cands, ro.d.zone, r.clock.Boot())
+		if !ok || c.weak || c.tries > 0 {
+			ro.lookUp(ctx) // before a server is asked again, another one may be found
+		}
+		if ok {
+			return ro.launch(ctx, c, c.fact.manner(r.clock.Boot()), false)
+		}
+	} else {
+		r.m.limits.With("attempts").Inc()
+	}
+	switch {
+	case ro.lookups > 0:
+		ro.wait(lookupPatience)
+		return nil
+	case len(ro.flying) > 0:
+		ro.wait(maxRTO)
+		return nil
+	}
+	return ro.give()
+}
+
+// wait lets the round wait this long before next is called again.
+func (ro *round) wait(d time.Duration) {
+	ro.inTime, ro.patience = true, d
+	ro.timer.Reset(d)
+}
+
+// give says why no server could be asked with success.
+func (ro *round) give() *failure {
+	if len(ro.cands) == 0 {
+		if ro.looked == 0 && ro.mind == briefly {
+			return fail(doubling, dns.EDENoReachable, fmt.Sprintf("no usable address of any name server of %v is known", ro.d.zone))
+		}
+		f := fail(ro.mind, dns.EDENoReachable, fmt.Sprintf("no address could be found for the name servers of %v%s", ro.d.zone, ro.saidText()))
+		f.cause = ro.cause
+		return f
+	}
+	text := fmt.Sprintf("no server of %v gave an answer to %v", ro.d.zone, ro.a.q)
+	return fail(ro.mind, ro.worst, text+ro.saidText())
+}
+
+// say keeps what a server did, for the text of a failure.
+func (ro *round) say(text string) {
+	for _, s := range ro.said {
+		if s == text {
+			return
+		}
+	}
+	if len(ro.said) < 4 { // an EDE text has to fit a UDP answer
+		ro.said = append(ro.said, text)
+	}
+}
+
+func (ro *round) saidText() string {
+	if len(ro.said) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(ro.said, ", ")
+}
+
+// late notes that the newest attempts gave no reply in time. They go on.
+func (ro *round) late() {
+	ro.inTime = false
+	now := ro.j.r.clock.Boot()
+	waiting := 0
+	for _, at := range ro.flying {
+		c := &ro.cands[at.cand]
+		if !at.late {
+			at.late = true
+			ro.say("no reply from " + c.describe())
+			if ro.span.on() {
+				at.span.event(KindTimeout, fmt.Sprintf("no reply in %v", (now-at.started).Round(time.Millisecond)), "server", c.server.String())
+			}
+		}
+		if now-at.started < 2*maxRTO {
+			waiting++
+		}
+	}
+	if waiting == 0 && ro.attempts > 0 && len(ro.flying) > 0 {
+		ro.dropFlying() // nothing can be expected of them any more
+	}
+}
+
+// dropFlying gives up all attempts under way.
+func (ro *round) dropFlying() {
+	for _, at := range ro.flying {
+		ro.drop(at)
+		ro.silent = append(ro.silent, at)
+	}
+	ro.flying = ro.flying[:0]
+}
+
+// close ends what is still under way, and settles who is to blame for silence: a server is, if another one was heard since it was
+// asked. When nothing anywhere answers, it is the network, and nobody is blamed.
+func (ro *round) close(answered bool) {
+	r := ro.j.r
+	now := r.clock.Boot()
+	ro.dropFlying()
+	for _, at := range ro.silent {
+		if !at.late || at.tcp {
+			continue // cut short by a better one
+		}
+		c := &ro.cands[at.cand]
+		if answered || r.heardSince(at.started) {
+			c.fact.silent(now)
+			r.servers.unheard(c.server.Addr(), now)
+		}
+	}
+}
+
+func (c *candidate) describe() string {
+	if c.name.IsZero() {
+		return c.server.String()
+	}
+	return fmt.Sprintf("%v (%v)", c.name, c.server.Addr())
+}

@@ -1,0 +1,182 @@
+package recurse
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/prefixset"
+)
+
+// Table is [Settings] compiled: checked, with the files read. It is immutable and may be used by any number of goroutines; a
+// change of settings makes a new one.
+type Table struct {
+	Limits       Limits
+	Minimisation Minimisation
+	IPv4, IPv6   bool
+
+	// How long what was found may be kept and given: bounds of TTLs, and how long after its end an answer may be given if nothing
+	// better is to be had. From the section cache.
+	MaxTTL, MinTTL, NegativeMaxTTL, Stale time.Duration
+
+	hints     []Hint
+	validate  bool
+	anchors   map[dns.Name]Anchor     // by zone, lower case
+	negative  map[dns.Name]time.Time  // by zone, lower case; wall time of the end, zero: none
+	upstreams map[dns.Name]upstream   // by zone, lower case
+	above     map[dns.Name]struct{}   // zones of anchors and upstreams, and all names above them, lower case
+	never     prefixset.Set           // name servers are never there,
+	exempt    map[netip.Addr]struct{} // but here they may be,
+	own       map[netip.Addr]struct{} // and here we are
+	implicit  bool                    // never is the default, so own belongs to it
+}
+
+// Hint is one server of the root.
+type Hint struct {
+	Name  dns.Name // lower case
+	Addrs []netip.Addr
+}
+
+// Anchor holds the keys that are trusted for a zone: digests of keys, or keys.
+type Anchor struct {
+	Zone       dns.Name // lower case
+	DS, DNSKEY dns.Records
+}
+
+// SourceKind says how the servers of a zone that the settings name are asked.
+type SourceKind uint8
+
+const (
+	KindStub    SourceKind = iota + 1 // iteratively
+	KindForward                       // recursively
+)
+
+// String returns the name of the section that makes such zones.
+func (k SourceKind) String() string {
+	switch k {
+	case KindStub:
+		return "stub"
+	case KindForward:
+		return "forward"
+	}
+	return "delegation"
+}
+
+type upstream struct {
+	kind    SourceKind
+	servers []netip.AddrPort
+}
+
+// WithListeners returns the table of a node that answers at these addresses: unless never_query is set, what a zone says of
+// its servers never leads back to us. Stub and forward are the operator's word and stay as they are. The addresses are those
+// of interfaces; one that stands for all of them (0.0.0.0, [::]) does nothing.
+func (t *Table) WithListeners(listeners []netip.AddrPort) *Table {
+	n := *t
+	n.own = make(map[netip.Addr]struct{})
+	for _, l := range listeners {
+		if a := l.Addr(); l.Port() == dnsPort && !a.IsUnspecified() {
+			n.own[a.Unmap().WithZone("")] = struct{}{}
+		}
+	}
+	return &n
+}
+
+// Hints returns the servers of the root that the settings name. The caller must not change them.
+func (t *Table) Hints() []Hint { return t.hints }
+
+// Lookup returns the deepest zone at or above name that has servers in the settings, and how those are asked. A DS record
+// belongs to the parent's side of a cut: look up its name's parent.
+func (t *Table) Lookup(name dns.Name) (zone dns.Name, servers []netip.AddrPort, kind SourceKind, ok bool) {
+	if len(t.upstreams) == 0 {
+		return dns.Name{}, nil, 0, false
+	}
+	for n := name.Lower(); ; n = n.Parent() {
+		if u, ok := t.upstreams[n]; ok {
+			return n, u.servers, u.kind, true
+		}
+		if n.IsRoot() || n.IsZero() {
+			return dns.Name{}, nil, 0, false
+		}
+	}
+}
+
+// NeverQuery tells whether no name server may be asked at this address, on port 53, because a zone says that it is one. It is not
+// for the servers that [Table.Lookup] returns.
+func (t *Table) NeverQuery(a netip.Addr) bool {
+	a = a.Unmap()
+	if _, ok := t.exempt[a]; ok {
+		return false
+	}
+	if t.never.Contains(a) {
+		return true
+	}
+	if !t.implicit || len(t.own) == 0 {
+		return false
+	}
+	_, ok := t.own[a.WithZone("")]
+	return ok
+}
+
+// Overrides tells whether a stub, a forward or a trust anchor is at name or below it, so that a special name (RFC 6303, RFC 6761) there
+// is meant to be resolved.
+func (t *Table) Overrides(name dns.Name) bool {
+	_, ok := t.above[name.Lower()]
+	return ok
+}
+
+// Validates tells whether answers are validated at all.
+func (t *Table) Validates() bool { return t.validate }
+
+// Anchor returns the anchor of the deepest zone at or above name that has one.
+func (t *Table) Anchor(name dns.Name) (Anchor, bool) {
+	for n := name.Lower(); len(t.anchors) > 0; n = n.Parent() {
+		if a, ok := t.anchors[n]; ok {
+			return a, true
+		}
+		if n.IsRoot() || n.IsZero() {
+			break
+		}
+	}
+	return Anchor{}, false
+}
+
+// NegativeAnchor returns the deepest zone at or above name that is not to be validated at this wall time.
+func (t *Table) NegativeAnchor(name dns.Name, now time.Time) (dns.Name, bool) {
+	for n := name.Lower(); len(t.negative) > 0; n = n.Parent() {
+		if until, ok := t.negative[n]; ok && (until.IsZero() || now.Before(until)) {
+			return n, true
+		}
+		if n.IsRoot() || n.IsZero() {
+			break
+		}
+	}
+	return dns.Name{}, false
+}
+
+// Fingerprint names what the table says: two tables that act alike have the same one. It reads the whole table.
+func (t *Table) Fingerprint() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%+v %v %v %v %v %v %v %v %v\n", t.Limits, t.Minimisation, t.IPv4, t.IPv6, t.MaxTTL, t.MinTTL, t.NegativeMaxTTL, t.Stale, t.validate)
+	for _, hint := range t.hints {
+		fmt.Fprintf(h, "hint %v %v\n", hint.Name, hint.Addrs)
+	}
+	for _, z := range slices.SortedFunc(maps.Keys(t.anchors), dns.Name.Compare) {
+		fmt.Fprintf(h, "anchor %v %x %x\n", z, t.anchors[z].DS, t.anchors[z].DNSKEY)
+	}
+	for _, z := range slices.SortedFunc(maps.Keys(t.negative), dns.Name.Compare) {
+		fmt.Fprintf(h, "negative %v %d\n", z, t.negative[z].UnixNano())
+	}
+	for _, z := range slices.SortedFunc(maps.Keys(t.upstreams), dns.Name.Compare) {
+		fmt.Fprintf(h, "upstream %v %v\n", z, t.upstreams[z])
+	}
+	fmt.Fprintf(h, "never %v %v", t.never.String(), t.implicit)
+	if t.implicit {
+		fmt.Fprintf(h, " own %v", slices.SortedFunc(maps.Keys(t.own), netip.Addr.Compare))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
