@@ -1,0 +1,76 @@
+package nameserver
+
+import (
+	"errors"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/listen"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
+)
+
+// next says what becomes of a query after a stage.
+type next uint8
+
+const (
+	resolve next = iota // go on
+	answer              // the stage has the answer
+	drop                // no answer at all
+)
+
+// edeInvalidQueryType is info code 30 of RFC 8914's registry (RFC 9824 section 3.4).
+const edeInvalidQueryType dns.EDECode = 30
+
+// admit reads the query and decides whether it may be asked here. Who may not ask learns that and no more.
+func (s *Server) admit(q *query) (recurse.Answer, next) {
+	var err error
+	q.Query, err = dns.ParseQuery(q.Data)
+	if errors.Is(err, dns.ErrShortHeader) || errors.Is(err, dns.ErrNotQuery) {
+		return recurse.Answer{}, drop
+	}
+	if q.QName != nil {
+		q.name = q.Name()
+	}
+	client := q.Client.Addr()
+	switch {
+	case !q.table.Access.Allowed(client):
+		s.m.refused.Inc()
+		return refusal(dns.RCodeRefused, dns.EDEProhibited, client.String()+" is in no prefix of access.allow"), answer
+	case q.Opcode != dns.OpcodeQuery:
+		return refusal(dns.RCodeNotImplemented, dns.EDENotSupported, "only queries are answered"), answer
+	case err != nil:
+		return refusal(dns.RCodeFormatError, dns.EDEOther, err.Error()), answer
+	case q.HasEDNS && q.EDNS.Version != 0:
+		return recurse.Answer{RCode: dns.RCodeBadVersion}, answer
+	case badCookie(q.EDNS.Options):
+		return refusal(dns.RCodeFormatError, dns.EDEOther, "a cookie has 8 octets, or 16 to 40"), answer
+	case q.QName == nil: // only a cookie is asked for (RFC 7873 section 5.4)
+		return recurse.Answer{}, answer
+	case q.Class == dns.ClassCHAOS:
+		return s.chaos(q), answer
+	case q.Class != dns.ClassINET:
+		return refusal(dns.RCodeRefused, dns.EDENotSupported, "class "+q.Class.String()+" is not served"), answer
+	}
+	return s.admitType(q)
+}
+
+// admitType deals with what is not a question for records, and with questions that may only be answered from the cache.
+func (s *Server) admitType(q *query) (recurse.Answer, next) {
+	switch q.Type {
+	case dns.TypeAXFR, dns.TypeIXFR:
+		return refusal(dns.RCodeRefused, dns.EDENotSupported, "zones are not transferred here"), answer
+	case dns.TypeMAILA, dns.TypeMAILB:
+		return refusal(dns.RCodeNotImplemented, dns.EDENotSupported, q.Type.String()+" is obsolete"), answer
+	case dns.TypeANY:
+		if q.Transport == listen.UDP { // RFC 8482 section 4.4: whoever means it comes back over TCP; a forged address does not
+			return recurse.Answer{Truncated: true}, answer
+		}
+	default:
+		if q.Type.IsMeta() {
+			return refusal(dns.RCodeFormatError, edeInvalidQueryType, q.Type.String()+" can't be asked for"), answer
+		}
+	}
+	if q.Flags&dns.FlagRD == 0 && !q.table.Access.CacheOnlyAllowed(q.Client.Addr()) {
+		return refusal(dns.RCodeRefused, dns.EDENotAuthoritative, "RD is not set; this is a recursive resolver"), answer
+	}
+	return recurse.Answer{}, resolve
+}

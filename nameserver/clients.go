@@ -1,0 +1,54 @@
+package nameserver
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// clientKey is what counts as one client: an IPv4 address, or the /64 of an IPv6 address, which one host can have all of.
+type clientKey netip.Addr
+
+func clientOf(a netip.Addr) clientKey {
+	if a.Is4() {
+		return clientKey(a)
+	}
+	p, err := a.WithZone("").Prefix(64)
+	if err != nil { // cannot be: 64 is in range
+		return clientKey(a)
+	}
+	return clientKey(p.Addr())
+}
+
+// clients counts the queries that wait, of each client and in all. It is asked only for queries that the cache could not answer.
+type clients struct {
+	mu  sync.Mutex
+	all int
+	of  map[clientKey]int
+}
+
+func newClients() *clients { return &clients{of: make(map[clientKey]int)} }
+
+// enter counts a query in, or returns the name of the limit that forbids it.
+func (c *clients) enter(a netip.Addr, l *Limits) (k clientKey, limit string) {
+	k = clientOf(a)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.all >= l.Queries:
+		return k, "queries"
+	case c.of[k] >= l.QueriesPerClient:
+		return k, "queries_per_client"
+	}
+	c.all++
+	c.of[k]++
+	return k, ""
+}
+
+func (c *clients) leave(k clientKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all--
+	if c.of[k]--; c.of[k] <= 0 {
+		delete(c.of, k)
+	}
+}

@@ -1,0 +1,33 @@
+package nameserver
+
+import (
+	"encoding/binary"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/siphash"
+)
+
+// badCookie tells whether a cookie option has a length that RFC 7873 section 4 does not allow.
+func badCookie(o dns.Options) bool {
+	c, ok := o.Find(dns.OptionCookie)
+	return ok && len(c) != 8 && (len(c) < 16 || len(c) > 40)
+}
+
+// appendCookie adds our cookie for the client in the form of RFC 9018 section 4: version 1, the time, and a keyed hash over client
+// cookie, version, time and client address. A new one is sent with each answer, so none is ever too old; none is asked for.
+func (s *Server) appendCookie(o dns.Options, client []byte, q *query) dns.Options {
+	var b [8 + 8 + 16]byte
+	copy(b[:8], client)
+	b[8] = 1
+	binary.BigEndian.PutUint32(b[12:], uint32(s.clock.Wall().Unix()))
+	n := 16
+	if a := q.Client.Addr(); a.Is4() {
+		v := a.As4()
+		n += copy(b[16:], v[:])
+	} else {
+		v := a.As16()
+		n += copy(b[16:], v[:])
+	}
+	sum := siphash.Sum64(&s.secret, b[:n])
+	return o.Append(dns.OptionCookie, b[:16], binary.LittleEndian.AppendUint64(nil, sum))
+}

@@ -1,0 +1,119 @@
+package nameserver
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/listen"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
+)
+
+// finish writes the answer to q, appended to out, and records it. Every answer passes here.
+func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
+	flags := dns.FlagQR | dns.FlagRA | q.Flags&(dns.FlagRD|dns.FlagCD) | dns.Flags(q.Opcode)<<11 | dns.Flags(a.RCode&15)
+	if a.Local {
+		flags |= dns.FlagAA
+	}
+	limit := dns.MaxMessageLen
+	if q.Transport == listen.UDP {
+		limit = q.udpLimit()
+	}
+	opt := s.edns(q, a, limit)
+	var b dns.Builder
+	start := len(out)
+	b.Start(out, limit, q.ID, flags)
+	if q.QName != nil {
+		b.Question(q.question())
+	}
+	if q.HasEDNS {
+		b.Reserve(dns.OPTLen(opt.Options))
+	}
+	if a.Truncated || !s.records(&b, q, a) {
+		// Nothing but the question and TC (RFC 2181 section 9): who comes back over TCP gets all of it, and a forged address gets little.
+		b.Start(out, limit, q.ID, flags|dns.FlagTC)
+		b.Question(q.question())
+		s.m.truncated.Inc()
+	}
+	if q.HasEDNS {
+		b.OPT(opt)
+	}
+	out = b.Finish()
+	s.record(q, a, len(out)-start)
+	return out
+}
+
+// records writes the sections and tells whether all of it fitted.
+func (s *Server) records(b *dns.Builder, q *query, a *recurse.Answer) bool {
+	do := q.HasEDNS && q.EDNS.DO
+	owner := q.name // as the client spelled it; further down the chain as the alias spells it
+	for i := range a.Answer {
+		set := &a.Answer[i]
+		name := set.Name
+		if name.Equal(owner) {
+			name = owner
+		}
+		if !b.AddRRset(dns.Answer, name, set, set.TTL, do) {
+			return false
+		}
+		if set.Type == dns.TypeCNAME {
+			if target, ok := dns.RdataName(dns.TypeCNAME, set.Data.First()); ok {
+				owner = target
+			}
+		}
+	}
+	for i := range a.Authority {
+		set := &a.Authority[i]
+		if (set.Type == dns.TypeNSEC || set.Type == dns.TypeNSEC3) && !do {
+			continue
+		}
+		if !b.AddRRset(dns.Authority, set.Name, set, set.TTL, do) {
+			return false
+		}
+	}
+	return true
+}
+
+// udpLimit is how many octets an answer over UDP may have: what the client takes (RFC 6891 section 6.2.3: less than 512 means 512), and no
+// more than what gets through without fragments.
+func (q *query) udpLimit() int {
+	size := dns.MinUDPPayload
+	if q.HasEDNS {
+		size = max(size, int(q.EDNS.UDPSize))
+	}
+	return min(size, q.table.Limits.UDPAnswer)
+}
+
+// edns makes the OPT record of the answer.
+func (s *Server) edns(q *query, a *recurse.Answer, limit int) dns.EDNS {
+	e := dns.EDNS{UDPSize: uint16(q.table.Limits.UDPAnswer), DO: q.EDNS.DO, ExtRCode: uint8(a.RCode >> 4)}
+	if !q.HasEDNS || q.EDNS.Version != 0 {
+		return e
+	}
+	for code, data := range q.EDNS.Options.All() {
+		switch {
+		case code == dns.OptionCookie && len(data) >= 8:
+			e.Options = s.appendCookie(e.Options, data[:8], q)
+		case code == dns.OptionKeepalive && q.Transport == listen.TCP:
+			// RFC 7828 section 3.1: in units of 100 milliseconds.
+			e.Options = e.Options.Append(code, binary.BigEndian.AppendUint16(nil, uint16(min(q.Idle/(100*time.Millisecond), 65535))))
+		}
+	}
+	for i := range a.EDEs {
+		ede := a.EDEs[i]
+		if room := limit/2 - len(e.Options); len(ede.Text)+6 > room {
+			ede.Text = ede.Text[:max(0, room-6)]
+		}
+		e.Options = ede.Append(e.Options)
+	}
+	return e
+}
+
+// record counts an answer. It is the last step of each query that is answered.
+func (s *Server) record(q *query, a *recurse.Answer, size int) {
+	took := s.clock.Boot() - q.start
+	s.m.answers[q.Transport].With(a.RCode.String()).Inc()
+	s.m.seconds[q.Transport].Observe(took)
+	s.m.total[q.Transport].Inc()
+	s.m.octets[q.Transport].Add(uint64(size))
+}

@@ -1,0 +1,37 @@
+package nameserver
+
+import (
+	"github.com/ananas-edge/ananas/listen"
+	"github.com/ananas-edge/ananas/telemetry"
+)
+
+// metrics are the server's instruments, resolved once.
+type metrics struct {
+	answers [2]*telemetry.CounterVec // by rcode, an element a transport
+	seconds [2]*telemetry.Histogram
+	octets  [2]*telemetry.Counter
+	total   [2]*telemetry.Counter
+	hits    *telemetry.Counter
+
+	dropped, refused, truncated, panics *telemetry.Counter
+	limits                              *telemetry.CounterVec
+}
+
+func newMetrics(t *telemetry.Metrics) *metrics {
+	m := &metrics{
+		hits:      t.Counter("ananas_nameserver_cache_answers_total", "Queries answered at once from the cache."),
+		dropped:   t.Counter("ananas_nameserver_dropped_total", "Packets that get no answer: too short, or responses themselves."),
+		refused:   t.Counter("ananas_nameserver_refused_total", "Queries from clients that access.allow does not name."),
+		truncated: t.Counter("ananas_nameserver_truncated_total", "Answers that did not fit into UDP and were sent with TC."),
+		panics:    t.Counter("ananas_nameserver_panics_total", "Queries ended by a fault of the program."),
+		limits:    t.CounterVec("ananas_nameserver_limits_total", "Queries turned away by a limit, by its name.", "limit"),
+	}
+	for i, tr := range [...]listen.Transport{listen.UDP, listen.TCP} {
+		name := tr.String()
+		m.answers[i] = t.CounterVec("ananas_nameserver_"+name+"_answers_total", "Answers over "+name+", by response code.", "rcode")
+		m.seconds[i] = t.Histogram("ananas_nameserver_"+name+"_answer_seconds", "Time from a query to its answer over "+name+".")
+		m.total[i] = t.Counter("ananas_nameserver_"+name+"_queries_total", "Queries answered over "+name+".")
+		m.octets[i] = t.Counter("ananas_nameserver_"+name+"_answer_bytes_total", "Octets of answers over "+name+".")
+	}
+	return m
+}

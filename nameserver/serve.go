@@ -1,0 +1,211 @@
+package nameserver
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/siphash"
+	"github.com/ananas-edge/ananas/listen"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
+	"github.com/ananas-edge/ananas/telemetry"
+)
+
+// Config is what a server needs from outside.
+type Config struct {
+	Resolver *recurse.Resolver
+	Clock    recurse.Clock
+	Random   func() uint64
+	Table    *Table
+	Metrics  *telemetry.Metrics
+	Crashes  *telemetry.Crashes // nil: panics are counted only
+	Log      *slog.Logger
+	Version  string // told to version.bind CH TXT
+	Name     string // told to id.server CH TXT; "" tells nothing
+}
+
+// Server answers queries. It is the handler of the listening sockets.
+type Server struct {
+	resolver *recurse.Resolver
+	clock    recurse.Clock
+	crashes  *telemetry.Crashes
+	log      *slog.Logger
+	m        *metrics
+	table    atomic.Pointer[Table]
+	clients  *clients
+	secret   siphash.Key // of server cookies
+	version  string
+	name     string
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// New returns a server with its first table. Close it before its resolver.
+func New(c Config) *Server {
+	s := &Server{
+		resolver: c.Resolver, clock: c.Clock, crashes: c.Crashes, log: c.Log, version: c.Version, name: c.Name,
+		m: newMetrics(c.Metrics), clients: newClients(),
+	}
+	for i := range s.secret {
+		s.secret[i] = byte(c.Random())
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.table.Store(c.Table)
+	return s
+}
+
+// Swap makes t the table of all queries that come from now on. Those under way keep theirs.
+func (s *Server) Swap(t *Table) { s.table.Store(t) }
+
+// Table returns the table in use.
+func (s *Server) Table() *Table { return s.table.Load() }
+
+// Close ends the queries under way.
+func (s *Server) Close() {
+	s.cancel()
+	s.wg.Wait()
+}
+
+// query is one query on its way: what came, and the settings that hold for it.
+type query struct {
+	listen.Packet
+	dns.Query
+	table *Table
+	start time.Duration // boot time
+	name  dns.Name      // of the question, case as it came
+}
+
+// Serve answers one query: at once from the cache, or later from a goroutine of its own. It is the whole path; see also
+// [Server.resolve], its second half for what must wait.
+func (s *Server) Serve(p listen.Packet, out []byte, reply listen.Reply) (answer []byte) {
+	q := query{Packet: p, table: s.table.Load(), start: s.clock.Boot()}
+	defer s.contain(&q, out, func(b []byte) { answer = b })
+
+	ans, next := s.admit(&q)
+	switch next {
+	case drop:
+		s.m.dropped.Inc()
+		reply.Drop()
+		return nil
+	case resolve:
+		var ok bool
+		if ans, ok = s.cached(&q); ok {
+			s.m.hits.Inc()
+			break
+		}
+		if ans, ok = s.later(&q, reply); ok {
+			return nil
+		}
+	}
+	return s.finish(&q, &ans, out)
+}
+
+// cached answers from the cache alone, if that can be done.
+func (s *Server) cached(q *query) (recurse.Answer, bool) {
+	a, err := s.resolver.Resolve(s.ctx, q.question(), recurse.Opts{Table: q.table.Recursion, Cached: true, Stale: true})
+	if err == recurse.ErrNotCached && q.Flags&dns.FlagRD == 0 {
+		return refusal(dns.RCodeRefused, dns.EDENotAuthoritative, "RD is not set and the answer is not in the cache"), true
+	}
+	return a, err != recurse.ErrNotCached
+}
+
+// later hands the query to a goroutine, if the limits allow one more; if not, it returns the answer that says so.
+func (s *Server) later(q *query, reply listen.Reply) (recurse.Answer, bool) {
+	client, refused, ok := s.enter(q)
+	if !ok {
+		return refused, false
+	}
+	held := *q
+	held.Data = append([]byte(nil), q.Data...)
+	held.Query, _ = dns.ParseQuery(held.Data) // of the copy: it was read once without error
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		defer s.clients.leave(client)
+		defer reply.Drop() // whatever happens, the query ends
+		if answer := s.resolve(s.ctx, &held); answer != nil {
+			reply.Write(answer)
+		}
+	}()
+	return recurse.Answer{}, true
+}
+
+// enter counts a query among those that wait, or returns the answer that says why it may not.
+func (s *Server) enter(q *query) (clientKey, recurse.Answer, bool) {
+	client, limit := s.clients.enter(q.Client.Addr(), &q.table.Limits)
+	if limit != "" {
+		s.m.limits.With(limit).Inc()
+		return client, refusal(dns.RCodeServerFailure, dns.EDEOther, "too many queries wait already: limits."+limit), false
+	}
+	return client, recurse.Answer{}, true
+}
+
+// resolve is the second half of Serve, for a query that waits. It returns nil if the server is being closed: another one, or the next
+// process, will be asked.
+func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
+	defer s.contain(q, nil, func(b []byte) { answer = b })
+	ctx, cancel := context.WithTimeout(ctx, q.table.Limits.ClientTime)
+	defer cancel()
+	ans, err := s.resolver.Resolve(ctx, q.question(), recurse.Opts{Table: q.table.Recursion, Stale: true})
+	if err != nil && s.ctx.Err() != nil {
+		return nil
+	}
+	return s.finish(q, &ans, nil)
+}
+
+// Ask is Serve for callers that can wait: it answers one query and returns nil where Serve would drop it.
+func (s *Server) Ask(ctx context.Context, p listen.Packet) (answer []byte) {
+	q := query{Packet: p, table: s.table.Load(), start: s.clock.Boot()}
+	defer s.contain(&q, nil, func(b []byte) { answer = b })
+	ans, next := s.admit(&q)
+	switch next {
+	case drop:
+		s.m.dropped.Inc()
+		return nil
+	case resolve:
+		var ok bool
+		if ans, ok = s.cached(&q); ok {
+			s.m.hits.Inc()
+			break
+		}
+		client, refused, ok := s.enter(&q)
+		if !ok {
+			ans = refused
+			break
+		}
+		defer s.clients.leave(client)
+		return s.resolve(ctx, &q)
+	}
+	return s.finish(&q, &ans, nil)
+}
+
+func (q *query) question() dns.Question {
+	return dns.Question{Name: q.name, Type: q.Type, Class: q.Class}
+}
+
+// contain is the edge at which a panic ends: it costs this query, which is answered SERVFAIL, and leaves a report.
+func (s *Server) contain(q *query, out []byte, answer func([]byte)) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	stack := debug.Stack()
+	signature := "unrecorded"
+	if s.crashes != nil {
+		signature = s.crashes.Report("a query for "+q.question().String()+" from "+q.Client.Addr().String(), p, stack)
+	}
+	s.m.panics.Inc()
+	a := refusal(dns.RCodeServerFailure, dns.EDEOther, "a fault of this server ended the query; crash report "+signature)
+	answer(s.finish(q, &a, out[:0:0]))
+}
+
+// refusal is an answer without records.
+func refusal(rcode dns.RCode, code dns.EDECode, text string) recurse.Answer {
+	return recurse.Answer{RCode: rcode, EDEs: []dns.EDE{{Code: code, Text: text}}}
+}

@@ -1,0 +1,20 @@
+package nameserver
+
+import "github.com/ananas-edge/ananas/dns"
+
+// Stats are counts since the start, for people; metrics have more.
+type Stats struct {
+	Answers  uint64 // of all kinds
+	Hits     uint64 // given at once from the cache
+	Failures uint64 // SERVFAIL
+}
+
+// Stats returns the counts as they are now.
+func (s *Server) Stats() Stats {
+	st := Stats{Hits: s.m.hits.Value()}
+	for i := range s.m.seconds {
+		st.Answers += s.m.total[i].Value()
+		st.Failures += s.m.answers[i].With(dns.RCodeServerFailure.String()).Value()
+	}
+	return st
+}
