@@ -1,0 +1,110 @@
+package settings
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/nameserver"
+	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
+)
+
+// Tables are the part `settings` of a file, compiled: one table for each path through the node.
+type Tables struct {
+	Nameserver *nameserver.Table
+	Cache      *cache.Table
+}
+
+// Fingerprint names what the tables say: tables that act alike have the same one.
+func (t *Tables) Fingerprint() string { return t.Nameserver.Fingerprint() }
+
+// Compile checks the part `settings` as a whole, reads the files that it names, and makes its tables. listeners are the
+// addresses at which this node answers, those of interfaces in place of one that stands for all: no question may go to them. The
+// error is a [*strictyaml.Errors]; nothing else is returned with it.
+func (f *File) Compile(listeners []netip.AddrPort) (*Tables, error) {
+	t, err := f.Settings.compile(listeners, f.readNamed)
+	if err != nil {
+		return nil, f.doc.Locate("settings", err)
+	}
+	return t, nil
+}
+
+// Check opens and compiles a file without using it.
+func Check(name string) (*File, error) {
+	f, err := Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Compile(f.Node.Listen.DNS); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// compile makes the tables of s; files reads a file that s names.
+func (s *Settings) compile(listeners []netip.AddrPort, files func(string) ([]byte, error)) (*Tables, error) {
+	var e strictyaml.Errors
+	c, err := cache.Compile(s.Cache)
+	e.Join("cache", err)
+	if err != nil {
+		c = new(cache.Table) // so that what is wrong with the rest is told too
+	}
+	r, err := recurse.Compile(s.Recursion, c, s.Stub, s.Forward, files)
+	e.Join("", err)
+	for i, u := range s.Stub {
+		checkLoop(&e, fmt.Sprintf("stub[%d]", i), u.Servers, listeners)
+	}
+	for i, u := range s.Forward {
+		checkLoop(&e, fmt.Sprintf("forward[%d]", i), u.Servers, listeners)
+	}
+	if r != nil {
+		r = r.WithListeners(listeners)
+	}
+	n, err := nameserver.Compile(s.Access, s.Limits, r)
+	e.Join("", err)
+	if err := e.OrNil(); err != nil {
+		return nil, err
+	}
+	return &Tables{Nameserver: n, Cache: c}, nil
+}
+
+// checkLoop refuses to send questions to ourselves.
+func checkLoop(e *strictyaml.Errors, path string, servers, listeners []netip.AddrPort) {
+	for i, server := range servers {
+		if slices.ContainsFunc(listeners, func(l netip.AddrPort) bool {
+			return l == server || l.Port() == server.Port() && l.Addr().IsUnspecified() && server.Addr().IsLoopback()
+		}) {
+			e.Addf(fmt.Sprintf("%s.servers[%d]", path, i), "name another server, or another address in node.listen.dns",
+				"%v is this node itself: it would ask itself for ever", server)
+		}
+	}
+}
+
+// Restart lists the keys whose values differ between the file that a node runs on and the next one, and that are read only
+// when a node starts.
+func Restart(running, next *File) []string {
+	return differing(running, next, func(k strictyaml.Key) bool { return !Live(k) })
+}
+
+// Changed lists the keys whose values differ and that are swapped in live. What a file holds that they name does not show here,
+// but in the fingerprint of the tables.
+func Changed(running, next *File) []string { return differing(running, next, Live) }
+
+func differing(running, next *File, which func(strictyaml.Key) bool) []string {
+	var out []string
+	a, b := strictyaml.Describe(running), strictyaml.Describe(next)
+	for i := range min(len(a), len(b)) {
+		if which(a[i]) && a[i].Path == b[i].Path && a[i].Default != b[i].Default {
+			out = append(out, a[i].Path)
+		}
+	}
+	return out
+}
+
+// Live tells whether a change of this key is swapped in without a restart.
+func Live(k strictyaml.Key) bool {
+	return k.Path != "node" && !strings.HasPrefix(k.Path, "node.") && k.Tag.Get("live") != "false"
+}
