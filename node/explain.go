@@ -1,0 +1,71 @@
+package node
+
+import (
+	"context"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
+)
+
+// Explain resolves as for a client, with each step told.
+func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(admin.Event) error) (admin.ExplainAnswer, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	start := n.clock.Boot()
+	trace := recurse.NewTrace(n.clock.Boot, func(e recurse.Event) {
+		fields := make(map[string]any, len(e.Fields))
+		for k, v := range e.Fields {
+			fields[k] = v
+		}
+		if emit(admin.Event{Seq: e.Seq, Parent: e.Parent, AtUS: e.AtUS, Kind: string(e.Kind), Text: e.Text, Fields: fields}) != nil {
+			cancel() // nobody listens any more
+		}
+	})
+	t := n.server.Table().Recursion
+	o := recurse.Opts{Table: t, Stale: true, Trace: trace, Budget: recurse.NewBudget(t.Limits.UpstreamQuestions)}
+	if req.Fresh {
+		o.Fresh, o.Stale = recurse.FreshAll, false
+	}
+	ctx, stop := context.WithTimeout(ctx, t.Limits.QueryTime)
+	defer stop()
+	a, err := n.resolver.Resolve(ctx, dns.Question{Name: req.Name, Type: req.Type, Class: dns.ClassINET}, o)
+	trace.Close()
+	out := admin.ExplainAnswer{
+		Name: req.Name.String(), Type: req.Type.String(), RCode: a.RCode.String(), Security: securityName(a.Security),
+		Answer: texts(a.Answer), Authority: texts(a.Authority), Errors: []admin.EDE{},
+		UpstreamQuestions: t.Limits.UpstreamQuestions - o.Budget.Left(), DurationUS: (n.clock.Boot() - start).Microseconds(),
+	}
+	for _, e := range a.EDEs {
+		out.Errors = append(out.Errors, admin.EDE{Code: uint16(e.Code), Name: e.Code.String(), Text: e.Text})
+	}
+	if err != nil && a.RCode != dns.RCodeServerFailure {
+		return out, err
+	}
+	return out, nil
+}
+
+func texts(sets []dns.RRset) []string {
+	out := []string{}
+	for _, s := range sets {
+		for rr := range s.RRs() {
+			out = append(out, rr.String())
+		}
+	}
+	return out
+}
+
+func securityName(s cache.Security) string {
+	switch s {
+	case cache.Secure:
+		return "secure"
+	case cache.Insecure:
+		return "insecure"
+	case cache.Bogus:
+		return "bogus"
+	case cache.Indeterminate:
+		return "indeterminate"
+	}
+	return "unchecked"
+}

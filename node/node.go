@@ -1,0 +1,255 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/listen"
+	"github.com/ananas-edge/ananas/nameserver"
+	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
+	"github.com/ananas-edge/ananas/settings"
+	"github.com/ananas-edge/ananas/telemetry"
+)
+
+// Options are what a node is started from.
+type Options struct {
+	File    *settings.File
+	Reread  func() (*settings.File, error) // for Reload; nil: there is no file to read again
+	Network recurse.Network                // towards name servers; nil: this machine's
+	Version string
+	Log     *slog.Logger // nil: silent
+}
+
+// Node is one running node.
+type Node struct {
+	reread  func() (*settings.File, error)
+	version string
+	started time.Time
+	log     *slog.Logger
+
+	clock    recurse.Clock
+	metrics  *telemetry.Metrics
+	crashes  *telemetry.Crashes
+	health   *telemetry.Health
+	cache    *cache.Cache
+	resolver *recurse.Resolver
+	server   *nameserver.Server
+	listen   *listen.Server
+	admin    *admin.Server
+
+	adminAddr netip.AddrPort
+
+	mu          sync.Mutex // guards what a reload changes; queries never take it
+	file        *settings.File
+	fingerprint string
+	loaded      time.Time
+	failed      error // of the last reload; nil if it went well
+}
+
+// shutdownTime is how long queries under way may take to end when the node stops. A client asks again after some seconds anyway, and an
+// operator who stops a node wants it to be gone.
+const shutdownTime = 500 * time.Millisecond
+
+// Start opens a node and serves. The order matters, and each step says why it stands where it does. On an error nothing is left open.
+func Start(o Options) (_ *Node, err error) {
+	n := &Node{reread: o.Reread, version: o.Version, started: time.Now(), log: o.Log, file: o.File, loaded: time.Now()}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	defer func() {
+		if err != nil {
+			n.Close()
+		}
+	}()
+	own := o.File.Node
+
+	// What is wrong with the settings is told before anything is touched.
+	tables, err := o.File.Compile(listeners(own.Listen.DNS))
+	if err != nil {
+		return nil, err
+	}
+	n.fingerprint = tables.Fingerprint()
+
+	// The ports come next: a second node on the same address must not get as far as the first one's data.
+	n.metrics = telemetry.NewMetrics()
+	n.metrics.Process(n.started)
+	n.health = telemetry.NewHealth()
+	n.clock = n.clocks(own.Testing)
+	n.crashes = telemetry.NewCrashes(filepath.Join(own.Data, "crashes"), n.metrics, n.log, n.clock.Wall)
+	if n.listen, err = n.bind(own); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(own.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data folder %q: %w", own.Data, err)
+	}
+
+	random := newRandom()
+	n.cache, err = cache.New(cache.Config{Bytes: int64(own.Cache), Now: n.clock.Boot, Seed: random(), Table: tables.Cache, Metrics: n.metrics})
+	if err != nil {
+		return nil, err
+	}
+	network := o.Network
+	if network == nil {
+		network = recurse.SystemNetwork{}
+	}
+	n.resolver = recurse.New(recurse.Config{
+		Network: network, Clock: n.clock, Random: random, Cache: n.cache, Limits: tables.Nameserver.Recursion.Limits,
+		Metrics: n.metrics, Crashes: n.crashes, Log: n.log,
+	})
+	n.server = nameserver.New(nameserver.Config{
+		Resolver: n.resolver, Clock: n.clock, Random: random, Table: tables.Nameserver, Metrics: n.metrics, Crashes: n.crashes,
+		Log: n.log, Version: n.version, Name: nodeName(own),
+	})
+
+	// The API can be asked as soon as it listens, so what it reaches is there by now; it says not ready until the node serves.
+	if err := n.openAdmin(own); err != nil {
+		return nil, err
+	}
+	n.listen.Serve(n.server)
+	n.health.Check("serving", func() error { return nil })
+	n.log.Info("serving", "dns", n.listen.Addrs(), "admin", n.adminAddr, "version", n.version, "settings", n.source())
+	if !tables.Nameserver.Recursion.Validates() {
+		return n, nil
+	}
+	n.log.Warn("answers are not validated: this release has no DNSSEC validation yet; trust anchors are read and kept")
+	return n, nil
+}
+
+// clocks returns the clocks that the settings ask for.
+func (n *Node) clocks(t settings.Testing) recurse.Clock {
+	c := systemClock()
+	if !t.Active() {
+		return c
+	}
+	const warning = "node.testing is set: this node runs on other time than the world's and must not serve it"
+	n.log.Warn(warning)
+	n.health.Warn("testing", func() string { return warning })
+	return testingClock(c, t.Clock, t.OffsetFile)
+}
+
+// bind opens the sockets that clients ask on.
+func (n *Node) bind(own settings.Node) (*listen.Server, error) {
+	given, err := listen.ActivatedFiles(os.Getenv, os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	limits := listen.DefaultLimits()
+	limits.Connections, limits.PerClient, limits.Idle = own.Limits.TCPConnections, own.Limits.TCPPerClient, own.Limits.TCPIdle
+	return listen.Open(listen.Config{
+		DNS: own.Listen.DNS, Limits: limits, Inherited: given, Log: n.log, Metrics: n.metrics, Crashes: n.crashes,
+	})
+}
+
+// openAdmin starts the API, unless the settings turn it off.
+func (n *Node) openAdmin(own settings.Node) error {
+	if !own.Listen.Admin.IsValid() {
+		return nil
+	}
+	a, err := admin.New(admin.Config{
+		Address: own.Listen.Admin.String(), Data: own.Data, Pprof: own.PProf, Reloader: n, Cache: n, Explain: n, Status: n,
+		Health: n.health, Crashes: n.crashes, Metrics: n.metrics, Log: n.log, Now: n.clock.Wall,
+	})
+	if err != nil {
+		return err
+	}
+	if n.adminAddr, err = a.Listen(); err != nil {
+		return err
+	}
+	n.admin = a
+	go func() {
+		if err := a.Serve(); err != nil {
+			n.log.Error("the admin API ended", "error", err)
+		}
+	}()
+	return nil
+}
+
+// Addrs returns the addresses that answer DNS, with the ports that were taken.
+func (n *Node) Addrs() []netip.AddrPort { return n.listen.Addrs() }
+
+// Admin returns the address of the API; invalid if there is none.
+func (n *Node) Admin() netip.AddrPort { return n.adminAddr }
+
+// Close stops the node, in the reverse order of Start: nothing new is read; what waits is ended; then what it stands on goes. It may be
+// called on a node that only came up in part.
+func (n *Node) Close() error {
+	var errs []error
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	if n.listen != nil {
+		if err := n.listen.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			errs = append(errs, err)
+		}
+	}
+	if n.admin != nil {
+		if err := n.admin.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			errs = append(errs, err)
+		}
+	}
+	if n.server != nil {
+		n.server.Close()
+	}
+	if n.resolver != nil {
+		n.resolver.Close()
+	}
+	if n.cache != nil {
+		if err := n.cache.Close(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if n.crashes != nil {
+		n.crashes.Flush()
+	}
+	return errors.Join(errs...)
+}
+
+// listeners are the addresses at which the node can be asked: an address that stands for all is replaced by those of the
+// interfaces, as far as they can be told.
+func listeners(configured []netip.AddrPort) []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, a := range configured {
+		out = append(out, a)
+		if !a.Addr().IsUnspecified() {
+			continue
+		}
+		addrs, err := net.InterfaceAddrs()
+		if err != nil {
+			continue // the prefixes of never_query still hold
+		}
+		for _, i := range addrs {
+			if p, err := netip.ParsePrefix(i.String()); err == nil && (a.Addr().Is6() || p.Addr().Is4()) {
+				out = append(out, netip.AddrPortFrom(p.Addr(), a.Port()))
+			}
+		}
+	}
+	return out
+}
+
+// nodeName is the name of the settings, or of the host.
+func nodeName(own settings.Node) string {
+	if own.Name != "" {
+		return own.Name
+	}
+	h, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return h
+}
+
+func (n *Node) source() string {
+	if name := n.file.Name(); name != "" {
+		return name
+	}
+	return "built in"
+}

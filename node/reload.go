@@ -1,0 +1,63 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/settings"
+)
+
+// Reload reads the file again and swaps its settings in, all at once. If anything in it is wrong, the settings that serve go on
+// serving, and the error says what is wrong.
+func (n *Node) Reload(context.Context) (admin.Reloaded, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r, err := n.reload()
+	if n.failed = err; err != nil {
+		n.log.Error("the settings were not reloaded; those from before serve on", "error", err)
+		return r, err
+	}
+	n.log.Info("settings reloaded", "changed", r.Changed, "restart", r.Restart)
+	return r, nil
+}
+
+func (n *Node) reload() (admin.Reloaded, error) {
+	r := admin.Reloaded{Changed: []string{}, Restart: []string{}, Warnings: []string{}}
+	if n.reread == nil {
+		return r, errNoFile
+	}
+	next, err := n.reread()
+	if err != nil {
+		return r, err
+	}
+	tables, err := next.Compile(listeners(n.file.Node.Listen.DNS))
+	if err != nil {
+		return r, err
+	}
+	r.Restart = append(r.Restart, settings.Restart(n.file, next)...)
+	r.Changed = append(r.Changed, settings.Changed(n.file, next)...)
+	if f := tables.Fingerprint(); f != n.fingerprint {
+		n.cache.SetTable(tables.Cache)
+		n.server.Swap(tables.Nameserver)
+		n.fingerprint = f
+	}
+	// The part `node` stays as it was at the start, so that what needs a restart is told again at each reload until there was one.
+	kept := *next
+	kept.Node = n.file.Node
+	n.file, n.loaded = &kept, time.Now()
+	return r, nil
+}
+
+// hinted is an error with a mend.
+type hinted struct {
+	error
+	hint string
+}
+
+// Hint says what to do now.
+func (h hinted) Hint() string { return h.hint }
+
+var errNoFile = hinted{errors.New("this node was started without a file, so there is none to read again"),
+	"write one, and start with ananas serve --config FILE"}

@@ -1,0 +1,34 @@
+package node
+
+import (
+	"context"
+
+	"github.com/ananas-edge/ananas/admin"
+)
+
+// Status tells how the node is.
+func (n *Node) Status(context.Context) admin.NodeStatus {
+	n.mu.Lock()
+	file := admin.SettingsStatus{Source: n.source(), Loaded: n.loaded}
+	if n.failed != nil {
+		file.Error = n.failed.Error()
+	}
+	name := nodeName(n.file.Node)
+	n.mu.Unlock()
+	s := admin.NodeStatus{Name: name, Version: n.version, Started: n.started, Settings: file}
+	for _, a := range n.listen.Addrs() {
+		s.Listeners = append(s.Listeners, admin.ListenerStatus{Protocol: "udp", Address: a.String()},
+			admin.ListenerStatus{Protocol: "tcp", Address: a.String()})
+	}
+	if n.adminAddr.IsValid() {
+		s.Listeners = append(s.Listeners, admin.ListenerStatus{Protocol: "admin", Address: n.adminAddr.String()})
+	}
+	c := n.cache.Stats()
+	r := n.resolver.Stats()
+	q := n.server.Stats()
+	s.Queries = admin.QueryStatus{
+		Total: q.Answers, Hits: q.Hits, Stale: r.Stale, Failures: q.Failures, Upstream: r.Upstream, Jobs: r.Jobs,
+	}
+	s.Cache = admin.CacheStatus{Entries: c.RRsets + c.Denials + c.Proofs, Bytes: c.Used, Capacity: c.Capacity}
+	return s
+}
