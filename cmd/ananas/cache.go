@@ -1,0 +1,207 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/cmd/ananas/terminal"
+	"github.com/ananas-edge/ananas/dns"
+)
+
+type cacheCommands struct {
+	Ls    cacheLsCommand    `cmd:"" help:"List what is cached."`
+	Purge cachePurgeCommand `cmd:"" help:"Take a name out of the cache."`
+}
+
+type cacheLsCommand struct {
+	Name    *dns.Name `arg:"" optional:"" help:"List this name alone; without it everything."`
+	Subtree bool      `help:"The names below as well."`
+	Limit   int       `placeholder:"N" help:"List N entries at most. Default: 100."`
+	JSON    bool      `help:"Print the entries as JSON, with their records."`
+	nodeFlags
+}
+
+// Help is printed below the usage.
+func (cacheLsCommand) Help() string {
+	return `A TTL is the seconds that are left; what has expired is kept for a while, to be served when nothing newer can be had. The rank says from which part of which reply an entry comes (RFC 2181 section 5.4.1). The records of a name are shown if it is listed alone.
+
+Example:
+
+  ananas cache ls example.com --subtree`
+}
+
+// Validate is called when all flags are read.
+func (c *cacheLsCommand) Validate() error {
+	if c.Limit < 0 || c.Limit > admin.MaxCacheLimit {
+		return fmt.Errorf("--limit is %d, not 1 to %d", c.Limit, admin.MaxCacheLimit)
+	}
+	return nil
+}
+
+// Run prints the table.
+func (c *cacheLsCommand) Run(p *process) error {
+	node, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	q := admin.CacheQuery{Name: dns.Root, Subtree: true, Limit: c.Limit}
+	if c.Name != nil {
+		q.Name, q.Subtree = *c.Name, c.Subtree
+	}
+	list, err := node.ListCache(p.ctx, q)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.printJSON(list)
+	}
+	return p.print(func(w io.Writer) error {
+		if len(list.Entries) == 0 {
+			_, err := fmt.Fprintf(w, "nothing is cached %s\n", where(q.Name, q.Subtree))
+			return err
+		}
+		if err := cacheTable(list.Entries, !q.Subtree).Write(w); err != nil {
+			return err
+		}
+		total := 0
+		for _, e := range list.Entries {
+			total += e.Bytes
+		}
+		foot := fmt.Sprintf("%s, %s", count(len(list.Entries), "entry", "entries"), bytes(int64(total)))
+		if list.More {
+			foot += fmt.Sprintf("; there are more, --limit shows up to %d", admin.MaxCacheLimit)
+		}
+		_, err := fmt.Fprintf(w, "\n%s\n", foot)
+		return err
+	})
+}
+
+// where says which part of the cache is meant.
+func where(name dns.Name, subtree bool) string {
+	switch {
+	case !subtree:
+		return "at " + name.String()
+	case name.IsRoot():
+		return "at all"
+	}
+	return "at " + name.String() + " and below"
+}
+
+func cacheTable(entries []admin.CacheEntry, records bool) *terminal.Table {
+	t := &terminal.Table{Head: []string{"NAME", "TYPE", " TTL", "KIND", "RANK", "SECURITY", " SIZE"}, Notes: map[int][]string{}}
+	for i, e := range entries {
+		ttl := strconv.FormatInt(e.TTL, 10)
+		if e.TTL < 0 {
+			ttl = fmt.Sprintf("expired %d", -e.TTL)
+		}
+		t.Rows = append(t.Rows, []string{e.Name, dash(e.Type), ttl, e.Kind, dash(e.Rank), dash(e.Security), dash(size(e.Bytes))})
+		if records {
+			t.Notes[i] = e.Records
+		}
+	}
+	return t
+}
+
+// dash stands for what an entry does not have, so that columns can be counted.
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func size(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return bytes(int64(n))
+}
+
+type cachePurgeCommand struct {
+	Name    dns.Name `arg:"" help:"The name to take out."`
+	Subtree bool     `help:"The names below as well."`
+	JSON    bool     `help:"Print what was removed as JSON."`
+	nodeFlags
+}
+
+// Help is printed below the usage.
+func (cachePurgeCommand) Help() string {
+	return `All that is remembered of the name goes: records of every type, denials, delegations and failures. The node looks again afterwards, and what it was resolving before can't bring the old data back.
+
+Example:
+
+  ananas cache purge example.com --subtree`
+}
+
+// Run purges, and says what was removed and whether it is gone.
+func (c *cachePurgeCommand) Run(p *process) error {
+	node, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	done, err := node.Purge(p.ctx, admin.Purge{Name: c.Name, Subtree: c.Subtree})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = p.printJSON(done)
+	} else {
+		err = p.print(func(w io.Writer) error {
+			_, err := io.WriteString(w, purged(c.Name, c.Subtree, done))
+			return err
+		})
+	}
+	if err == nil && done.Left > 0 {
+		err = &leftError{c.Name, c.Subtree, done.Left}
+	}
+	return err
+}
+
+// purged says what a purge did.
+func purged(name dns.Name, subtree bool, done admin.Purged) string {
+	if done.Removed == 0 && done.Left == 0 {
+		text := "nothing was cached " + where(name, subtree) + "\n"
+		if !subtree {
+			text += "names below it are left alone without --subtree\n"
+		}
+		return text
+	}
+	text := fmt.Sprintf("removed %s %s", count(done.Removed, "entry", "entries"), where(name, subtree))
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(done.Kinds)) {
+		if n := done.Kinds[kind]; n > 0 {
+			kinds = append(kinds, fmt.Sprintf("%d %s", n, terminal.Clean(kind)))
+		}
+	}
+	if len(kinds) > 0 {
+		text += ": " + strings.Join(kinds, ", ")
+	}
+	text += "\n"
+	if done.Left == 0 {
+		text += "looked again: it is gone\n"
+	}
+	return text
+}
+
+// leftError is a purge after which something was found again.
+type leftError struct {
+	name    dns.Name
+	subtree bool
+	left    int
+}
+
+func (e *leftError) Error() string {
+	return fmt.Sprintf("purging the cache %s: %s found again afterwards", where(e.name, e.subtree), count(e.left, "entry was", "entries were"))
+}
+
+// Hint says what to do.
+func (e *leftError) Hint() string {
+	return "that is a fault of the node: please report it; a restart empties the whole cache"
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/ananas-edge/ananas/settings"
+)
+
+// checkCommand compiles a file dry: nothing is opened, bound or changed.
+type checkCommand struct {
+	File string `arg:"" help:"The file to check."`
+}
+
+func (checkCommand) Help() string {
+	return `Exit code 0: the file is good. 1: it is not, and the output says why.
+
+Example:
+  ananas check ananas.yaml`
+}
+
+// Run checks the file.
+func (c checkCommand) Run(p *process) error {
+	if _, err := settings.Check(c.File); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(p.stdout, "%s: good\n", c.File); err != nil {
+		return fmt.Errorf("writing the output: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+// Ananas is the command line: it runs a node, and asks one. This package holds flags, wiring and what a command prints; package
+// story draws an explain, package terminal knows the place that is written to.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/ananas-edge/ananas/cmd/ananas/terminal"
+)
+
+// version is set by the linker; what is built without it tells the module's version.
+var version string
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitWrong  = 2 // used wrongly: nothing was done
+)
+
+// Commands are the subcommands. Each is a struct of its flags in a file of its own, with a method Run(*process) error, and a
+// method Help whose text ends in an example.
+type Commands struct {
+	// A node is run here.
+	Serve serveCommand `cmd:"" help:"Run a node."`
+	Lab   labCommand   `cmd:"" help:"Run a node on an internet of its own; needs no network."`
+	Check checkCommand `cmd:"" help:"Compile a file dry: it is good, or what is wrong, where, and what to do."`
+
+	// A node is asked here.
+	Explain explainCommand `cmd:"" help:"Resolve a name and tell how."`
+	Cache   cacheCommands  `cmd:"" help:"What is cached."`
+	Reload  reloadCommand  `cmd:"" help:"Have the node read its settings again."`
+	Status  statusCommand  `cmd:"" help:"How the node is."`
+	Version versionCommand `cmd:"" help:"Which version this is."`
+}
+
+// process is what a command has of its process.
+type process struct {
+	ctx    context.Context // done when the user interrupts
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	env    func(string) string
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)) }
+
+// run is the whole program: it returns the exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
+	parser, err := kong.New(new(Commands),
+		kong.Name("ananas"),
+		kong.Description("A DNS resolver that you can program while it runs."),
+		kong.Writers(stdout, stderr),
+		kong.Help(printHelp),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)
+	if err != nil {
+		return report(stderr, fmt.Errorf("reading the commands: %w", err))
+	}
+	command, err := parser.Parse(args)
+	if errors.Is(err, errHelped) {
+		return exitDone
+	}
+	if err != nil {
+		return report(stderr, usageError{err, helpHint(err)})
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	err = command.Run(&process{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, env: env})
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
+	return report(stderr, err)
+}
+
+// errHelped ends the parsing after help was printed.
+var errHelped = errors.New("help was printed")
+
+func printHelp(o kong.HelpOptions, ctx *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(o, ctx); err != nil {
+		return fmt.Errorf("writing the help: %w", err)
+	}
+	return errHelped
+}
+
+// usageError is a command that was used wrongly.
+type usageError struct {
+	error
+	hint string
+}
+
+func (e usageError) Unwrap() error { return e.error }
+
+// Hint says what to do.
+func (e usageError) Hint() string { return cmp.Or(e.hint, hintOf(e.error)) }
+
+// hintOf returns what an error says that can be done about it.
+func hintOf(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
+}
+
+// helpHint names the help of the command that was meant.
+func helpHint(err error) string {
+	name := "ananas"
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
+		name = parse.Context.Selected().FullPath()
+	}
+	return name + " --help shows how it is used"
+}
+
+// report prints an error for the user and returns the exit code.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(stderr, "error: %s\n", indent(err.Error()))
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(stderr, "hint: %s\n", indent(hint))
+	}
+	var wrong usageError
+	if errors.As(err, &wrong) {
+		return exitWrong
+	}
+	return exitFailed
+}
+
+// indent makes a text of several lines fit behind "error: ".
+func indent(text string) string {
+	return strings.ReplaceAll(strings.TrimRight(terminal.Clean(text), "\n"), "\n", "\n  ")
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+)
+
+type versionCommand struct {
+	JSON bool `help:"Print it as JSON."`
+}
+
+// Help is printed below the usage.
+func (versionCommand) Help() string {
+	return `Example:
+
+  ananas version --json`
+}
+
+// Run prints the version of this binary; that of the node is in ananas status.
+func (c *versionCommand) Run(p *process) error {
+	v := struct {
+		Version string `json:"version"`
+		Go      string `json:"go"`
+		System  string `json:"system"`
+	}{thisVersion(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	if c.JSON {
+		return p.printJSON(v)
+	}
+	return p.print(func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "ananas %s (%s, %s)\n", v.Version, v.Go, v.System)
+		return err
+	})
+}
+
+// thisVersion is what the linker was told, else what the go command knows of the module.
+func thisVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return cmp.Or(info.Main.Version, "(devel)")
+	}
+	return "(devel)"
+}
