@@ -39,8 +39,7 @@ type sample struct {
 	Deep     deep           `yaml:"deep"`
 	Optional *deep          `yaml:"optional"`
 	Soon     []struct{}     `yaml:"soon" later:"remove it, or leave the list empty"`
-	hidden   int
-	Ignored  int `yaml:"-"`
+	Ignored  int            `yaml:"-"`
 }
 
 type zone struct {
@@ -123,7 +122,7 @@ soon: []
 			ap("[2001:db8::1]:5300")}}},
 		Labels: []label{{Name: "one"}, {"two", time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)}},
 		Deep:   deep{24 * time.Hour}, Optional: &deep{}}
-	opts := cmp.Options{cmp.AllowUnexported(sample{}), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
+	opts := cmp.Options{cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
 	if d := cmp.Diff(want, s, opts); d != "" {
 		t.Error(d)
