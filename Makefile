@@ -1,0 +1,55 @@
+# Ananas needs Go and make. `make help` lists the targets.
+export CGO_ENABLED = 0
+GO       ?= go
+FUZZTIME ?= 10m
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   = -s -w -X main.version=$(VERSION)
+
+.PHONY: help build run test race fuzz bench bench-cold bench-attack lint check gen clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/ananas
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ananas ./cmd/ananas
+
+run: build ## a node on an internet of its own: dig @127.0.0.1 -p 5335 www.example.com
+	./bin/ananas lab
+
+test: ## every test; as root on Debian it installs the peers of the interoperability tests first
+	@./test/run
+
+race: ## the tests under the race detector, arenas on the Go heap; needs cgo and a C compiler
+	@command -v $${CC:-gcc} >/dev/null || { echo "make race: the race detector needs cgo and a C compiler: apt-get install gcc" >&2; exit 1; }
+	CGO_ENABLED=1 $(GO) test -race -tags heaparena ./...
+
+fuzz: ## each fuzz target for FUZZTIME (10m)
+	@for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "== $$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+bench: ## Go benchmarks of all packages
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-cold: build ## cold resolution beside Unbound on the same lab (root; Debian's unbound)
+	$(GO) run ./test/bench/cold
+
+bench-attack: build ## random names under a zone that drops, beside Unbound (root; Debian's unbound)
+	$(GO) run ./test/bench/attack
+
+lint: ## gofmt, vet for Linux and macOS, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):" $$unformatted >&2; exit 1; fi
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+check: lint test ## what a change has to pass
+
+gen: ## make generated files anew
+	$(GO) generate ./...
+
+clean: ## remove what was built
+	rm -rf bin dist
