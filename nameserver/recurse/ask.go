@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -205,6 +206,7 @@ func (ro *round) take(ctx context.Context, got received) *reply {
 	r.heard(now)
 	r.servers.heard(c.server.Addr())
 
+	flattened := at.restoreCase(got.msg)
 	msg := new(dns.Message)
 	if err := dns.Parse(got.msg, msg); err != nil {
 		r.m.malformed.Inc()
@@ -220,6 +222,9 @@ func (ro *round) take(ctx context.Context, got received) *reply {
 	a := ro.a
 	a.edns, a.options, a.tcp = at.edns, at.options, at.tcp
 	v := classify(msg, a)
+	if at.tcp && flattened {
+		c.fact.setFlattens(now) // over TCP nobody else can have written it: this server changes case
+	}
 	if at.span.on() {
 		at.span.event(KindReply, fmt.Sprintf("%v in %.1f ms: %v%s", msg.RCode(), float64(rtt.Microseconds())/1000, v.what, because(v.why)),
 			"rcode", msg.RCode().String(), "is", v.what.String(), "rtt_us", fmt.Sprint(rtt.Microseconds()), "size", fmt.Sprint(len(got.msg)))
@@ -238,6 +243,9 @@ func because(why string) string {
 func (ro *round) judge(ctx context.Context, at *attempt, c *candidate, msg *dns.Message, a asked, v verdict) *reply {
 	now := ro.j.r.clock.Boot()
 	m := c.fact.manner(now)
+	if !at.tcp {
+		c.fact.truncated(v.what == isTruncated, now)
+	}
 	switch v.what {
 	case isTruncated:
 		if at.tcp {
@@ -273,9 +281,6 @@ func (ro *round) judge(ctx context.Context, at *attempt, c *candidate, msg *dns.
 		c.out = at.tcp || c.tries >= 2
 		return nil
 	}
-	if at.tcp && at.flattened(msg) {
-		c.fact.setFlattens(now) // over TCP nobody else can have written it: this server changes case
-	}
 	if !at.edns && m.edns && !at.tcp {
 		c.fact.setNoEDNS(now) // it answers so, and was silent with EDNS
 	}
@@ -292,9 +297,20 @@ func (ro *round) judge(ctx context.Context, at *attempt, c *candidate, msg *dns.
 	return rep
 }
 
-// flattened tells whether the reply changed the case of the question.
-func (at *attempt) flattened(msg *dns.Message) bool {
-	return at.mixed && msg.Header.QDCount > 0 && msg.Question.Name != at.asked
+// restoreCase writes the question of a reply in lower case, so that names that are compressed to it don't carry our random case to clients,
+// and tells whether the server had changed it.
+func (at *attempt) restoreCase(reply []byte) (flattened bool) {
+	end := dns.HeaderLen + at.asked.Len()
+	if !at.mixed || len(reply) < end || reply[4]|reply[5] == 0 {
+		return false
+	}
+	name := reply[dns.HeaderLen:end]
+	if !strings.EqualFold(string(name), at.asked.Wire()) {
+		return false // not our question; the caller sees to that
+	}
+	flattened = string(name) != at.asked.Wire()
+	copy(name, at.asked.Lower().Wire())
+	return flattened
 }
 
 // fault notes what is wrong with a server's reply.

@@ -52,9 +52,6 @@ var isNames = [...]string{"answer", "alias", "nxdomain", "nodata", "referral", "
 
 func (i is) String() string { return isNames[i] }
 
-// usable tells whether the reply moves the resolution on.
-func (i is) usable() bool { return i <= isReferral }
-
 // classify says what a reply is. It is pure; the reply was parsed and matches the question.
 func classify(m *dns.Message, a asked) verdict {
 	rcode, flags := m.RCode(), m.Header.Flags

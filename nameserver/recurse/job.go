@@ -3,6 +3,7 @@ package recurse
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -19,7 +20,8 @@ type job struct {
 	epoch  uint64 // of the cache when the work began: a purge since then keeps its results out
 	span   span
 
-	waitsFor map[*job]int // guarded by flight.mu
+	latest   atomic.Pointer[string] // what it met with last, for those who can't wait for its end
+	waitsFor map[*job]int           // guarded by flight.mu
 	done     chan struct{}
 	out      outcome // set before done is closed
 }
@@ -101,6 +103,15 @@ func (j *job) resolve(ctx context.Context) outcome {
 			j.conclude(rep, &k) // kept: the next name in this zone need not ask
 		}
 	}
+}
+
+// unfinished is the failure of those who waited for the job and can't any longer.
+func (j *job) unfinished() outcome {
+	text := fmt.Sprintf("no answer to %v in time", j.q)
+	if met := j.latest.Load(); met != nil {
+		text += ": " + *met
+	}
+	return outcome{err: fail(briefly, dns.EDENoReachable, text)}
 }
 
 // above returns the closest zone above the one whose servers failed.

@@ -128,7 +128,7 @@ func (r *Resolver) await(ctx context.Context, q dns.Question, o Opts, patience <
 	}
 	if patience == nil {
 		if err := wait(ctx, j); err != nil {
-			return outcome{err: fail(briefly, dns.EDENoReachable, fmt.Sprintf("no answer to %v in time", q))}, false
+			return j.unfinished(), false
 		}
 		return j.out, false
 	}
@@ -138,7 +138,7 @@ func (r *Resolver) await(ctx context.Context, q dns.Question, o Opts, patience <
 	case <-patience:
 		return outcome{}, true
 	case <-ctx.Done():
-		return outcome{err: fail(briefly, dns.EDENoReachable, fmt.Sprintf("no answer to %v in time", q))}, false
+		return j.unfinished(), false
 	}
 }
 

@@ -62,6 +62,8 @@ func (ro *round) startLookup(ctx context.Context, name dns.Name) {
 	}
 	ro.lookups++
 	j, r := ro.j, ro.j.r
+	waiting := fmt.Sprintf("the address of name server %v is being looked up", name)
+	j.latest.Store(&waiting)
 	types := familiesOf(j.table)
 	if len(types) == 2 && r.servers.familyDead(netip.IPv4Unspecified(), r.clock.Boot()) {
 		types[0], types[1] = types[1], types[0]
@@ -94,7 +96,7 @@ func (ro *round) startLookup(ctx context.Context, name dns.Name) {
 				return
 			}
 			if out.err == nil {
-				out.err = fmt.Errorf("%v has no address", name)
+				out.err = fail(doubling, dns.EDENoReachable, fmt.Sprintf("%v has no address", name))
 			}
 		}
 	}()
@@ -131,8 +133,8 @@ func (ro *round) learn(f addressesFound) {
 		why := asFailure(f.err)
 		ro.cause = why.root()
 		ro.say(fmt.Sprintf("%v: %s", f.name, ro.cause))
-		if why.mind == forget {
-			ro.mind = forget
+		if ro.mind != forget && why.mind != briefly {
+			ro.mind = why.mind
 		}
 	case usable == 0:
 		ro.say(fmt.Sprintf("%v has only addresses that are never asked", f.name))

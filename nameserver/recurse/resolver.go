@@ -172,6 +172,10 @@ func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer,
 			return r.failed(o, l.err, l.ede)
 		}
 		next, more := ans.extend(link, l, r.clock.Boot())
+		if ans.size() > int(o.Table.Limits.AnswerSize) {
+			r.m.limits.With("answer_size").Inc()
+			return r.failed(o, fail(doubling, dns.EDEOther, "the answer is larger than recursion.limits.answer_size allows"))
+		}
 		if !more {
 			r.tellAnswer(o, &ans)
 			return ans, nil
@@ -275,6 +279,17 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 		a.RCode = dns.RCodeNameError
 	}
 	return dns.Name{}, false
+}
+
+// size is how many octets the records take, uncompressed owner names left out.
+func (a *Answer) size() int {
+	n := 0
+	for _, sets := range [...][]dns.RRset{a.Answer, a.Authority} {
+		for i := range sets {
+			n += len(sets[i].Data) + len(sets[i].Sigs)
+		}
+	}
+	return n
 }
 
 func aliasTarget(cname dns.RRset) (dns.Name, bool) {

@@ -11,20 +11,22 @@ import (
 // What is remembered of a server, and for how long. All of it is forgotten soon enough that an outage or a mended server needs
 // nobody's help.
 const (
-	unknownRTT    = 120 * time.Millisecond // taken for a server never heard of when it is compared with others
-	unknownRTO    = 300 * time.Millisecond // waited for its first reply: most of the world is nearer
-	minRTO        = 50 * time.Millisecond  // below it jitter would be taken for loss
-	maxRTO        = 2 * time.Second
-	maxBackoff    = 30 * time.Second // how long a silent server is passed over at most, if another one is there
-	lameTime      = 60 * time.Second // how long a server that does not serve a zone is passed over for it
-	ednsMemory    = 10 * time.Minute // how long it is remembered that a server can't EDNS, or wants TCP, or flattens case
-	factMemory    = 15 * time.Minute // how long round-trip times are believed without being renewed
-	maxLame       = 8                // zones that a server is remembered to be lame for; the oldest gives way
-	maxCookie     = 32               // octets of a server's cookie (RFC 7873 section 4)
-	serverShards  = 64
-	suspectNew    = 1                // silences in a row after which a family that never answered is put aside
-	suspectKnown  = 5                // the same for one that did answer: single servers die more often than families
-	familyRecheck = 30 * time.Second // how often one question still tries a family that was put aside
+	unknownRTT   = 120 * time.Millisecond // taken for a server never heard of when it is compared with others
+	unknownRTO   = 300 * time.Millisecond // waited for its first reply: most of the world is nearer
+	minRTO       = 50 * time.Millisecond  // below it jitter would be taken for loss
+	maxRTO       = 2 * time.Second
+	maxBackoff   = 30 * time.Second // how long a silent server is passed over at most, if another one is there
+	lameTime     = 60 * time.Second // how long a server that does not serve a zone is passed over for it
+	ednsMemory   = 10 * time.Minute // how long it is remembered that a server can't EDNS, or wants TCP, or flattens case
+	factMemory   = 15 * time.Minute // how long round-trip times are believed without being renewed
+	maxLame      = 8                // zones that a server is remembered to be lame for; the oldest gives way
+	maxCookie    = 32               // octets of a server's cookie (RFC 7873 section 4)
+	serverShards = 64
+
+	truncationsInRow = 3                // truncated replies in a row after which a server is asked over TCP at once
+	suspectNew       = 1                // silences in a row after which a family that never answered is put aside
+	suspectKnown     = 5                // the same for one that did answer: single servers die more often than families
+	familyRecheck    = 30 * time.Second // how often one question still tries a family that was put aside
 )
 
 // fact is what is remembered of one server address.
@@ -44,6 +46,7 @@ type fact struct {
 	cookie      [maxCookie]byte
 	cookieLen   int
 	lame        []lameness
+	truncations int // replies over UDP in a row
 	outstanding int // questions in flight
 }
 
@@ -254,10 +257,17 @@ func (f *fact) setNoOptions(now time.Duration) {
 	f.mu.Unlock()
 }
 
-func (f *fact) setTCPOnly(now time.Duration) {
+// truncated notes whether a reply over UDP was truncated. A server that does nothing else is asked over TCP at once, for a while.
+func (f *fact) truncated(yes bool, now time.Duration) {
 	f.mu.Lock()
-	f.tcpOnly = now + ednsMemory
-	f.mu.Unlock()
+	defer f.mu.Unlock()
+	if !yes {
+		f.truncations = 0
+		return
+	}
+	if f.truncations++; f.truncations >= truncationsInRow {
+		f.tcpOnly, f.truncations = now+ednsMemory, 0
+	}
 }
 
 func (f *fact) setFlattens(now time.Duration) {

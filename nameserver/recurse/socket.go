@@ -16,8 +16,8 @@ import (
 // is asked again over TCP.
 
 const (
-	maxWrong     = 3    // wrong replies to one question before it goes over TCP
-	lateRing     = 8    // questions that were given up which a socket remembers, so that a late reply is no forgery
+	maxWrong     = 3    // wrong replies to one question before it goes over TCP at once; after a single one it does when its time is over
+	lateRing     = 8    // questions answered or given up which a socket remembers, so that a second or late reply is no forgery
 	portTries    = 16   // ports tried before a socket can't be opened
 	lowestPort   = 1024 // ports below need privilege
 	replyBufSize = 2048 // octets; more than is asked for, for servers that look at their own MTU only. 4,096 readers take 16 MiB with their stacks
@@ -178,7 +178,7 @@ func (s *sockets) match(u *udpSocket, b []byte, from netip.AddrPort) {
 		}
 		fromAsked = true
 		if err == nil && h.Flags&dns.FlagQR != 0 && h.ID == p.id && questionEchoed(b, h, p) {
-			u.remove(i)
+			u.done(i)
 			p.to <- received{attempt: p.attempt, msg: append([]byte(nil), b...), at: now}
 			u.closeIfDone()
 			return
@@ -217,10 +217,24 @@ func questionEchoed(b []byte, h dns.Header, p *pending) bool {
 		string(b[dns.HeaderLen:dns.HeaderLen+len(p.wire)]) == string(p.wire)
 }
 
+// wrong tells whether replies came for p that did not match.
+func (u *udpSocket) wrong(p *pending) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return p.wrong > 0
+}
+
 func (u *udpSocket) remove(i int) {
 	u.waiting[i] = u.waiting[len(u.waiting)-1]
 	u.waiting[len(u.waiting)-1] = nil
 	u.waiting = u.waiting[:len(u.waiting)-1]
+}
+
+// done takes a question out and remembers it for a while.
+func (u *udpSocket) done(i int) {
+	u.late[u.lateAt%lateRing] = late{u.waiting[i].server, u.waiting[i].id}
+	u.lateAt++
+	u.remove(i)
 }
 
 func (u *udpSocket) isLate(from netip.AddrPort, id uint16) bool {
@@ -245,9 +259,7 @@ func (s *sockets) forget(u *udpSocket, p *pending) {
 	defer u.mu.Unlock()
 	for i, w := range u.waiting {
 		if w == p {
-			u.remove(i)
-			u.late[u.lateAt%lateRing] = late{p.server, p.id}
-			u.lateAt++
+			u.done(i)
 			break
 		}
 	}
