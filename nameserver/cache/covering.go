@@ -198,43 +198,28 @@ func (c *Cache) proof(zone, owner dns.Name, typ dns.Type, now time.Duration) (En
 
 // covers tells whether name is the owner of an NSEC or NSEC3 record, or lies between it and the next.
 func covers(e *Entry, name dns.Name) bool {
-	owner, data := e.Set.Name, e.Set.Data.First()
+	owner := e.Set.Name
 	if owner.Equal(name) {
 		return true
 	}
 	switch e.Set.Type {
 	case dns.TypeNSEC:
-		end := 0
-		for end < len(data) && data[end] != 0 {
-			end += 1 + int(data[end])
-		}
-		if end >= len(data) {
-			return false
-		}
-		next, err := dns.NameFromWire(data[:end+1])
-		if err != nil {
-			return false
-		}
+		n, err := dns.ParseNSEC(e.Set.Data.First())
 		// The last NSEC of a zone names its apex (RFC 4034 section 4.1.1).
-		return owner.Compare(name) < 0 && (name.Compare(next) < 0 || next.Equal(e.Zone))
-	case dns.TypeNSEC3: // RFC 5155 section 3.2: hash algorithm, flags, iterations, salt, next hash
-		if len(data) < 5 || len(data) < 6+int(data[4]) {
-			return false
-		}
-		next := data[5+int(data[4]):]
-		if len(next) < 1+int(next[0]) {
-			return false
-		}
-		next = next[1 : 1+int(next[0])]
+		return err == nil && owner.Compare(name) < 0 && (name.Compare(n.NextName) < 0 || n.NextName.Equal(e.Zone))
+	case dns.TypeNSEC3:
+		n, err := dns.ParseNSEC3(e.Set.Data.First())
 		from, ok1 := hashOf(owner)
 		hash, ok2 := hashOf(name)
-		if !ok1 || !ok2 || len(from) != len(hash) || len(next) != len(hash) {
+		next := n.NextHashed
+		if err != nil || !ok1 || !ok2 || len(from) != len(hash) || len(next) != len(hash) {
 			return false
 		}
+		after, before := bytes.Compare(from, hash) < 0, bytes.Compare(hash, next) < 0
 		if bytes.Compare(from, next) < 0 {
-			return bytes.Compare(from, hash) < 0 && bytes.Compare(hash, next) < 0
+			return after && before
 		}
-		return bytes.Compare(from, hash) < 0 || bytes.Compare(hash, next) < 0
+		return after || before // the last one (RFC 5155 section 3.1.7)
 	}
 	return false
 }

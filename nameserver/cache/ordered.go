@@ -32,7 +32,7 @@ type ordered struct {
 const (
 	maxLevels    = 12 // at a quarter each, 4^12 = 16 million nodes before searches get longer
 	nodeHead     = 16
-	maxNodeUnits = 72 // 576 octets: 16 + 4*12 and the longest key, a name of 255 octets that are all escaped, and 2
+	maxNodeUnits = 74 // 592 octets: 16 + 4*12 and the longest key, a name of 255 octets that are all escaped, and 2
 	// giveUpScan is how many nodes of sufficient size are looked at for the one that expires first, when there is no room for
 	// another, and giveUpSteps how many nodes at all.
 	giveUpScan  = 32
@@ -119,17 +119,19 @@ func (o *ordered) add(key []byte, until time.Duration) (gaveUp, ok bool) {
 		return false, true
 	}
 	levels := 1 + bits.TrailingZeros64(o.random()|1<<(2*maxLevels-2))/2
-	units := (nodeHead + 4*levels + len(key) + 2*unit - 1) / (2 * unit) * 2 // even: half as many sizes
-	if len(key) == 0 || units > maxNodeUnits {
+	if len(key) == 0 || nodeUnits(maxLevels, len(key)) > maxNodeUnits {
 		return false, false
 	}
-	node := o.allocate(units)
+	node := o.allocate(nodeUnits(levels, len(key)))
 	if node == 0 {
-		if !o.giveUp(units) {
+		if gaveUp = o.giveUp(nodeUnits(levels, len(key))); !gaveUp {
+			levels = 1 // a low node fits where a tall one does not
+			gaveUp = o.giveUp(nodeUnits(levels, len(key)))
+		}
+		if !gaveUp {
 			return false, false
 		}
-		gaveUp = true
-		node = o.allocate(units)
+		node = o.allocate(nodeUnits(levels, len(key)))
 		o.before(key, &path) // it may have led over the node that is gone
 	}
 	at := node * unit
@@ -144,6 +146,9 @@ func (o *ordered) add(key []byte, until time.Duration) (gaveUp, ok bool) {
 	o.len++
 	return gaveUp, true
 }
+
+// nodeUnits returns the size of a node, always even: half as many sizes.
+func nodeUnits(levels, key int) int { return (nodeHead + 4*levels + key + 2*unit - 1) / (2 * unit) * 2 }
 
 // remove takes a key out of the set.
 func (o *ordered) remove(key []byte) bool {
