@@ -1,0 +1,169 @@
+//go:build linux
+
+// Command cold measures how a resolver with an empty cache does, beside Unbound: latency, questions to name servers, failures and
+// processor time for the same questions at the same times on the same internet.
+//
+//	go run ./test/bench/cold                          the whole benchmark, about 10 minutes
+//	go run ./test/bench/cold -seeds 1 -queries 2000   a first look
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ananas-edge/ananas/test/bench"
+)
+
+// options of the benchmark, beside those of the rig.
+type options struct {
+	rig     bench.Options
+	seeds   int
+	first   uint64
+	queries int
+	rate    float64
+	zipf    float64
+	timeout time.Duration
+	world   string
+	labSeed uint64
+	log     bool
+	warm    bool
+	only    string
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.seeds, "seeds", 5, "rounds, each with questions and times of its own")
+	flag.Uint64Var(&o.first, "first", 1, "the first seed")
+	flag.IntVar(&o.queries, "queries", 20_000, "questions in a round")
+	flag.Float64Var(&o.rate, "rate", 500, "questions a second")
+	flag.Float64Var(&o.zipf, "zipf", 1, "exponent of the popularity of names")
+	flag.DurationVar(&o.timeout, "timeout", 10*time.Second, "a question unanswered for so long failed")
+	flag.StringVar(&o.world, "world", "", "world file of the lab; empty: cold.world")
+	flag.Uint64Var(&o.labSeed, "lab-seed", 1, "seed of the lab")
+	flag.BoolVar(&o.log, "log", false, "log each question that the lab gets (with -keep); slows it down")
+	flag.BoolVar(&o.warm, "rehearse", true, "run the first seed once more before, and drop what it measures: servers have then signed most of what they serve")
+	flag.StringVar(&o.only, "only", "", "ananas or unbound: the other is left out")
+	o.rig.Flags(flag.CommandLine)
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "error: reading arguments: %q is not expected\n", flag.Arg(0))
+		os.Exit(2)
+	}
+	bench.Run(o.rig, func(ctx context.Context, r *bench.Rig) error { return o.run(ctx, r) })
+}
+
+func (o *options) run(ctx context.Context, r *bench.Rig) error {
+	world := bench.ColdWorld
+	if o.world != "" {
+		text, err := os.ReadFile(o.world)
+		if err != nil {
+			return err
+		}
+		world = string(text)
+	}
+	r.Progress("starting the lab")
+	net, err := r.StartInternet(world, o.labSeed, o.log)
+	if err != nil {
+		return err
+	}
+	r.Say("lab: %d hosts; %d questions a round at %.0f a second, %d rounds", len(net.Names), o.queries, o.rate, o.seeds)
+	contenders := bench.Contenders()
+	results := make([][]*result, len(contenders))
+	if o.warm {
+		if _, err := o.once(ctx, r, net, contenders[1], o.first, "rehearsal"); err != nil {
+			return err
+		}
+	}
+	for i, order := range bench.Order(o.seeds) {
+		seed := o.first + uint64(i)
+		for _, c := range order {
+			if o.only != "" && contenders[c].Name != o.only {
+				continue
+			}
+			v, err := o.once(ctx, r, net, contenders[c], seed, fmt.Sprintf("%s-%d", contenders[c].Name, seed))
+			if err != nil {
+				return err
+			}
+			results[c] = append(results[c], v)
+			r.Say("%s", v)
+		}
+	}
+	fmt.Print(o.table(results[0], results[1]))
+	fmt.Print(compare(r, results[0], results[1]))
+	return nil
+}
+
+// table prints what the runs found.
+func (o *options) table(ours, theirs []*result) string {
+	measure := func(name, format string, of func(*result) float64) bench.Measure {
+		m := bench.Measure{Name: name, Format: format}
+		for _, v := range ours {
+			m.Ours = append(m.Ours, of(v))
+		}
+		for _, v := range theirs {
+			m.Theirs = append(m.Theirs, of(v))
+		}
+		return m
+	}
+	title := fmt.Sprintf("%d questions at %.0f/s, %d rounds", o.queries, o.rate, o.seeds)
+	return bench.Table(title, []bench.Measure{
+		measure("cold p50, ms", "%.1f", func(v *result) float64 { return bench.Milliseconds(v.cold, 0.5) }),
+		measure("cold p90, ms", "%.1f", func(v *result) float64 { return bench.Milliseconds(v.cold, 0.9) }),
+		measure("cold p99, ms", "%.1f", func(v *result) float64 { return bench.Milliseconds(v.cold, 0.99) }),
+		measure("cold p99.9, ms", "%.0f", func(v *result) float64 { return bench.Milliseconds(v.cold, 0.999) }),
+		measure("cold mean, ms", "%.1f", func(v *result) float64 { return mean(v.cold) / 1e6 }),
+		measure("all p50, ms", "%.2f", func(v *result) float64 { return bench.Milliseconds(v.all, 0.5) }),
+		measure("all p99, ms", "%.1f", func(v *result) float64 { return bench.Milliseconds(v.all, 0.99) }),
+		measure("upstream questions per query", "%.3f", func(v *result) float64 { return v.perQuery(float64(v.lab.Questions)) }),
+		measure("of them over TCP", "%.4f", func(v *result) float64 { return v.perQuery(float64(v.lab.TCP)) }),
+		measure("failures", "%.0f", func(v *result) float64 { return float64(v.failed()) }),
+		measure("of them time-outs", "%.0f", func(v *result) float64 { return float64(v.timeouts) }),
+		measure("CPU per query, us", "%.0f", func(v *result) float64 { return v.perQuery(float64(v.cpu.Microseconds())) }),
+		measure("memory, MiB", "%.0f", func(v *result) float64 { return float64(v.memory) / (1 << 20) }),
+		measure("start-up, ms", "%.0f", func(v *result) float64 { return float64(v.startUp.Milliseconds()) }),
+	})
+}
+
+func mean(values []float64) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(max(1, len(values)))
+}
+
+// compare tells how often the two gave different answers to the same question.
+func compare(r *bench.Rig, ours, theirs []*result) string {
+	if len(ours) == 0 || len(theirs) == 0 {
+		return ""
+	}
+	both, different, inCase := 0, 0, 0
+	var lines []string
+	for i := range min(len(ours), len(theirs)) {
+		a, b := ours[i], theirs[i]
+		for q := range a.digests {
+			if a.digests[q] == "" || b.digests[q] == "" {
+				continue
+			}
+			if both++; a.digests[q] != b.digests[q] {
+				different++
+				if strings.EqualFold(a.digests[q], b.digests[q]) {
+					inCase++
+				}
+				lines = append(lines, fmt.Sprintf("seed %d: %s\n  ananas:  %s\n  unbound: %s", a.seed, a.asked(q), a.digests[q], b.digests[q]))
+			}
+		}
+	}
+	slices.Sort(lines)
+	if len(lines) > 0 {
+		if _, err := r.Write("different.txt", strings.Join(lines, "\n")+"\n"); err != nil {
+			return err.Error()
+		}
+	}
+	return fmt.Sprintf("\nAnswered by both: %d; with different answers: %d, %d of them different only in the case of letters\n", both, different, inCase)
+}

@@ -1,0 +1,192 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/lab"
+	"github.com/ananas-edge/ananas/test/bench"
+	"github.com/ananas-edge/ananas/test/bench/load"
+)
+
+// result is what one run of one contender found.
+type result struct {
+	name  string
+	seed  uint64
+	names []dns.Name
+	types []dns.Type
+
+	cold     []float64 // latencies in nanoseconds, sorted, of the first question for each name and type; time-outs at the time-out
+	all      []float64 // of all
+	sent     int
+	timeouts int
+	rcodes   [16]int
+	cut      int // answers with TC
+	digests  []string
+	lab      lab.Stats
+	cpu      time.Duration
+	labCPU   time.Duration
+	memory   int64 // peak, octets
+	startUp  time.Duration
+	load     *load.Report
+}
+
+func (v *result) perQuery(x float64) float64 { return x / float64(max(1, v.sent)) }
+
+// failed counts questions without a usable answer: hosts of the lab exist, so anything but NOERROR is one.
+func (v *result) failed() int { return v.sent - v.rcodes[dns.RCodeSuccess] + v.cut }
+
+func (v *result) asked(q int) string { return fmt.Sprintf("%v %v", v.names[q], v.types[q]) }
+
+func (v *result) String() string {
+	var rcodes []string
+	for c, n := range v.rcodes {
+		if n > 0 {
+			rcodes = append(rcodes, fmt.Sprintf("%v %d", dns.RCode(c), n))
+		}
+	}
+	return fmt.Sprintf("%-11s cold p50 %6.1f p99 %7.1f ms (%d names), all p50 %6.2f p99 %7.1f ms, %.3f questions, CPU %4.0f us; %s, time-outs %d, cut %d; "+
+		"lab CPU %.0f %%, load CPU %.0f %%, sent late p50 %v p99 %v", v.name, bench.Milliseconds(v.cold, 0.5), bench.Milliseconds(v.cold, 0.99), len(v.cold),
+		bench.Milliseconds(v.all, 0.5), bench.Milliseconds(v.all, 0.99), v.perQuery(float64(v.lab.Questions)), v.perQuery(float64(v.cpu.Microseconds())),
+		strings.Join(rcodes, ", "), v.timeouts, v.cut, 100*v.labCPU.Seconds()/v.load.Wall.Seconds(), 100*v.load.CPU.Seconds()/v.load.Wall.Seconds(),
+		v.load.Late.P50.Round(time.Microsecond), v.load.Late.P99.Round(time.Microsecond))
+}
+
+// Facts that a round draws from its seed.
+const (
+	drawTimes = iota
+	drawNames
+	drawTypes
+)
+
+// What is asked for: mostly addresses, as users do.
+func drawType(x float64) dns.Type {
+	switch {
+	case x < 0.70:
+		return dns.TypeA
+	case x < 0.95:
+		return dns.TypeAAAA
+	}
+	return dns.TypeHTTPS
+}
+
+// udpSize is what clients say they take (RFC 9715).
+const udpSize = 1232
+
+// settle is how long questions that nobody waits for any more may still come to the lab.
+const settle = time.Second
+
+// once runs one contender for one seed.
+func (o *options) once(ctx context.Context, r *bench.Rig, net *bench.Internet, c bench.Contender, seed uint64, name string) (*result, error) {
+	v := &result{name: name, seed: seed}
+	z := load.NewZipf(load.Draw(seed, drawNames), len(net.Names), o.zipf)
+	for i := range o.queries {
+		v.names = append(v.names, net.Names[z.Index(i)])
+		v.types = append(v.types, drawType(load.Share(load.Draw(seed, drawTypes, uint64(i)))))
+	}
+	if err := net.Forget(); err != nil {
+		return nil, err
+	}
+	r.Progress("%s: starting", name)
+	p, err := r.Start(c, name)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Stop(10 * time.Second)
+	v.startUp = p.StartUp
+	cpu, labCPU := p.CPU(), net.CPU()
+	v.load, err = load.Run(ctx, load.Plan{
+		Server:  bench.Address,
+		Sources: []netip.Addr{netip.MustParseAddr("127.0.0.1")},
+		At:      load.Poisson(load.Draw(seed, drawTimes), o.queries, o.rate),
+		Question: func(i int, b []byte) []byte {
+			q := dns.Question{Name: v.names[i], Type: v.types[i], Class: dns.ClassINET}
+			return dns.AppendQuestion(b, 0, dns.FlagRD, q, udpSize, false, nil)
+		},
+		Keep:    true,
+		Timeout: o.timeout,
+		Progress: func(sent int) {
+			r.Progress("%s: %d of %d questions", name, sent, o.queries)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.Ended() {
+		return nil, fmt.Errorf("measuring %s: it ended under way", name)
+	}
+	v.cpu, v.labCPU = p.CPU()-cpu, net.CPU()-labCPU
+	_, v.memory = p.Memory()
+	if err := r.Sleep(settle); err != nil {
+		return nil, err
+	}
+	if v.lab, err = net.Stats(); err != nil {
+		return nil, err
+	}
+	if err := p.Metrics(ctx); err != nil {
+		r.Say("%v", err)
+	}
+	return v, v.read(r, o.timeout)
+}
+
+// read takes the answers apart.
+func (v *result) read(r *bench.Rig, timeout time.Duration) error {
+	type question struct {
+		name  dns.Name
+		qtype dns.Type
+	}
+	seen := map[question]bool{}
+	var lines strings.Builder
+	v.sent = len(v.load.Answers)
+	v.digests = make([]string, v.sent)
+	for i := range v.load.Answers {
+		a := &v.load.Answers[i]
+		latency := float64(timeout)
+		if a.Answered() {
+			latency = float64(a.Latency)
+			v.rcodes[a.RCode()]++
+			v.digests[i] = digest(a.Message)
+			if a.Message[2]&2 != 0 {
+				v.cut++
+			}
+		} else {
+			v.timeouts++
+		}
+		v.all = append(v.all, latency)
+		q := question{v.names[i], v.types[i]}
+		if !seen[q] {
+			seen[q] = true
+			v.cold = append(v.cold, latency)
+			fmt.Fprintf(&lines, "%.3f %d %d %v %v\n", latency/1e6, i, a.RCode(), q.name, q.qtype)
+		}
+	}
+	slices.Sort(v.cold)
+	slices.Sort(v.all)
+	_, err := r.Write(v.name+".cold.txt", lines.String())
+	return err
+}
+
+// digest says in one line what was answered, without what may differ: TTLs and the order of records. It is empty for failures.
+func digest(msg []byte) string {
+	var m dns.Message
+	if err := dns.Parse(msg, &m); err != nil {
+		return "malformed: " + err.Error()
+	}
+	if rcode := m.RCode(); rcode != dns.RCodeSuccess && rcode != dns.RCodeNameError {
+		return ""
+	}
+	var records []string
+	for _, rr := range m.Sections[0] {
+		rr.TTL = 0
+		records = append(records, strings.ReplaceAll(rr.String(), "\t", " "))
+	}
+	slices.Sort(records)
+	return m.RCode().String() + " " + strings.Join(records, "; ")
+}

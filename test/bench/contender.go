@@ -1,0 +1,153 @@
+//go:build linux
+
+package bench
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+)
+
+//go:embed unbound.conf
+var unboundConf string
+
+//go:embed ananas.yaml
+var ananasYAML string
+
+// Contender is a resolver that is measured.
+type Contender struct {
+	Name  string
+	start func(r *Rig, dir string) (*Process, error)
+	admin string // where it tells its metrics; "" for nowhere
+}
+
+// Contenders are ours and theirs, in this order.
+func Contenders() []Contender {
+	return []Contender{
+		{"ananas", startAnanas, "127.0.0.1:8053"},
+		{"unbound", startUnbound, ""},
+	}
+}
+
+// Address is where each resolver answers.
+var Address = netip.MustParseAddrPort("127.0.0.1:5335")
+
+func startAnanas(r *Rig, dir string) (*Process, error) {
+	program := r.Ananas
+	if program == "" {
+		program = filepath.Join(r.Dir, "ananas")
+	}
+	file := filepath.Join(dir, "ananas.yaml")
+	if err := os.WriteFile(file, []byte(r.expand(ananasYAML, dir)), 0o644); err != nil {
+		return nil, err
+	}
+	return r.start(filepath.Base(dir), r.ResolverCPU, []string{"GOMAXPROCS=1"}, program, "serve", "--config", file)
+}
+
+func startUnbound(r *Rig, dir string) (*Process, error) {
+	file := filepath.Join(dir, "unbound.conf")
+	if err := os.WriteFile(file, []byte(r.expand(unboundConf, dir)), 0o644); err != nil {
+		return nil, err
+	}
+	return r.start(filepath.Base(dir), r.ResolverCPU, nil, r.Unbound, "-d", "-c", file)
+}
+
+// expand fills in the places in a configuration that are only known now.
+func (r *Rig) expand(text, dir string) string {
+	return strings.NewReplacer("{dir}", dir, "{hints}", r.hintsFile(), "{address}", Address.Addr().String(),
+		"{port}", fmt.Sprint(Address.Port())).Replace(text)
+}
+
+func (r *Rig) hintsFile() string { return filepath.Join(r.Dir, "root.hints") }
+
+// Resolver is a contender that runs.
+type Resolver struct {
+	*Process
+	Contender
+	StartUp time.Duration // until the first answer
+	dir     string
+}
+
+// startLimit is how long a resolver may take to answer first: both take a fraction of a second on an idle machine.
+const startLimit = 20 * time.Second
+
+// Start runs a fresh resolver with an empty cache and waits until it answers. The name is of its folder and log.
+func (r *Rig) Start(c Contender, name string) (*Resolver, error) {
+	dir := filepath.Join(r.Dir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	p, err := c.start(r, dir)
+	if err != nil {
+		return nil, err
+	}
+	v := &Resolver{Process: p, Contender: c, dir: dir}
+	for time.Since(began) < startLimit {
+		if p.Ended() {
+			break
+		}
+		if answersVersion() {
+			v.StartUp = time.Since(began)
+			return v, nil
+		}
+		if err := r.Sleep(5 * time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+	p.Stop(0)
+	return nil, fmt.Errorf("starting %s: no answer within %v; it said: %s", name, startLimit, p.lastWords())
+}
+
+// answersVersion asks version.bind CH TXT, which costs a resolver no question of its own. Any answer will do.
+func answersVersion() bool {
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(Address))
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	q := dns.Question{Name: dns.MustParseName("version.bind"), Type: dns.TypeTXT, Class: dns.ClassCHAOS}
+	if err := c.SetDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+		return false
+	}
+	if _, err := c.Write(dns.AppendQuestion(nil, 1, dns.FlagRD, q, 0, false, nil)); err != nil {
+		return false
+	}
+	n, err := c.Read(make([]byte, maxStatus))
+	return err == nil && n >= dns.HeaderLen
+}
+
+const maxStatus = 4 << 20 // octets of a page of metrics
+
+// Metrics saves the resolver's metrics in its folder, if it has any.
+func (v *Resolver) Metrics(ctx context.Context) error {
+	if v.admin == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.admin+"/metrics", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking %s for its metrics: %w", v.Process.Name, err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus))
+	if err != nil {
+		return fmt.Errorf("reading the metrics of %s: %w", v.Process.Name, err)
+	}
+	return os.WriteFile(filepath.Join(v.dir, "metrics.txt"), page, 0o644)
+}
