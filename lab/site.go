@@ -326,14 +326,14 @@ func (s *site) zone() *zone {
 	d := s.draw.with(10)
 	if !d.with(1).chance(s.in.spec.unsigned) {
 		z.signing.algorithm = algECDSAP256
-		switch u := d.with(2).share(); {
-		case u < 0.10:
+		switch u := d.with(2).share(); { // RSA is rarer than in life: it is ten times the work
+		case u < 0.04:
 			z.signing.algorithm = algRSASHA256
-		case u < 0.11:
+		case u < 0.05:
 			z.signing.algorithm = algRSASHA512
-		case u < 0.12:
+		case u < 0.06:
 			z.signing.algorithm = algECDSAP384
-		case u < 0.18:
+		case u < 0.15:
 			z.signing.algorithm = algED25519
 		}
 		if z.signing.nsec3 = d.with(3).chance(0.4); z.signing.nsec3 && d.with(4).chance(0.25) {
