@@ -96,7 +96,7 @@ const placeholder = "$QNAME"
 
 func parseAddition(s string) (addition, error) {
 	section, text, _ := strings.Cut(strings.TrimSpace(s), " ")
-	a := addition{section, text}
+	a := addition{section, strings.TrimSpace(text)}
 	if !slices.Contains([]string{"answer", "authority", "additional"}, section) {
 		return a, fmt.Errorf("%q begins with no section: answer, authority or additional", s)
 	}

@@ -180,7 +180,7 @@ var kinds = byName(
 		x.hang = x.tcp
 		return out
 	}},
-	&kind{name: "tcp-drip", doc: "over TCP one octet each by=, or second", takes: []string{"by"}, by: time.Second,
+	&kind{name: "tcp-drip", doc: "over TCP one octet each by=", takes: []string{"by"}, by: time.Second,
 		send: func(x *exchange, f *fault, out []packet) []packet {
 			x.drip = f.by
 			return out

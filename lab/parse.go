@@ -87,12 +87,12 @@ func split(text string) ([]section, error) {
 	return sections, nil
 }
 
-// tokenise splits at blanks; a value may be in double quotes, in which \" and \\ stand for themselves.
+// tokenise splits at blanks; a value may be in double quotes, in which \" and \\ stand for themselves; # begins a comment.
 func tokenise(s string) ([]token, error) {
 	var tokens []token
 	for {
 		s = strings.TrimLeft(s, " \t")
-		if s == "" {
+		if s == "" || s[0] == '#' {
 			return tokens, nil
 		}
 		var t token
