@@ -145,42 +145,54 @@ func walkChain(answer []dns.RR, a asked) (end dns.Name, hops int, found, ok bool
 			}
 		}
 		seen[hops] = end
-		next, step := end, false
 		for i := range answer {
 			rr := &answer[i]
-			if rr.Class != dns.ClassINET {
-				continue
-			}
-			if rr.Name == end && (rr.Type == a.q.Type || a.q.Type == dns.TypeANY && rr.Type != dns.TypeRRSIG) {
+			if rr.Class == dns.ClassINET && rr.Name == end && (rr.Type == a.q.Type || a.q.Type == dns.TypeANY && rr.Type != dns.TypeRRSIG) {
 				return end, hops, true, true
 			}
-			if step || a.q.Type == dns.TypeANY {
-				continue
-			}
-			next, step = aliasStep(rr, end)
 		}
-		if !step {
+		if a.q.Type == dns.TypeANY {
 			return end, hops, false, true
 		}
-		end, hops = next.Lower(), hops+1
+		_, next, step := alias(answer, end, a.zone)
+		switch {
+		case !step:
+			return end, hops, false, true
+		case next.IsZero():
+			return end, hops + 1, true, true
+		}
+		end, hops = next, hops+1
 	}
 	return end, hops, false, true
 }
 
-// aliasStep tells where rr leads a look-up of name, if it does.
-func aliasStep(rr *dns.RR, name dns.Name) (dns.Name, bool) {
-	switch {
-	case rr.Type == dns.TypeCNAME && rr.Name == name:
-		return dns.RdataName(dns.TypeCNAME, rr.Data)
-	case rr.Type == dns.TypeDNAME && rr.Name != name && name.IsWithin(rr.Name):
+// alias finds where a look-up of name is led: by a DNAME above it and in the zone, whatever CNAME stands beside (that one was made from
+// it), else by a CNAME at it. rr is the record that leads. A zero to: the DNAME makes the name too long, which is an answer, too
+// (RFC 6672 section 2.2).
+func alias(answer []dns.RR, name, zone dns.Name) (rr *dns.RR, to dns.Name, ok bool) {
+	for i := range answer {
+		rr := &answer[i]
+		if rr.Type != dns.TypeDNAME || rr.Class != dns.ClassINET || rr.Name == name || !name.IsWithin(rr.Name) || !rr.Name.IsWithin(zone) {
+			continue
+		}
 		target, ok := dns.RdataName(dns.TypeDNAME, rr.Data)
 		if !ok {
-			return name, false
+			continue
 		}
-		n, err := name.ReplaceSuffix(rr.Name, target)
-		return n, err == nil
+		to, err := name.ReplaceSuffix(rr.Name, target)
+		if err != nil {
+			return rr, dns.Name{}, true
+		}
+		return rr, to.Lower(), true
 	}
-	return name, false
+	for i := range answer {
+		rr := &answer[i]
+		if rr.Type == dns.TypeCNAME && rr.Class == dns.ClassINET && rr.Name == name {
+			to, ok := dns.RdataName(dns.TypeCNAME, rr.Data)
+			return rr, to.Lower(), ok
+		}
+	}
+	return nil, name, false
 }
 
 // denialSOA returns the owner of the SOA record that makes a reply a denial for name: at or above the name, and within what the

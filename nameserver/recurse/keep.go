@@ -75,6 +75,7 @@ func (j *job) conclude(rep *reply, k *kept) outcome {
 		rank = cache.RankAuthAnswer
 	}
 	store := j.key.fresh != FreshAll
+	name := rep.a.q.Name
 	for _, set := range k.chain {
 		e := cache.Entry{
 			Set: set, Rank: rank, Security: cache.Unchecked, Server: rep.server.Addr(), Zone: rep.a.zone,
@@ -85,6 +86,7 @@ func (j *job) conclude(rep *reply, k *kept) outcome {
 		if store && rep.a.q.Type != dns.TypeANY && set.Type != dns.TypeRRSIG {
 			r.put(e, j.epoch)
 		}
+		name = j.keepSynthesised(name, e, store)
 	}
 	if rep.v.what != isNXDomain && rep.v.what != isNoData {
 		return out
@@ -107,6 +109,49 @@ func (j *job) conclude(rep *reply, k *kept) outcome {
 	}
 	out.denial = &d
 	return out
+}
+
+// synthesised is the partition of CNAME records that were made from a DNAME. They are not answers: they say that this very name was
+// asked for and led through a DNAME. An unvalidated DNAME speaks for no other name, or one forged record would take a whole zone.
+const synthesised = 2
+
+// keepSynthesised follows one record of a chain from name, and notes the alias if it is a DNAME.
+func (j *job) keepSynthesised(name dns.Name, e cache.Entry, store bool) dns.Name {
+	set := e.Set
+	if set.Type == dns.TypeDNAME {
+		cname, ok := synthesise(name, set)
+		if !ok {
+			return name
+		}
+		e.Set, e.Partition = cname, synthesised
+		if store {
+			j.r.put(e, j.epoch)
+		}
+		set = cname
+	}
+	if set.Type == dns.TypeCNAME {
+		if to, ok := aliasTarget(set); ok {
+			return to
+		}
+	}
+	return name
+}
+
+// throughDNAME returns the DNAME through which a name was led before, if both are still there.
+func (r *Resolver) throughDNAME(name dns.Name, now time.Duration) (cache.Entry, bool) {
+	e, ok := r.cache.Peek(cache.Key{Name: name, Type: dns.TypeCNAME, Partition: synthesised})
+	if !ok || now >= e.Expires {
+		return e, false
+	}
+	for above := name.Parent(); ; above = above.Parent() {
+		e, ok = r.peek(above, dns.TypeDNAME)
+		if ok && now < e.Expires {
+			return e, true
+		}
+		if above.IsRoot() {
+			return e, false
+		}
+	}
 }
 
 // ttl makes seconds of a record a time, cut to what the settings allow.

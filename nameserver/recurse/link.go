@@ -178,6 +178,10 @@ func (r *Resolver) cached(q dns.Question, now time.Duration, o Opts) (outcome, c
 			old, state = outcome{chain: []cache.Entry{e}}, cacheStale
 		}
 	}
+	if e, ok := r.throughDNAME(q.Name, now); ok {
+		r.tellCached(o, &e, now)
+		return outcome{chain: []cache.Entry{e}}, cacheHit
+	}
 	d, ok := r.cache.GetDenial(q.Name, q.Type)
 	switch {
 	case ok && now < d.Expires:

@@ -112,33 +112,26 @@ func (k *kept) keepChain(m *dns.Message, a asked, v verdict, u *used) {
 		if name == v.end && v.what == isAnswer {
 			if a.q.Type == dns.TypeANY {
 				k.keepAll(m, name, u)
-			} else if set, ok := collect(m, dns.Answer, name, a.q.Type, u); ok {
-				k.chain = append(k.chain, set)
+				return
 			}
-			return
-		}
-		next, step := name, false
-		for i := range m.Sections[dns.Answer] {
-			rr := &m.Sections[dns.Answer][i]
-			if rr.Class != dns.ClassINET {
-				continue
-			}
-			if next, step = aliasStep(rr, name); step {
-				set, _ := collect(m, dns.Answer, rr.Name, rr.Type, u)
-				if set.Data.Len() > 1 { // RFC 2181 section 10.1: an alias has one target; the first is it, as walkChain took it
-					set.Data = dns.Records{}.Append(set.Data.First())
-				}
+			if set, ok := collect(m, dns.Answer, name, a.q.Type, u); ok {
 				k.chain = append(k.chain, set)
-				if rr.Type == dns.TypeDNAME {
-					k.dropSynthesised(m, name, u)
-				}
-				break
+				return
 			}
 		}
+		rr, next, step := alias(m.Sections[dns.Answer], name, a.zone)
 		if !step {
 			return
 		}
-		name = next.Lower()
+		set, _ := collect(m, dns.Answer, rr.Name, rr.Type, u)
+		if set.Data.Len() > 1 { // RFC 2181 section 10.1: an alias has one target; the first is it, as walkChain took it
+			set.Data = dns.Records{}.Append(set.Data.First())
+		}
+		k.chain = append(k.chain, set)
+		if rr.Type == dns.TypeDNAME {
+			k.dropSynthesised(m, name, u)
+		}
+		name = next
 	}
 }
 
