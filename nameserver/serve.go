@@ -156,6 +156,9 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 	if err != nil && s.ctx.Err() != nil {
 		return nil
 	}
+	if err != nil && ctx.Err() != nil {
+		s.m.limits.With("client_time").Inc()
+	}
 	return s.finish(q, &ans, nil)
 }
 

@@ -2,6 +2,7 @@ package recurse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,9 @@ func (r *Resolver) runJob(j *job) {
 	defer cancel()
 	start := r.clock.Boot()
 	j.out = j.resolve(ctx)
+	if j.out.err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		r.m.limits.With("query_time").Inc()
+	}
 	r.m.jobSeconds.Observe(r.clock.Boot() - start)
 	k := failureKey{j.q.Name, j.q.Type}
 	if j.out.err == nil {

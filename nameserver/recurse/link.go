@@ -222,7 +222,7 @@ const (
 
 func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duration, o Opts) {
 	life := e.Expires - e.Stored
-	if life < aheadMin || e.Expires-now > life/aheadPart || o.Cached || o.waiter != nil {
+	if life < aheadMin || e.Hits == 0 || e.Expires-now > life/aheadPart || o.Cached || o.waiter != nil {
 		return
 	}
 	select {
