@@ -18,6 +18,14 @@ type cacheCommands struct {
 	Purge cachePurgeCommand `cmd:"" help:"Take a name out of the cache."`
 }
 
+// Help is printed below the usage.
+func (cacheCommands) Help() string {
+	return `Example:
+
+  ananas cache ls www.example.com
+  ananas cache purge www.example.com`
+}
+
 type cacheLsCommand struct {
 	Name    *dns.Name `arg:"" optional:"" help:"List this name alone; without it everything."`
 	Subtree bool      `help:"The names below as well."`
@@ -73,7 +81,7 @@ func (c *cacheLsCommand) Run(p *process) error {
 		for _, e := range list.Entries {
 			total += e.Bytes
 		}
-		foot := fmt.Sprintf("%s, %s", count(len(list.Entries), "entry", "entries"), bytes(int64(total)))
+		foot := fmt.Sprintf("%s, %s", count(len(list.Entries), "entry", "entries"), size(int64(total)))
 		if list.More {
 			foot += fmt.Sprintf("; there are more, --limit shows up to %d", admin.MaxCacheLimit)
 		}
@@ -93,14 +101,28 @@ func where(name dns.Name, subtree bool) string {
 	return "at " + name.String() + " and below"
 }
 
+// cacheTable has the names of a zone beside each other, as a zone file would.
 func cacheTable(entries []admin.CacheEntry, records bool) *terminal.Table {
+	entries = slices.Clone(entries)
+	slices.SortStableFunc(entries, func(a, b admin.CacheEntry) int {
+		m, errA := dns.ParseName(a.Name)
+		n, errB := dns.ParseName(b.Name)
+		if errA != nil || errB != nil { // of a node that writes names otherwise
+			return strings.Compare(a.Name, b.Name)
+		}
+		return m.Compare(n)
+	})
 	t := &terminal.Table{Head: []string{"NAME", "TYPE", " TTL", "KIND", "RANK", "SECURITY", " SIZE"}, Notes: map[int][]string{}}
 	for i, e := range entries {
 		ttl := strconv.FormatInt(e.TTL, 10)
 		if e.TTL < 0 {
 			ttl = fmt.Sprintf("expired %d", -e.TTL)
 		}
-		t.Rows = append(t.Rows, []string{e.Name, dash(e.Type), ttl, e.Kind, dash(e.Rank), dash(e.Security), dash(size(e.Bytes))})
+		bytes := ""
+		if e.Bytes > 0 {
+			bytes = size(int64(e.Bytes))
+		}
+		t.Rows = append(t.Rows, []string{e.Name, dash(e.Type), ttl, e.Kind, dash(e.Rank), dash(e.Security), dash(bytes)})
 		if records {
 			t.Notes[i] = e.Records
 		}
@@ -114,13 +136,6 @@ func dash(s string) string {
 		return "-"
 	}
 	return s
-}
-
-func size(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return bytes(int64(n))
 }
 
 type cachePurgeCommand struct {

@@ -23,8 +23,8 @@ func thousands(n uint64) string {
 	return s
 }
 
-// bytes writes a size in binary units with three digits that count.
-func bytes(n int64) string {
+// size writes a number of bytes in binary units, with three digits that count.
+func size(n int64) string {
 	if n < 1<<10 {
 		return fmt.Sprintf("%d B", n)
 	}

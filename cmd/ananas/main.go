@@ -55,11 +55,18 @@ type process struct {
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)) }
 
+const description = `A DNS resolver that you can program while it runs.
+
+Example:
+
+  ananas lab &
+  ananas explain www.example.com`
+
 // run is the whole program: it returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
 	parser, err := kong.New(new(Commands),
 		kong.Name("ananas"),
-		kong.Description("A DNS resolver that you can program while it runs."),
+		kong.Description(description),
 		kong.Writers(stdout, stderr),
 		kong.Help(printHelp),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),

@@ -18,7 +18,8 @@ func (reloadCommand) Help() string {
 
 Example:
 
-  ananas check ananas.yaml && ananas reload`
+  ananas check ananas.yaml
+  ananas reload`
 }
 
 // Run has the node reload, and prints what is different.

@@ -56,7 +56,7 @@ func writeStatus(w io.Writer, screen terminal.Screen, s admin.Status) error {
 			room = max(screen.Width-wide, 20)
 		}
 		for _, l := range terminal.Wrap(terminal.Clean(text), room) {
-			b.WriteString(strings.TrimRight(screen.Paint(terminal.Dim, fmt.Sprintf("%-*s", wide, word))+screen.Paint(style, l), " ") + "\n")
+			b.WriteString(screen.Paint(terminal.Dim, word) + strings.Repeat(" ", wide-len(word)) + screen.Paint(style, l) + "\n")
 			word = ""
 		}
 	}
@@ -80,7 +80,7 @@ func writeStatus(w io.Writer, screen terminal.Screen, s admin.Status) error {
 		upstream += fmt.Sprintf(", %.2f a query", float64(q.Upstream)/float64(q.Total))
 	}
 	row("upstream", upstream+"; "+count(q.Jobs, "resolution", "resolutions")+" under way", terminal.Plain)
-	row("cache", fmt.Sprintf("%s, %s of %s (%s)", count(int(s.Cache.Entries), "entry", "entries"), bytes(s.Cache.Bytes), bytes(s.Cache.Capacity),
+	row("cache", fmt.Sprintf("%s, %s of %s (%s)", count(int(s.Cache.Entries), "entry", "entries"), size(s.Cache.Bytes), size(s.Cache.Capacity),
 		percent(uint64(max(s.Cache.Bytes, 0)), uint64(max(s.Cache.Capacity, 0)))), terminal.Plain)
 	crashes(row, s.Now, s.Crashes)
 	_, err := io.WriteString(w, b.String())
