@@ -105,6 +105,7 @@ func (l *Lab) delegate(specs []*zoneSpec) {
 			continue
 		}
 		child := l.written[spec.apex][0]
+		child.variants = l.written[spec.apex][1:]
 		parents := l.parents(spec.apex)
 		if parents == nil {
 			if spec.delegate {
@@ -114,8 +115,7 @@ func (l *Lab) delegate(specs []*zoneSpec) {
 			continue
 		}
 		for _, p := range parents {
-			t := p.content.(*tree)
-			t.delegate(child, spec.delegate && !t.alone)
+			p.content.(*tree).delegate(child, spec.delegate)
 		}
 	}
 }
@@ -138,8 +138,10 @@ func (l *Lab) parents(apex dns.Name) []*zone {
 // delegate adds NS records and in-domain glue for a zone below, unless there are NS records, or something below that says the text
 // takes care of itself.
 func (t *tree) delegate(below *zone, auto bool) {
-	nd := t.nodes[below.apex]
-	if nd != nil && nd.cut {
+	if t.alone {
+		return
+	}
+	if nd := t.nodes[below.apex]; nd != nil && nd.cut {
 		nd.child = below
 		return
 	}

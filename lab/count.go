@@ -29,7 +29,7 @@ type Stats struct {
 	TCP       uint64 // of them over TCP
 	Lost      uint64 // questions or replies that were lost on the way
 	Overrun   uint64 // packets that a socket had no room for
-	Uncounted uint64 // questions that came when the tables of counts were full; their attempt counts as the first
+	Uncounted uint64 // questions that Asked does not know of, because its table was full
 	Faults    map[string]uint64
 	Types     map[dns.Type]uint64
 	Servers   map[netip.Addr]uint64
@@ -40,7 +40,7 @@ type counts struct {
 	questions, tcp, lost, overrun, uncounted atomic.Uint64
 
 	mu       sync.Mutex
-	attempts map[uint64]uint32 // by hash of server, name and type
+	attempts *generations[uint64, uint32] // by hash of server, name and type
 	asked    map[questionKey]uint64
 	servers  map[netip.Addr]uint64
 	types    map[dns.Type]uint64
@@ -55,11 +55,15 @@ type questionKey struct {
 	qtype dns.Type
 }
 
-// maxCounted bounds each table of counts: at about 100 octets an entry, 100 MiB. A flood of random names gets there in minutes.
-const maxCounted = 1 << 20
+// Bounds of the tables. A flood of random names fills them in minutes: then the attempts of the oldest questions are forgotten, and
+// Asked knows no new ones.
+const (
+	maxAttempts = 1 << 20 // at about 40 octets, 40 MiB
+	maxAsked    = 1 << 18 // questions, and servers; at about 120 octets, 30 MiB each
+)
 
 func newCounts(keep int, observe func(Question)) *counts {
-	return &counts{keep: keep, observe: observe, attempts: map[uint64]uint32{}, asked: map[questionKey]uint64{},
+	return &counts{keep: keep, observe: observe, attempts: newGenerations[uint64, uint32](maxAttempts), asked: map[questionKey]uint64{},
 		servers: map[netip.Addr]uint64{}, types: map[dns.Type]uint64{}, faults: map[string]uint64{}}
 }
 
@@ -73,16 +77,14 @@ func (c *counts) question(x *exchange) (attempt int) {
 	id := uint64(x.server.draw.text(q.name.Wire()).with(uint64(q.qtype)))
 	key := questionKey{q.name, q.qtype}
 	c.mu.Lock()
-	n, known := c.attempts[id]
-	if known || len(c.attempts) < maxCounted {
-		c.attempts[id] = n + 1
+	n, _ := c.attempts.get(id)
+	c.attempts.put(id, n+1)
+	if _, known := c.asked[key]; known || len(c.asked) < maxAsked {
+		c.asked[key]++
 	} else {
 		c.uncounted.Add(1)
 	}
-	if _, known := c.asked[key]; known || len(c.asked) < maxCounted {
-		c.asked[key]++
-	}
-	if _, known := c.servers[x.server.addr]; known || len(c.servers) < maxCounted {
+	if _, known := c.servers[x.server.addr]; known || len(c.servers) < maxAsked {
 		c.servers[x.server.addr]++
 	}
 	c.types[q.qtype]++

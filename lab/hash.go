@@ -127,7 +127,7 @@ func (g *generations[K, V]) get(k K) (V, bool) {
 }
 
 func (g *generations[K, V]) put(k K, v V) {
-	if len(g.young) >= g.limit {
+	if _, known := g.young[k]; !known && len(g.young) >= g.limit {
 		g.old, g.young = g.young, make(map[K]V, g.limit/4)
 	}
 	g.young[k] = v

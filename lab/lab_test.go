@@ -246,6 +246,24 @@ latency 7s`)
 	}
 }
 
+// A written zone may lie below a generated one, and takes the place of a generated one of its name.
+func TestWrittenLiesOnGenerated(t *testing.T) {
+	names := newLab(t, "[generate]").Names(2)
+	zone := func(n dns.Name) string { return n.Parent().String() } // the first names are www.ZONE
+	l := newLab(t, fmt.Sprintf("[generate]\n[zone sub.%s servers=192.0.2.1]\nwww A 192.0.2.80\n[zone %s servers=192.0.2.2]\nwww A 192.0.2.81", zone(names[0]), zone(names[1])))
+	w := &walker{t, l, map[string][]*miekg.DNSKEY{}}
+	for n, want := range map[string]string{"www.sub." + zone(names[0]): "192.0.2.80", names[1].String(): "192.0.2.81"} {
+		r, at := w.resolve(n, miekg.TypeA)
+		w.verify(r.Answer, never)
+		if a, ok := r.Answer[0].(*miekg.A); !ok || a.A.String() != want {
+			t.Errorf("%s in %s:\n%v", n, at, r)
+		}
+	}
+	if r, _ := w.resolve("mail."+zone(names[1]), miekg.TypeA); r.Rcode != miekg.RcodeNameError {
+		t.Errorf("what was generated shows through what was written:\n%v", r)
+	}
+}
+
 func TestCookiesAreKept(t *testing.T) {
 	l := newLab(t, "[zone example servers=192.0.2.1]\n[server 192.0.2.1]\nfault cookies as=enforce")
 	const client = "0123456789abcdef"
@@ -367,6 +385,14 @@ func TestSignaturesFollowTheClock(t *testing.T) {
 	}
 	if len(keys) != 2 {
 		t.Errorf("%d keys were seen, 2 wanted", len(keys))
+	}
+	for _, rr := range ask(t, l, "198.41.0.4", "example", miekg.TypeDS).Answer {
+		if ds, ok := rr.(*miekg.DS); ok {
+			delete(keys, ds.KeyTag)
+		}
+	}
+	if len(keys) != 0 {
+		t.Errorf("the parent has no DS for the keys %v", keys)
 	}
 }
 

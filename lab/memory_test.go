@@ -19,6 +19,12 @@ import (
 	miekg "github.com/miekg/dns"
 )
 
+// What the resolver asks of a network; it is declared there, and again here, so that neither imports the other.
+var _ interface {
+	ListenUDP(v6 bool, port uint16) (PacketConn, error)
+	DialTCP(ctx context.Context, server netip.AddrPort) (net.Conn, error)
+} = (*Network)(nil)
+
 const memoryWorld = `
 [defaults]
 latency 20ms..80ms

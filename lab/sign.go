@@ -203,9 +203,16 @@ func (z *zone) dnskeys() dns.RRset {
 	return s
 }
 
-// delegationSigner is the DS set of the zone, for its parent (RFC 4034 section 5, RFC 6605 section 3).
+// delegationSigner is the DS set of the zone, for its parent (RFC 4034 section 5, RFC 6605 section 3). It has the keys of all variants, so
+// that keys may roll.
 func (z *zone) delegationSigner() dns.RRset {
-	return newSet(z.apex, dns.TypeDS, dsTTL, z.dsData())
+	s := newSet(z.apex, dns.TypeDS, dsTTL, z.dsData())
+	for _, v := range z.variants {
+		if v.signing.delegated() && !s.Data.Contains(v.dsData()) {
+			s.Data = s.Data.Append(v.dsData())
+		}
+	}
+	return s
 }
 
 func (z *zone) dsData() []byte {

@@ -26,7 +26,7 @@ func NamespaceCommands() [][]string {
 	return [][]string{
 		{"ip", "link", "set", "lo", "up"},
 		{"ip", "address", "add", "192.0.2.53/32", "dev", "lo"},
-		{"ip", "address", "add", "2001:db8:53::53/128", "dev", "lo"},
+		{"ip", "address", "add", "2001:db8:53::53/128", "dev", "lo", "nodad"}, // else it is not ready for the route below
 		{"ip", "route", "add", "local", "0.0.0.0/0", "dev", "lo", "src", "192.0.2.53"},
 		{"ip", "-6", "route", "add", "local", "::/0", "dev", "lo", "src", "2001:db8:53::53"},
 	}

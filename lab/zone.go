@@ -22,6 +22,7 @@ type zone struct {
 	// A written zone may hold only at some servers or for some time.
 	at          []netip.Addr // empty: at all of addrs
 	from, until time.Duration
+	variants    []*zone // of the first variant: the others
 
 	keysOnce sync.Once
 	ksk, zsk *key
