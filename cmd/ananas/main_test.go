@@ -18,6 +18,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/cmd/ananas/terminal"
@@ -26,7 +27,19 @@ import (
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ananas": main})
+	testscript.Main(leakless{m}, map[string]func(){"ananas": main})
+}
+
+// leakless are tests after which no goroutine is left.
+type leakless struct{ *testing.M }
+
+func (m leakless) Run() int {
+	code := m.M.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // The scripts run the real binary; testdata/script/README.md tells what they may do.
