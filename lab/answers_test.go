@@ -28,6 +28,14 @@ func TestAnswers(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no answers in testdata: %v", err)
 	}
+	shown := map[string]bool{"tcp-refuse": true, "tcp-silent": true} // these two meet connections: memory_test.go
+	defer func() {
+		for name := range kinds {
+			if !shown[name] {
+				t.Errorf("no file shows the fault %q", name)
+			}
+		}
+	}()
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			archive, err := txtar.ParseFile(file)
@@ -43,6 +51,9 @@ func TestAnswers(t *testing.T) {
 				} else if got != string(f.Data) {
 					t.Errorf("%s\ngot:\n%s\nwant:\n%s", f.Name, got, f.Data)
 				}
+			}
+			for name := range l.Stats().Faults {
+				shown[name] = true
 			}
 			if *update {
 				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {

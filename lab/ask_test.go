@@ -121,13 +121,4 @@ func show(section []miekg.RR) string {
 	return b.String()
 }
 
-// types counts the records of a section by type.
-func types(section []miekg.RR) map[string]int {
-	m := map[string]int{}
-	for _, rr := range section {
-		m[miekg.TypeToString[rr.Header().Rrtype]]++
-	}
-	return m
-}
-
 func name(s string) dns.Name { return dns.MustParseName(s) }

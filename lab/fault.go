@@ -63,9 +63,6 @@ var conditionNames = map[string]condition{
 	"udp": whenUDP, "tcp": whenTCP, "ipv4": whenIPv4, "ipv6": whenIPv6,
 }
 
-// aboutConnection are the conditions that can be told before a question is read.
-const aboutConnection = whenUDP | whenTCP | whenIPv4 | whenIPv6
-
 // pattern matches names: one name, or a name and all below it ("*.NAME"), or any ("*").
 type pattern struct {
 	name  dns.Name

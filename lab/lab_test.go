@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -393,6 +394,45 @@ func TestSignaturesFollowTheClock(t *testing.T) {
 	}
 	if len(keys) != 0 {
 		t.Errorf("the parent has no DS for the keys %v", keys)
+	}
+}
+
+// Many clients at once get what one gets, and what is kept stays within its bounds. Run with -race.
+func TestConcurrentUse(t *testing.T) {
+	lab := func() *Lab {
+		l, err := New(Config{Seed: 1, World: MustParseWorld("[generate]\n[defaults]\nfault verbose of=40%"), Signatures: 100, Images: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	alone, shared := lab(), lab()
+	names := alone.Names(300)
+	reply := func(l *Lab, n dns.Name) string {
+		zones := l.enclosing(n, netip.Addr{}, 0)
+		return ask(t, l, zones[len(zones)-1].addrs[0].String(), n.String(), miekg.TypeA, overTCP).String()
+	}
+	want := map[dns.Name]string{}
+	for _, n := range names {
+		want[n] = reply(alone, n)
+	}
+	var work sync.WaitGroup
+	for g := range 4 {
+		work.Go(func() {
+			for i := range names {
+				n := names[(i+g*7)%len(names)]
+				if got := reply(shared, n); got != want[n] {
+					t.Errorf("%v:\n%s\nand alone\n%s", n, got, want[n])
+				}
+			}
+		})
+	}
+	work.Wait()
+	if have := len(shared.images.kept.young) + len(shared.images.kept.old); have > 100 {
+		t.Errorf("%d images are kept, 100 allowed", have)
+	}
+	if have := len(shared.ring.made.young) + len(shared.ring.made.old); have > 100 {
+		t.Errorf("%d signatures are kept, 100 allowed", have)
 	}
 }
 
