@@ -52,13 +52,13 @@ func (ro *round) launch(ctx context.Context, c choice, m manner, overTCP bool) *
 	c.tries++
 	ro.attempts++
 	at := &attempt{cand: ro.index(c.candidate), started: now, tcp: overTCP || m.tcp}
-	r.servers.tryFamily(c.server.Addr(), now)
+	familyDead := r.servers.tryFamily(c.server.Addr(), now)
 	// A server that was silent when asked with EDNS, and has never shown that it knows it, may drop what it does not know.
 	at.edns = m.edns && (m.ednsProven || c.tries < 3)
 	at.options = at.edns && m.options
 	at.mixed = m.mixCase
 	msg := ro.message(at, c.server, m)
-	rto := c.fact.rto(now) << (c.tries - 1)
+	rto := ro.timeFor(c.candidate, now, familyDead)
 	if ro.span.on() {
 		at.span = ro.span.event(KindAsk, fmt.Sprintf("ask %s over %s: %s", c.describe(), transportName(at.tcp), c.why),
 			"server", c.server.String(), "ns", c.name.String(), "transport", transportName(at.tcp), "why", c.why,
@@ -93,6 +93,10 @@ func (ro *round) launch(ctx context.Context, c choice, m manner, overTCP bool) *
 	}
 	at.socket = u
 	ro.flying = append(ro.flying, at)
+	if rto == 0 {
+		ro.inTime = false // the next one goes out beside it
+		return nil
+	}
 	ro.wait(rto)
 	return nil
 }

@@ -20,6 +20,7 @@ type candidate struct {
 	name   dns.Name // of its NS record; zero for stubs, forwards
 	fact   *fact
 	tries  int
+	doubt  bool // another server of its family was silent in this round, and none of that family was ever heard
 	out    bool // not asked again in this round: it said that it does not serve the zone, or worse
 }
 
@@ -44,7 +45,7 @@ func (r *Resolver) choose(cands []candidate, zone dns.Name, now time.Duration) (
 		}
 		st := c.fact.standing(zone, now)
 		class := 2 * c.tries
-		if st.passed {
+		if st.passed || c.doubt {
 			class++
 		}
 		if r.servers.familyDead(c.server.Addr(), now) {
@@ -52,19 +53,23 @@ func (r *Resolver) choose(cands []candidate, zone dns.Name, now time.Duration) (
 		}
 		// A tenth of random play, so that equals share the load.
 		score := st.estimate - st.estimate/20 + time.Duration(r.random()%uint64(st.estimate/10+1))
+		passed := c // over, for now
 		if best == nil || class < bestClass || class == bestClass && score < bestScore {
+			if passed = best; bestClass > 0 {
+				passed = nil
+			}
 			best, bestScore, bestClass, bestKnown = c, score, class, st.known
 		}
-		if class == 0 {
+		if passed != nil && class == 0 { // any of them, each as likely as the others
 			if others++; r.random()%uint64(others) == 0 {
-				other = c
+				other = passed
 			}
 		}
 	}
 	switch {
 	case best == nil:
 		return choice{}, false
-	case bestClass == 0 && others > 1 && other != best && bestKnown && r.random()%exploreOneIn == 0:
+	case bestClass == 0 && other != nil && bestKnown && r.random()%exploreOneIn == 0:
 		return choice{other, "explored", false}, true
 	case bestClass >= 8:
 		return choice{best, "its address family is silent, but nothing else is left", true}, true

@@ -2,15 +2,16 @@ package recurse
 
 import (
 	"context"
+	"time"
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/nameserver/cache"
 )
 
 // prime asks a server of the hints for the root's own name servers (RFC 9609). It runs beside the first resolution: until it is done,
-// and if it fails, the hints serve.
+// and if it fails, the hints serve, and it is not tried again for primingRetry.
 func (r *Resolver) prime(t *Table) {
-	if !r.priming.CompareAndSwap(false, true) {
+	if int64(r.clock.Boot()) < r.primeAgain.Load() || !r.priming.CompareAndSwap(false, true) {
 		return
 	}
 	r.wg.Add(1)
@@ -50,6 +51,9 @@ func (r *Resolver) prime(t *Table) {
 	}()
 }
 
+// primingRetry is how long a failed priming is let be: resolutions need none, and must not cost more questions each.
+const primingRetry = time.Minute
+
 // maxPriming bounds the questions of priming: three for each of half the root's servers.
 const maxPriming = 20
 
@@ -57,6 +61,7 @@ func (r *Resolver) primed(f *failure) {
 	result := "done"
 	if f != nil {
 		result = "failed"
+		r.primeAgain.Store(int64(r.clock.Boot() + primingRetry))
 		if r.ctx.Err() == nil {
 			r.log.Warn("priming failed; the root hints serve on", "error", f.Error())
 		}

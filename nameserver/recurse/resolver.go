@@ -53,9 +53,10 @@ type Resolver struct {
 	tcp      *tcpPool
 	secret   siphash.Key // of our cookies
 
-	lastHeard atomic.Int64 // boot time of the last reply from anybody
-	priming   atomic.Bool
-	ahead     chan struct{} // prefetches and refreshes under way
+	lastHeard  atomic.Int64 // boot time of the last reply from anybody
+	priming    atomic.Bool
+	primeAgain atomic.Int64  // boot time before which a failed priming is not repeated
+	ahead      chan struct{} // prefetches and refreshes under way
 
 	ctx    context.Context
 	cancel context.CancelFunc

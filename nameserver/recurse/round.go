@@ -23,8 +23,7 @@ type round struct {
 
 	flying   []*attempt
 	timer    *time.Timer
-	patience time.Duration // of the newest attempt
-	inTime   bool          // the newest attempt may still answer in time
+	inTime   bool // the newest attempt may still answer in time
 	attempts int
 
 	nextName int // NS records whose addresses were looked up, or found
@@ -85,7 +84,7 @@ func (ro *round) run(ctx context.Context) (*reply, *failure) {
 	ro.timer = time.NewTimer(time.Hour)
 	defer ro.timer.Stop()
 	for {
-		if !ro.inTime {
+		for !ro.inTime { // until a question is out: one that could not be sent leads to the next
 			if f := ro.next(ctx); f != nil {
 				if ro.pocket != nil {
 					return ro.pocket, nil
@@ -146,7 +145,7 @@ func (ro *round) suspect(c *candidate) bool {
 
 // wait lets the round wait this long before next is called again.
 func (ro *round) wait(d time.Duration) {
-	ro.inTime, ro.patience = true, d
+	ro.inTime = true
 	ro.timer.Reset(d)
 }
 
@@ -197,6 +196,7 @@ func (ro *round) late() {
 		c := &ro.cands[at.cand]
 		if !at.late {
 			at.late = true
+			ro.doubtFamily(c)
 			ro.say("no reply from " + c.describe())
 			if ro.span.on() {
 				at.span.event(KindTimeout, fmt.Sprintf("no reply in %v", (now-at.started).Round(time.Millisecond)), "server", c.server.String())
@@ -209,6 +209,39 @@ func (ro *round) late() {
 	if waiting == 0 && ro.attempts > 0 && len(ro.flying) > 0 {
 		ro.dropFlying() // nothing can be expected of them any more
 	}
+}
+
+// doubtFamily puts the servers of a silent one's family behind the others, if none of that family was ever heard: a family that is dead
+// as a whole costs one time-out.
+func (ro *round) doubtFamily(silent *candidate) {
+	a := silent.server.Addr()
+	if ro.j.r.servers.familyProven(a) {
+		return
+	}
+	for i := range ro.cands {
+		if ro.cands[i].server.Addr().Is4() == a.Is4() {
+			ro.cands[i].doubt = true
+		}
+	}
+}
+
+// timeFor is how long an attempt at c has until another server is asked too.
+func (ro *round) timeFor(c *candidate, now time.Duration, familyDead bool) time.Duration {
+	rto := c.fact.rto(now) << (c.tries - 1)
+	for i := range ro.cands {
+		if o := &ro.cands[i]; o == c || o.out || o.tries > 0 || o.server.Addr().Is4() == c.server.Addr().Is4() && familyDead {
+			continue
+		}
+		// Somebody else is there. A family that was put aside is tried beside a question to the other one, and a server that was silent
+		// the last time is given no more time than a new one.
+		switch {
+		case familyDead:
+			return 0
+		case c.fact.doubtful():
+			return min(rto, unknownRTO)
+		}
+	}
+	return rto
 }
 
 // dropFlying gives up all attempts under way.

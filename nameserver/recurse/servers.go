@@ -14,6 +14,7 @@ const (
 	unknownRTT   = 120 * time.Millisecond // taken for a server never heard of when it is compared with others
 	unknownRTO   = 300 * time.Millisecond // waited for its first reply: most of the world is nearer
 	minRTO       = 50 * time.Millisecond  // below it jitter would be taken for loss
+	rttMargin    = 25 * time.Millisecond  // the least that is waited beyond the smoothed round-trip time, also for a server that is steady
 	maxRTO       = 2 * time.Second
 	maxBackoff   = 30 * time.Second // how long a silent server is passed over at most, if another one is there
 	lameTime     = 60 * time.Second // how long a server that does not serve a zone is passed over for it
@@ -182,9 +183,16 @@ func (f *fact) rto(now time.Duration) time.Duration {
 	defer f.mu.Unlock()
 	base := unknownRTO
 	if f.srtt > 0 && now-f.used < factMemory {
-		base = max(f.srtt+4*f.rttvar, minRTO)
+		base = max(f.srtt+max(4*f.rttvar, rttMargin), minRTO)
 	}
 	return min(base<<min(f.timeouts, 3), maxRTO)
+}
+
+// doubtful tells whether the server was silent when it was asked last.
+func (f *fact) doubtful() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.timeouts > 0
 }
 
 // standing is a server's place in the comparison with others.
@@ -323,14 +331,23 @@ func (s *servers) familyDead(a netip.Addr, now time.Duration) bool {
 	return f.dead && now < f.recheck
 }
 
-// tryFamily takes the turn to try a family that was put aside.
-func (s *servers) tryFamily(a netip.Addr, now time.Duration) {
+// tryFamily takes the turn to try a family that was put aside; dead tells that it was.
+func (s *servers) tryFamily(a netip.Addr, now time.Duration) (dead bool) {
 	f := s.family(a)
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.dead && now >= f.recheck {
 		f.recheck = now + familyRecheck
 	}
-	f.mu.Unlock()
+	return f.dead
+}
+
+// familyProven tells whether a family ever answered.
+func (s *servers) familyProven(a netip.Addr) bool {
+	f := s.family(a)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.answered
 }
 
 func (s *servers) family(a netip.Addr) *family {

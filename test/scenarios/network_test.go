@@ -4,7 +4,9 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
+	"syscall"
 
 	"github.com/ananas-edge/ananas/lab"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
@@ -17,6 +19,7 @@ type network struct {
 	mu   sync.Mutex
 	to   map[netip.AddrPort]netip.AddrPort
 	from map[netip.AddrPort]netip.AddrPort
+	none string // the family without a route
 }
 
 func newNetwork(n *lab.Network) *network {
@@ -27,6 +30,22 @@ func (n *network) redirect(from, to netip.AddrPort) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.to[from], n.from[to] = to, from
+}
+
+func (n *network) setUnroutable(family string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.none = family
+}
+
+// route tells whether there is one, with the error that a kernel gives.
+func (n *network) route(to netip.Addr) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if to.Is4() && n.none == "ipv4" || to.Is6() && n.none == "ipv6" {
+		return &net.OpError{Op: "write", Net: "udp", Err: os.NewSyscallError("sendto", syscall.ENETUNREACH)}
+	}
+	return nil
 }
 
 func (n *network) look(m map[netip.AddrPort]netip.AddrPort, a netip.AddrPort) netip.AddrPort {
@@ -49,6 +68,9 @@ func (n *network) ListenUDP(v6 bool, port uint16) (recurse.PacketConn, error) {
 
 // DialTCP connects to where the address leads.
 func (n *network) DialTCP(ctx context.Context, server netip.AddrPort) (net.Conn, error) {
+	if err := n.route(server.Addr()); err != nil {
+		return nil, err
+	}
 	return n.Network.DialTCP(ctx, n.look(n.to, server))
 }
 
@@ -63,5 +85,8 @@ func (s *socket) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 }
 
 func (s *socket) WriteToUDPAddrPort(b []byte, a netip.AddrPort) (int, error) {
+	if err := s.network.route(a.Addr()); err != nil {
+		return 0, err
+	}
 	return s.PacketConn.WriteToUDPAddrPort(b, s.network.look(s.network.to, a))
 }

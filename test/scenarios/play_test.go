@@ -37,6 +37,7 @@ type play struct {
 	lab      *lab.Lab
 	network  *network
 	clock    recurse.Clock
+	start    time.Time
 	metrics  *telemetry.Metrics
 	cache    *cache.Cache
 	resolver *recurse.Resolver
@@ -80,7 +81,11 @@ func (s *scenario) run(t *testing.T, seed uint64) *play {
 // open builds the node as package node does, on the lab's network and the bubble's time.
 func (p *play) open(seed uint64) error {
 	var err error
-	if p.lab, err = lab.New(lab.Config{Seed: seed, World: p.s.world, Log: maxQuestions}); err != nil {
+	cfg := lab.Config{Seed: seed, World: p.s.world, Log: maxQuestions}
+	if *tell {
+		cfg.OnQuestion = func(q lab.Question) { p.t.Log(describe(q)) }
+	}
+	if p.lab, err = lab.New(cfg); err != nil {
 		return fmt.Errorf("%s: %w", p.s.file, err)
 	}
 	for name, part := range p.s.parts {
@@ -95,8 +100,8 @@ func (p *play) open(seed uint64) error {
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	p.clock = recurse.Clock{Boot: func() time.Duration { return booted + time.Since(start) }, Wall: time.Now}
+	p.start = time.Now()
+	p.clock = recurse.Clock{Boot: func() time.Duration { return booted + time.Since(p.start) }, Wall: time.Now}
 	p.metrics = telemetry.NewMetrics()
 	random := newRandom(seed)
 	p.cache, err = cache.New(cache.Config{Bytes: 4 << 20, Now: p.clock.Boot, Seed: random(), Table: tables.Cache, Metrics: p.metrics})
@@ -210,6 +215,9 @@ func (p *play) judge(s *step, a *ask, results []result) {
 	for i := range results {
 		r := &results[i]
 		wrong := a.expect.check(r, i+1)
+		if *tell {
+			p.t.Logf("%10v %s:%d client %d: %s", time.Since(p.start), p.s.file, s.line, i+1, strings.Join(a.expect.render(r), "; "))
+		}
 		if len(wrong) == 0 {
 			continue
 		}
@@ -267,14 +275,18 @@ func (p *play) showQuestions() {
 			fmt.Fprintf(&b, "\tand %d more\n", len(all)-i)
 			break
 		}
-		how := "UDP"
-		if q.TCP {
-			how = "TCP"
-		}
-		if !q.EDNS {
-			how += " no EDNS"
-		}
-		fmt.Fprintf(&b, "\t%10v %s %-16v %v %v\n", q.At, how, q.Server, q.Name, q.Type)
+		b.WriteString("\t" + describe(q) + "\n")
 	}
 	p.t.Logf("questions since the last forget:\n%s", b.String())
+}
+
+func describe(q lab.Question) string {
+	how := "UDP"
+	if q.TCP {
+		how = "TCP"
+	}
+	if !q.EDNS {
+		how += " no EDNS"
+	}
+	return fmt.Sprintf("%10v %s %-16v %v %v", q.At, how, q.Server, q.Name, q.Type)
 }

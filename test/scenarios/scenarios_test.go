@@ -14,6 +14,7 @@ import (
 
 var (
 	update = flag.Bool("update", false, "write the answers that came into the scenarios, in place of those that were expected")
+	tell   = flag.Bool("tell", false, "log each question that reaches a server, and each answer")
 	seed   = flag.Uint64("seed", 1, "seed of the lab and of the node")
 	seeds  = flag.Uint64("seeds", 1, "how many seeds to play each scenario with, from -seed on")
 )

@@ -15,18 +15,19 @@ import (
 
 // verbs are all steps. Each reads the step's words, says what is wrong with them, and sets what the step does.
 var verbs = map[string]func(*step, *scenario) error{
-	"ask":       (*step).compileAsk,
-	"explain":   (*step).compileExplain,
-	"wait":      (*step).compileWait,
-	"advance":   (*step).compileAdvance,
-	"asked":     (*step).compileAsked,
-	"questions": (*step).compileQuestions,
-	"ports":     (*step).compilePorts,
-	"forget":    (*step).compileForget,
-	"metric":    (*step).compileMetric,
-	"purge":     (*step).compilePurge,
-	"reload":    (*step).compileReload,
-	"redirect":  (*step).compileRedirect,
+	"ask":        (*step).compileAsk,
+	"explain":    (*step).compileExplain,
+	"wait":       (*step).compileWait,
+	"advance":    (*step).compileAdvance,
+	"asked":      (*step).compileAsked,
+	"questions":  (*step).compileQuestions,
+	"ports":      (*step).compilePorts,
+	"forget":     (*step).compileForget,
+	"metric":     (*step).compileMetric,
+	"purge":      (*step).compilePurge,
+	"reload":     (*step).compileReload,
+	"redirect":   (*step).compileRedirect,
+	"unroutable": (*step).compileUnroutable,
 }
 
 // takesLines are the verbs with expectations below them.
@@ -287,6 +288,15 @@ func (s *step) compileRedirect(*scenario) error {
 	to, err := netip.ParseAddr(s.args[1])
 	s.run = func(p *play) { p.network.redirect(from, netip.AddrPortFrom(to, 53)) }
 	return err
+}
+
+// compileUnroutable reads "unroutable ipv4|ipv6|none": the machine has no route for that family from now on.
+func (s *step) compileUnroutable(*scenario) error {
+	if len(s.args) != 1 || !slices.Contains([]string{"ipv4", "ipv6", "none"}, s.args[0]) {
+		return fmt.Errorf("takes one of ipv4, ipv6 and none")
+	}
+	s.run = func(p *play) { p.network.setUnroutable(s.args[0]) }
+	return nil
 }
 
 // compileExplain reads "explain NAME TYPE [fresh]": what the command of that name shows. Below it stand "event KIND TEXT" and "no
