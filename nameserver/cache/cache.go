@@ -18,8 +18,8 @@ type Clock func() time.Duration
 
 // Config is what a cache is made of; none of it changes while it lives.
 type Config struct {
-	// Bytes bounds all memory of the cache: entries, indexes and what it remembers of evicted ones. At least MinBytes. Memory is
-	// taken as it is needed and never given back before Close.
+	// Bytes bounds all memory of the cache: entries, indexes and what it remembers of evicted ones. At least MinBytes. Memory
+	// is taken as it is needed and never given back before Close.
 	Bytes int64
 	// Now is the clock for Get, Put and the rest.
 	Now Clock
@@ -29,7 +29,8 @@ type Config struct {
 	Table *Table
 	// Metrics may be nil.
 	Metrics *telemetry.Metrics
-	// Shards is how many parts with a lock of their own there are, rounded up to a power of two; 0: one for each 16 MiB, at most 1024.
+	// Shards is how many parts with a lock of their own there are, rounded up to a power of two; 0: one for each 32 MiB, at
+	// most 1024.
 	Shards int
 }
 
@@ -37,20 +38,21 @@ type Config struct {
 const MinBytes = 1 << 20
 
 const (
-	bytesPerShard = 16 << 20
+	bytesPerShard = 32 << 20
 	maxShards     = 1024
-	// A shard has some 64 segments, so that the small queue is six and losing a half of an open one does not matter; but a segment must hold the
-	// largest entry and need not be larger than two of those.
+	// A shard has some 64 segments, so that the small queue is six and losing a half of an open one does not matter; but a
+	// segment must hold the largest entry and need not be larger than two of those.
 	segmentsPerShard = 64
 	minSegment       = 16 << 10
 	maxSegment       = 128 << 10
 	// MaxEntry is the size of the largest entry in a cache of 8 MiB a shard or more: 64 KiB, the largest message, and the same
 	// again for names that were compressed in it; in smaller ones it is the size of a segment.
 	MaxEntry = maxSegment - unit
-	// ghostBytes is how many octets of log stand for one fingerprint: about the size of a small entry, so that the ghost is about as
-	// long as the main queue.
+	// ghostBytes is how many octets of log stand for one fingerprint: about the size of a small entry, so that the ghost is
+	// about as long as the main queue.
 	ghostBytes = 96
-	// proofsShare is the part of the memory for the ordered index of proofs: at 64 octets for an owner of 30, 256 MiB hold 131,072.
+	// proofsShare is the part of the memory for the ordered index of proofs: at 64 octets for an owner of 30, 256 MiB hold
+	// 131,072.
 	proofsShare = 32
 )
 
@@ -161,7 +163,7 @@ func (c *Cache) layOut(segment int64, seed uint64) error {
 		}
 		quota--
 	}
-	mem, release, err := mapMemory(tables.used)
+	mem, release, err := mapMemory(tables.used, false) // tables are small, or hardly touched
 	if err != nil {
 		return err
 	}
@@ -169,7 +171,7 @@ func (c *Cache) layOut(segment int64, seed uint64) error {
 	tables = carver{rest: mem}
 	c.carve(&tables, quota, segment)
 
-	if mem, release, err = mapMemory(shards * quota * segment); err != nil {
+	if mem, release, err = mapMemory(shards*quota*segment, true); err != nil {
 		return errors.Join(err, c.Close())
 	}
 	c.release = append(c.release, release)
@@ -231,8 +233,8 @@ func (c *Cache) ident(kind Kind, name dns.Name, typ dns.Type, partition uint32) 
 	return ident{hash: c.key.name(wire), kind: kind, typ: typ, partition: partition, name: wire}
 }
 
-// Get returns a copy of the RRset that key names, live or, within the stale window, expired: the caller looks at Expires. Data and
-// signatures lie in buf if it is large enough (then nothing is allocated), else in new memory. It counts as a hit.
+// Get returns a copy of the RRset that key names, live or, within the stale window, expired: the caller looks at Expires. Data
+// and signatures lie in buf if it is large enough (then nothing is allocated), else in new memory. It counts as a hit.
 func (c *Cache) Get(key Key, buf []byte) (Entry, bool) { return c.GetAt(key, c.now(), buf) }
 
 // GetAt is [Cache.Get] for who knows what time it is.
@@ -240,8 +242,8 @@ func (c *Cache) GetAt(key Key, now time.Duration, buf []byte) (Entry, bool) {
 	return c.get(key, now, buf, true)
 }
 
-// Peek is [Cache.Get] for look-ups that are no question of a client (the addresses of name servers, delegations): they keep an entry from being
-// evicted, but are in no metric and do not make it worth a refresh.
+// Peek is [Cache.Get] for look-ups that are no question of a client (the addresses of name servers, delegations): they keep an
+// entry from being evicted, but are in no metric and do not make it worth a refresh.
 func (c *Cache) Peek(key Key) (Entry, bool) { return c.get(key, c.now(), nil, false) }
 
 func (c *Cache) get(key Key, now time.Duration, buf []byte, count bool) (Entry, bool) {
@@ -267,8 +269,8 @@ func (c *Cache) get(key Key, now time.Duration, buf []byte, count bool) (Entry, 
 	return e, ok
 }
 
-// GetDenial returns a copy of what denies that name and type: that the name does not exist, else that it has no such records. It may be
-// expired, like what Get returns.
+// GetDenial returns a copy of what denies that name and type: that the name does not exist, else that it has no such records.
+// It may be expired, like what Get returns.
 func (c *Cache) GetDenial(name dns.Name, typ dns.Type) (Denial, bool) {
 	return c.GetDenialAt(name, typ, c.now())
 }

@@ -124,8 +124,8 @@ func (p *proofs) removeKey(key []byte) {
 	p.set.remove(key)
 }
 
-// candidate returns the owner in zone that comes last at or before name, in canonical order; failing that, for NSEC3, the last of the zone, whose
-// interval goes on at its beginning.
+// candidate returns the owner in zone that comes last at or before name, in canonical order; failing that, for NSEC3, the last
+// of the zone, whose interval goes on at its beginning.
 func (p *proofs) candidate(zone, name dns.Name, typ dns.Type) (key []byte, owner dns.Name, ok bool) {
 	var buf [512]byte
 	prefix := appendPrefix(buf[:0], zone, typ)
@@ -148,8 +148,9 @@ func (p *proofs) candidate(zone, name dns.Name, typ dns.Type) (key []byte, owner
 }
 
 // CoveringDenial returns the secure NSEC or NSEC3 RRset (typ) of a zone that matches name, or whose interval holds it; in the
-// first case the set's name is name. For NSEC3 name is the hashed owner name, and it is for the caller to know that salt and iterations
-// are those of the set. What the type bitmap says, and which further proofs a denial needs, is for the caller too. The entry is live.
+// first case the set's name is name. For NSEC3 name is the hashed owner name, and it is for the caller to know that salt and
+// iterations are those of the set. What the type bitmap says, and which further proofs a denial needs, is for the caller too.
+// The entry is live.
 func (c *Cache) CoveringDenial(zone, name dns.Name, typ dns.Type) (Entry, bool) {
 	if !name.IsWithin(zone) || typ != dns.TypeNSEC && typ != dns.TypeNSEC3 {
 		return Entry{}, false

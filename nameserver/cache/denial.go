@@ -15,7 +15,8 @@ import (
 //	2  length of the records, and the records
 //	2  length of the signatures, and the signatures
 //
-// A denial without a SOA (type 0 in its place) is possible; it has no TTL of its own and so is only ever kept when the caller gave it one.
+// A denial without a SOA (type 0 in its place) is possible; it has no TTL of its own and so is only ever kept when the caller
+// gave it one.
 
 // appendDenial appends the data of d; ok is false if an RRset is malformed or too long.
 func appendDenial(b []byte, d *Denial) (_ []byte, ok bool) {

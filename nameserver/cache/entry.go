@@ -11,8 +11,8 @@ import (
 type Key struct {
 	Name dns.Name
 	Type dns.Type
-	// Partition keeps apart what must never answer for another: 0 is what clients are answered from; the resolver gives the others
-	// their meaning (delegations as the parent gave them; later client subnets).
+	// Partition keeps apart what must never answer for another: 0 is what clients are answered from; the resolver gives the
+	// others their meaning (delegations as the parent gave them; later client subnets).
 	Partition uint32
 }
 
@@ -32,7 +32,8 @@ const (
 	RankReferral
 	// RankAnswer is the answer section of a reply without AA, and what follows the first alias in one with AA.
 	RankAnswer
-	// RankAuthority is the authority section of a reply with AA, and the DS records that a parent sends with a referral, which are its own data.
+	// RankAuthority is the authority section of a reply with AA, and the DS records that a parent sends with a referral, which
+	// are its own data.
 	RankAuthority
 	// RankAuthAnswer is the answer section of a reply with AA.
 	RankAuthAnswer
@@ -81,8 +82,8 @@ func (s Security) String() string {
 
 // Entry is a cached RRset and what is known of it. What Get returns is a copy in the caller's memory.
 type Entry struct {
-	// Set is the RRset with the RRSIGs that cover it. TTL is as received (after the resolver's caps), not what is left of it. The
-	// name is the one that was asked for, in the case in which it was asked. Class is always IN.
+	// Set is the RRset with the RRSIGs that cover it. TTL is as received (after the resolver's caps), not what is left of it.
+	// The name is the one that was asked for, in the case in which it was asked. Class is always IN.
 	Set       dns.RRset
 	Rank      Rank
 	Security  Security
@@ -162,8 +163,8 @@ func (d *Denial) Remaining(now time.Duration) uint32 { return remaining(d.Expire
 func (d *Denial) Due(now time.Duration) bool { return due(d.Hits, d.Stored, d.Expires, now) }
 
 // MaxProofs is how many NSEC or NSEC3 RRsets a denial may carry. The most that a proof needs is four: closest encloser, next
-// closer name and wildcard of NSEC3 (RFC 5155 section 7.2.2), and one more where servers repeat themselves under several chains of
-// parameters. Twice that is room for what real servers send.
+// closer name and wildcard of NSEC3 (RFC 5155 section 7.2.2), and one more where servers repeat themselves under several
+// chains of parameters. Twice that is room for what real servers send.
 const MaxProofs = 8
 
 // Kind tells entries of the arenas apart.
@@ -201,7 +202,8 @@ const (
 	RefusedSecurity
 	// RefusedPurged: the name was purged after the work began that found this.
 	RefusedPurged
-	// RefusedForgotten: so many purges happened since the work began that it is not known any more whether one was for this name.
+	// RefusedForgotten: so many purges happened since the work began that it is not known any more whether one was for this
+	// name.
 	RefusedForgotten
 	// RefusedExpired: there is nothing left of its time, as with a TTL of 0.
 	RefusedExpired

@@ -1,10 +1,11 @@
 package cache
 
-// Eviction is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023), on logs of segments. What is
-// new goes to the small queue, a tenth of the memory. What leaves it at its end and was asked for in the meantime goes to the main queue; what was not is gone, and
-// leaves a fingerprint in the ghost, so that it goes to the main queue at once if it comes back soon. At the end of the main
-// queue what was asked for since the last time goes round again. So a flood of names that are asked once passes through a
-// tenth of the memory and never gets to what is in use. A hit moves nothing; it counts to 3 in the entry.
+// Eviction is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023), on logs of segments. What
+// is new goes to the small queue, a tenth of the memory. What leaves it at its end and was asked for in the meantime goes to
+// the main queue; what was not is gone, and leaves a fingerprint in the ghost, so that it goes to the main queue at once if it
+// comes back soon. At the end of the main queue what was asked for since the last time goes round again. So a flood of names
+// that are asked once passes through a tenth of the memory and never gets to what is in use. A hit moves nothing; it counts to
+// 3 in the entry.
 
 // cause is why an entry was evicted.
 type cause uint8
@@ -21,7 +22,8 @@ const (
 
 var causeNames = [causeEnd]string{"cold", "aged", "expired", "index", "crowded", ""}
 
-// smallShare is the part of the memory for the small queue: a tenth, as in the paper, whose results hardly change from 5 to 20 %.
+// smallShare is the part of the memory for the small queue: a tenth, as in the paper, whose results hardly change from 5 to 20
+// %.
 const smallShare = 10
 
 // promoteAt is how many accesses in the small queue make an entry worth a place in the main queue: two, as in the paper. With

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
-	"github.com/ananas-edge/ananas/telemetry"
 )
 
 // clock is a clock that stands until it is moved.
@@ -142,9 +141,4 @@ func checkIndex(t testing.TB, c *Cache) {
 		}
 		s.mu.Unlock()
 	}
-}
-
-func newMetricsFor(t testing.TB) *telemetry.Metrics {
-	t.Helper()
-	return telemetry.NewMetrics()
 }

@@ -2,9 +2,9 @@ package cache
 
 import "github.com/ananas-edge/ananas/dns"
 
-// ghost remembers what lately left the small queue, as fingerprints of 16 bits: a table of buckets of one cache line, each a FIFO of
-// 31; the first number of a bucket is where the next one goes. A stranger is taken for a known one about once in 2,100 times, and then
-// starts in the main queue, which does no harm.
+// ghost remembers what lately left the small queue, as fingerprints of 16 bits: a table of buckets of one cache line, each a
+// FIFO of 31; the first number of a bucket is where the next one goes. A stranger is taken for a known one about once in 2,100
+// times, and then starts in the main queue, which does no harm.
 type ghost []uint16
 
 const (

@@ -2,8 +2,8 @@ package cache
 
 import "github.com/ananas-edge/ananas/dns"
 
-// The index finds entries by their key. It is extendible hashing without pointers: a directory per shard, indexed by the
-// first bits of the name's hash, leads to pages of 4 KiB; a full page is split in two by one more bit. So the index grows with what
+// The index finds entries by their key. It is extendible hashing without pointers: a directory per shard, indexed by the first
+// bits of the name's hash, leads to pages of 4 KiB; a full page is split in two by one more bit. So the index grows with what
 // is stored, in steps of a page, and no growth ever moves more than one page.
 //
 // A page is 512 slots with linear probing, 8 slots (a cache line) to a home. A slot is one word, 0 if empty:
@@ -12,13 +12,13 @@ import "github.com/ananas-edge/ananas/dns"
 //	43..34  10 bits of hash, type, kind and partition, so that a wrong entry is hardly ever touched
 //	33..0   where the entry is, in units of 8 octets from the start of the arena
 //
-// All entries of a name have the same home: a purge of a name, or the question whether anything is known of it, is one read of a
-// few lines.
+// All entries of a name have the same home: a purge of a name, or the question whether anything is known of it, is one read of
+// a few lines.
 const (
 	pageSlots = 512
 	pageBytes = pageSlots * 8
-	// pageFull is how many slots of a page are used at most: 7 of 8. A look-up that finds nothing then reads four lines of 8 slots, which
-	// lie behind each other; on average pages are at 0.65, where it reads one or two.
+	// pageFull is how many slots of a page are used at most: 7 of 8. A look-up that finds nothing then reads four lines of 8
+	// slots, which lie behind each other; on average pages are at 0.65, where it reads one or two.
 	pageFull = pageSlots * 7 / 8
 
 	nameBits = 20
@@ -179,8 +179,9 @@ func (s *shard) removeSlot(page uint32, hole int) {
 	s.a.pages[page-1].used--
 }
 
-// roomFor makes room for one more slot for a name of that hash: splits its page, or, where the index can't grow, evicts from the
-// page. It must come before anything is looked up, for it may evict. It fails only if the shard is closed or has no memory at all.
+// roomFor makes room for one more slot for a name of that hash: splits its page, or, where the index can't grow, evicts from
+// the page. It must come before anything is looked up, for it may evict. It fails only if the shard is closed or has no memory
+// at all.
 func (s *shard) roomFor(hash uint64, t moment) bool {
 	if s.dir == nil {
 		return false
@@ -273,8 +274,8 @@ func (s *shard) evictFromPage(hash uint64) {
 	s.drop(page, worst, evictedIndex)
 }
 
-// eachPage calls visit with the page that holds the hashes from `from` on and returns where the next page begins; done after the last. A walk that
-// goes on from there sees each entry that stays, however pages are split in between.
+// eachPage calls visit with the page that holds the hashes from `from` on and returns where the next page begins; done after
+// the last. A walk that goes on from there sees each entry that stays, however pages are split in between.
 func (s *shard) eachPage(from uint64, visit func(*[pageSlots]uint64)) (next uint64) {
 	const end = 1 << nameBits
 	if s.dir == nil {

@@ -2,17 +2,14 @@ package cache
 
 import "unsafe"
 
-// hugePage is the size and alignment of the large pages of the processors that we meet (x86-64, arm64 with 4 KiB pages).
-const hugePage = 2 << 20
-
 // carver cuts arrays without pointers from one run of mapped memory.
 type carver struct {
 	rest []byte
 	used int64
 }
 
-// carve takes n elements of T from c; T must hold no pointers. Each array begins on a cache line. With no memory behind it, c only adds up what
-// would be needed, so that size and layout can't come to differ.
+// carve takes n elements of T from c; T must hold no pointers. Each array begins on a cache line. With no memory behind it, c
+// only adds up what would be needed, so that size and layout can't come to differ.
 func carve[T any](c *carver, n int64) []T {
 	var zero T
 	octets := (n*int64(unsafe.Sizeof(zero)) + cacheLine - 1) &^ (cacheLine - 1)

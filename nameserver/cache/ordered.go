@@ -110,8 +110,8 @@ func (o *ordered) ceiling(key []byte) uint32 {
 	return o.next(o.before(key, &path), 0)
 }
 
-// add puts a key into the set, or gives it a new time. If there is no room, it gives up another node for it; ok is false if none
-// is found that is large enough.
+// add puts a key into the set, or gives it a new time. If there is no room, it gives up another node for it; ok is false if
+// none is found that is large enough.
 func (o *ordered) add(key []byte, until time.Duration) (gaveUp, ok bool) {
 	var path [maxLevels]uint32
 	if n := o.next(o.before(key, &path), 0); n != 0 && bytes.Equal(o.key(n), key) {

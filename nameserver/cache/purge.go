@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxRecentPurges is how many purges are remembered by name. Work takes seconds; an operator who purges more than 64 names in
-	// that time loses what else was being resolved then from the cache, not from answers.
+	// maxRecentPurges is how many purges are remembered by name. Work takes seconds; an operator who purges more than 64 names
+	// in that time loses what else was being resolved then from the cache, not from answers.
 	maxRecentPurges = 64
 	// MaxPurgeNames is how many names a report lists: as many as one looks through.
 	MaxPurgeNames = 100
@@ -90,8 +90,8 @@ type PurgeReport struct {
 }
 
 // Purge removes what is cached of a name, or of it and all below it, and whatever else would deny it: NXDOMAIN above it, and
-// proofs whose interval may hold it. What work begun before it finds is not stored afterwards. Live entries are looked for a second time; those that
-// work begun after the purge stored are not counted as left.
+// proofs whose interval may hold it. What work begun before it finds is not stored afterwards. Live entries are looked for a
+// second time; those that work begun after the purge stored are not counted as left.
 func (c *Cache) Purge(name dns.Name, subtree bool) (PurgeReport, error) {
 	if name.IsZero() {
 		return PurgeReport{}, errors.New("purging the cache: no name; for everything, purge the subtree of the root")
@@ -102,6 +102,9 @@ func (c *Cache) Purge(name dns.Name, subtree bool) (PurgeReport, error) {
 	p := purge{c: c, what: what, names: map[dns.Name]struct{}{}}
 	p.report.Epoch = c.purges.raise(what)
 	c.m.purges.Inc()
+	// A store that was let through just before the epoch rose ends before its shard's lock is had here. The sweep over shards
+	// would wait for it anyway, but the one over the ordered index takes no shard's lock before it has found a proof.
+	c.eachCounts(func(*counts) {})
 
 	p.sweep(p.remove)
 	p.sweep(p.count)

@@ -31,7 +31,8 @@ import (
 //	       zone: 1 octet of length and the name, if it is apart
 //	       data, signatures: dns.Records; of a denial the data is its SOA and proofs (denial.go)
 //
-// So an A record for a name of 20 octets takes 64 octets: 29, 22 for the name on the wire, 4 for the server, 2 + 4 for the data.
+// So an A record for a name of 20 octets takes 64 octets: 29, 22 for the name on the wire, 4 for the server, 2 + 4 for the
+// data.
 const (
 	atUnits   = 0
 	atFlags   = 2
@@ -264,8 +265,8 @@ type view struct {
 	sigs      []byte
 }
 
-// view takes b apart; ok is false if its lengths contradict each other or a value is none that is ever written. It reads nothing outside b,
-// whatever b holds.
+// view takes b apart; ok is false if its lengths contradict each other or a value is none that is ever written. It reads
+// nothing outside b, whatever b holds.
 func (b blob) view() (v view, ok bool) {
 	if len(b) < headLen {
 		return v, false

@@ -173,7 +173,8 @@ func TestPutRefusesForm(t *testing.T) {
 	}
 }
 
-// Octets that were never written by encode must not make taking them apart fail otherwise than by ok == false, nor reach outside.
+// Octets that were never written by encode must not make taking them apart fail otherwise than by ok == false, nor reach
+// outside.
 func FuzzView(f *testing.F) {
 	now := start
 	e := aRecord(name("www.example.com"), 1, now, time.Hour)

@@ -16,8 +16,8 @@ type Settings struct {
 	MinTTL time.Duration `yaml:"min_ttl"`
 	// NegativeMaxTTL cuts the time that denials are kept. RFC 2308 section 5: one to three hours have been found to work well.
 	NegativeMaxTTL time.Duration `yaml:"negative_max_ttl"`
-	// Stale is how long an entry stays after it has expired, for when no server answers (RFC 8767; its section 5 suggests one to
-	// three days). 0 turns it off.
+	// Stale is how long an entry stays after it has expired, for when no server answers (RFC 8767; its section 5 suggests one
+	// to three days). 0 turns it off.
 	Stale time.Duration `yaml:"stale"`
 }
 

@@ -8,10 +8,10 @@ import (
 
 // Put stores an RRset that was found by work which began at epoch (from Epoch), or says why not.
 //
-// An entry that has expired is always replaced. A live one is replaced by one of equal or higher rank, except that nothing
-// but secure data replaces secure data; secure data replaces all else whatever its rank, and data that was validated with
-// another result than bogus replaces bogus data. What contradicts the RRset (the denial of its type or of its name) goes out, by
-// the same rule.
+// An entry that has expired is always replaced. A live one is replaced by one of equal or higher rank, except that nothing but
+// secure data replaces secure data; secure data replaces all else whatever its rank, and data that was validated with another
+// result than bogus replaces bogus data. What contradicts the RRset (the denial of its type or of its name) goes out, by the
+// same rule.
 func (c *Cache) Put(e Entry, epoch uint64) Verdict {
 	now, table := c.now(), c.table.Load()
 	set := &e.Set
@@ -34,9 +34,10 @@ func (c *Cache) Put(e Entry, epoch uint64) Verdict {
 	return c.store(&r, set.Name, epoch, now)
 }
 
-// PutDenial stores a denial under the rules of [Cache.Put]. NODATA replaces the RRset that it denies. NXDOMAIN takes out what has expired
-// under its name, so that nothing of it is served as stale; what is live stays to the end of its TTL, for there are servers that deny a name because
-// they do not know the type. The proofs of a secure denial go into the ordered index ([Cache.CoveringDenial]).
+// PutDenial stores a denial under the rules of [Cache.Put]. NODATA replaces the RRset that it denies. NXDOMAIN takes out what
+// has expired under its name, so that nothing of it is served as stale; what is live stays to the end of its TTL, for there
+// are servers that deny a name because they do not know the type. The proofs of a secure denial go into the ordered index
+// ([Cache.CoveringDenial]).
 func (c *Cache) PutDenial(d Denial, epoch uint64) Verdict {
 	now, table := c.now(), c.table.Load()
 	if d.Name.IsZero() || (d.Kind == NXDomain) != (d.Type == dns.TypeNone) || d.Kind > NXDomain || d.Type.IsMeta() && d.Type != dns.TypeNone ||

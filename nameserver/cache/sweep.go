@@ -112,44 +112,55 @@ func (c *Cache) actOn(kind Kind, name dns.Name, typ dns.Type, partition uint32, 
 	}
 }
 
-// sweepProofs does act to the proofs of a zone that may deny what is purged. Whose hash lies in which interval of NSEC3 is not known
-// without hashing under each set of parameters, so all of the zone's go.
+// sweepProofs does act to the proofs of a zone that may deny what is purged: each NSEC whose interval holds it, for a zone
+// that changes leaves intervals behind that overlap; and all NSEC3, for whose hash lies where is not known without hashing
+// under each set of parameters.
 func (p *purge) sweepProofs(zone dns.Name, do act) {
-	c, labels := p.c, uint32(zone.Labels())
-	if _, owner, ok := c.proofs.candidate(zone, p.what.name, dns.TypeNSEC); ok {
-		c.actOn(KindProof, owner, dns.TypeNSEC, labels, func(s *shard, page uint32, slot int, b blob) {
+	name, wire := p.what.name, octetsOf(p.what.name.Wire())
+	prefix := appendPrefix(nil, zone, dns.TypeNSEC)
+	last := appendSortKey(bytes.Clone(prefix), wire, zone.Labels())
+	p.eachProof(zone, dns.TypeNSEC, prefix, last, func(owner dns.Name) act {
+		return func(s *shard, page uint32, slot int, b blob) {
 			if v, ok := b.view(); ok {
-				if e, ok := v.entry(owner, nil); ok {
-					e.Zone = zone
-					if !covers(&e, p.what.name) {
-						return
-					}
+				e, ok := v.entry(owner, nil)
+				if e.Zone = zone; ok && !covers(&e, name) {
+					return
 				}
 			}
 			do(s, page, slot, b)
-		})
-	}
-	prefix := appendPrefix(nil, zone, dns.TypeNSEC3)
+		}
+	})
+	prefix = appendPrefix(nil, zone, dns.TypeNSEC3)
+	last = append(bytes.Clone(prefix[:len(prefix)-1]), byte(dns.TypeNSEC3)+1)
+	p.eachProof(zone, dns.TypeNSEC3, prefix, last, func(dns.Name) act { return do })
+}
+
+// eachProof does what `do` returns for their owner to the proofs with keys from prefix to last.
+func (p *purge) eachProof(zone dns.Name, typ dns.Type, prefix, last []byte, do func(owner dns.Name) act) {
 	for from := prefix; from != nil; {
 		var keys [][]byte
-		keys, from = c.proofs.keys(prefix, from)
+		keys, from = p.c.proofs.keys(prefix, from, last)
 		for _, key := range keys {
 			if owner, ok := ownerOf(key[len(prefix):], zone); ok {
-				c.actOn(KindProof, owner, dns.TypeNSEC3, labels, do)
+				p.c.actOn(KindProof, owner, typ, uint32(zone.Labels()), do(owner))
 			}
 		}
 	}
 }
 
-// keys returns up to 256 keys with a prefix that are not before from, and where to go on; nil at the end.
-func (p *proofs) keys(prefix, from []byte) (keys [][]byte, next []byte) {
+// keys returns up to 256 keys with a prefix, not before from nor after last, and where to go on; nil at the end.
+func (p *proofs) keys(prefix, from, last []byte) (keys [][]byte, next []byte) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	for node := p.set.ceiling(from); node != 0 && bytes.HasPrefix(p.set.key(node), prefix); node = p.set.next(node, 0) {
-		if len(keys) == 256 {
-			return keys, bytes.Clone(p.set.key(node))
+	for node := p.set.ceiling(from); node != 0; node = p.set.next(node, 0) {
+		key := p.set.key(node)
+		switch {
+		case !bytes.HasPrefix(key, prefix) || bytes.Compare(key, last) > 0:
+			return keys, nil
+		case len(keys) == 256:
+			return keys, bytes.Clone(key)
 		}
-		keys = append(keys, bytes.Clone(p.set.key(node)))
+		keys = append(keys, bytes.Clone(key))
 	}
 	return keys, nil
 }

@@ -20,9 +20,9 @@ func (i *Item) Name() dns.Name {
 	return i.Entry.Set.Name
 }
 
-// Walk calls visit with what is cached of a name, or of it and all below it, expired entries in their stale window included, until it
-// returns false. Of one name it shows all at once; names come in no order. It holds one lock for one page of the index
-// at a time, and none while visit runs; an entry that is there all the time is shown exactly once.
+// Walk calls visit with what is cached of a name, or of it and all below it, expired entries in their stale window included,
+// until it returns false. Of one name it shows all at once; names come in no order. It holds one lock for one page of the
+// index at a time, and none while visit runs; an entry that is there all the time is shown exactly once.
 func (c *Cache) Walk(name dns.Name, subtree bool, visit func(Item) bool) {
 	if name.IsZero() {
 		return
