@@ -15,6 +15,7 @@ type delegation struct {
 	from  source
 	names []nsName         // by NS record, with the addresses that are known
 	fixed []netip.AddrPort // of a stub or forward
+	fresh bool             // what the cache knows of its servers' addresses is not used
 	until time.Duration    // boot time: a delegation never outlives the parent's TTL (ghost domains)
 }
 
@@ -129,7 +130,7 @@ func (r *Resolver) addresses(d *delegation, t *Table, now time.Duration) []candi
 			break
 		}
 		ns := &d.names[i]
-		if d.from != fromHints && len(ns.addrs) == 0 {
+		if d.from == fromReferral && !d.fresh && len(ns.addrs) == 0 {
 			ns.addrs = r.cachedAddresses(ns.name, now)
 		}
 		for _, a := range ns.addrs {

@@ -13,7 +13,7 @@ import (
 func (j *job) keepReferral(rep *reply, k *kept) *delegation {
 	r, now := j.r, j.r.clock.Boot()
 	until := now + j.ttl(k.ns.TTL)
-	d := &delegation{zone: rep.v.cut, from: fromReferral, until: until}
+	d := &delegation{zone: rep.v.cut, from: fromReferral, until: until, fresh: j.key.fresh == FreshAll}
 	for data := range k.ns.Data.All() {
 		n, ok := dns.RdataName(dns.TypeNS, data)
 		if !ok {
@@ -25,7 +25,7 @@ func (j *job) keepReferral(rep *reply, k *kept) *delegation {
 				ns.addrs = appendAddrs(ns.addrs, k.glue[i].Data)
 			}
 		}
-		if len(ns.addrs) == 0 {
+		if len(ns.addrs) == 0 && !d.fresh {
 			ns.addrs = r.cachedAddresses(ns.name, now)
 		}
 		d.names = append(d.names, ns)

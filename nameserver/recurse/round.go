@@ -24,6 +24,7 @@ type round struct {
 	flying   []*attempt
 	timer    *time.Timer
 	inTime   bool // the newest attempt may still answer in time
+	last     bool // nothing is left to ask: late replies are waited for
 	attempts int
 
 	nextName int // NS records whose addresses were looked up, or found
@@ -38,6 +39,9 @@ type round struct {
 	worst  dns.EDECode
 	mind   remember
 }
+
+// lastWait is how long late replies are waited for when nothing is left to ask.
+const lastWait = time.Second
 
 // maxAttempts bounds the questions of one round, and the queue of replies: each attempt gives at most one.
 const maxAttempts = 32
@@ -125,8 +129,12 @@ func (ro *round) next(ctx context.Context) *failure {
 	case ro.lookups > 0:
 		ro.wait(lookupPatience)
 		return nil
-	case len(ro.flying) > 0:
-		ro.wait(maxRTO)
+	case len(ro.flying) > 0 && !ro.last:
+		ro.last = true
+		if ro.span.on() {
+			ro.span.event(KindChoose, fmt.Sprintf("all servers were asked as often as they may be: wait %v for late replies", lastWait))
+		}
+		ro.wait(lastWait)
 		return nil
 	}
 	return ro.give()
@@ -173,6 +181,7 @@ func (ro *round) say(text string) {
 	}
 	if len(ro.said) < 4 { // an EDE text has to fit a UDP answer
 		ro.said = append(ro.said, text)
+		ro.j.progress(ro.d.zone, ro.saidText())
 	}
 }
 
