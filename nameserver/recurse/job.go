@@ -22,25 +22,10 @@ type job struct {
 	span   span
 
 	latest atomic.Pointer[string] // what it met with last, for those who can't wait for its end
-	state  atomic.Pointer[string] // how far it is, for those who do not wait for its end
 
 	waitsFor map[*job]int // guarded by flight.mu
 	done     chan struct{}
 	out      outcome // set before done is closed
-}
-
-// progress notes what the servers of a zone have said, or not.
-func (j *job) progress(zone dns.Name, said string) {
-	s := fmt.Sprintf(", while asking the servers of %v%s", zone, said)
-	j.state.Store(&s)
-}
-
-// sofar says how far the job is, for the text of a failure: the servers at fault, if any are known.
-func (j *job) sofar() string {
-	if s := j.state.Load(); s != nil {
-		return *s
-	}
-	return ""
 }
 
 // runJob runs a job to its end, whoever still waits. A panic costs this job.

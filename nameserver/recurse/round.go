@@ -181,7 +181,6 @@ func (ro *round) say(text string) {
 	}
 	if len(ro.said) < 4 { // an EDE text has to fit a UDP answer
 		ro.said = append(ro.said, text)
-		ro.j.progress(ro.d.zone, ro.saidText())
 	}
 }
 
