@@ -149,12 +149,14 @@ func (s *shard) newPage(t moment) uint32 {
 		if s.indexSegments >= max(1, s.quota/3) {
 			return 0
 		}
-		seg := s.takeSegment()
-		for seg == 0 {
+		for tries := 0; s.spare() < reserveSegments && (tries < reserveSegments || s.spare() == 0); tries++ {
 			if !s.evict(int(s.a.segUnits), t) {
-				return 0
+				break
 			}
-			seg = s.takeSegment()
+		}
+		seg := s.takeSegment()
+		if seg == 0 {
+			return 0
 		}
 		s.indexSegments++
 		s.pagesLeft = s.a.segUnits / pageSlots
