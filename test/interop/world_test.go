@@ -198,7 +198,6 @@ func (s *server) waitReady(limit time.Duration) error {
 type rootZone struct {
 	servers   map[string][]string     // zone to names of its servers; "." are the root's own
 	addresses map[string][]netip.Addr // of servers
-	order     []string                // of both, as read
 }
 
 // readRootZone reads lab/data: the delegations of the real root zone, and the root hints.
