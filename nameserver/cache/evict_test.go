@@ -233,3 +233,86 @@ func TestDamage(t *testing.T) {
 		}
 	}
 }
+
+// queueOf tells in which queue the address of n lies: "small", "main", or "" if it is not there.
+func queueOf(c *Cache, n dns.Name) string {
+	id := c.ident(KindRRset, n, dns.TypeA, 0)
+	s := c.shardOf(id.hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	page, slot, _ := s.find(&id)
+	switch {
+	case page == 0:
+		return ""
+	case s.a.stateOf(s.a.slots(page)[slot] & locMask).main:
+		return "main"
+	}
+	return "small"
+}
+
+// The way of an entry through the queues: small; main once it was asked for twice; there after a replacement, too; round as
+// often as it was asked for, then gone for good. What was cold comes back to the main queue.
+func TestQueues(t *testing.T) {
+	c, clk := newCache(t, Config{Bytes: MinBytes})
+	now, next := clk.now(), 0
+	put := func(n dns.Name) { mustPut(t, c, aRecord(n, 1, now, time.Hour)) }
+	others := func(n, asked int) { // so many new names, asked for so often
+		for range n {
+			next++
+			put(hostName(next))
+			for range asked {
+				c.Peek(keyA(hostName(next)))
+			}
+		}
+	}
+	want := func(when string, n dns.Name, queue string) {
+		t.Helper()
+		if got := queueOf(c, n); got != queue {
+			t.Fatalf("%s: %v is in queue %q, want %q", when, n, got, queue)
+		}
+	}
+	const whole = 16_000 // more than the cache has room for
+	used, cold := name("used.example"), name("cold.example")
+	put(used)
+	put(cold)
+	c.Peek(keyA(used))
+	c.Peek(keyA(used))
+	c.Peek(keyA(cold))
+	want("stored", used, "small")
+	others(whole, 0)
+	want("after two questions", used, "main")
+	want("after one question", cold, "")
+	put(used)
+	want("replaced", used, "main")
+
+	ghosts := c.Stats().GhostHits
+	put(cold)
+	want("stored again", cold, "main")
+	if got := c.Stats().GhostHits; got != ghosts+1 {
+		t.Errorf("%d ghosts came back, want 1", got-ghosts)
+	}
+	put(name("new.example"))
+	want("never seen", name("new.example"), "small")
+
+	c.Peek(keyA(used)) // one more round than cold
+	if c.m.evicted[evictedAged].Value() != 0 {
+		t.Fatal("the main queue was evicted from too early")
+	}
+	rounds := map[string]int{}
+	for turn := 1; turn < 20 && (queueOf(c, used) != "" || queueOf(c, cold) != ""); turn++ {
+		others(whole/4, 2) // all of these go to the main queue
+		for what, n := range map[string]dns.Name{"used": used, "cold": cold} {
+			if queueOf(c, n) == "main" {
+				rounds[what] = turn
+			}
+		}
+	}
+	if rounds["cold"] == 0 || rounds["used"] <= rounds["cold"] || rounds["used"] > 4*rounds["cold"] {
+		t.Errorf("left the main queue after %v quarters of the cache", rounds)
+	}
+	// Some are crowded out at first, when all of a long small queue is worth a place in the main queue.
+	if aged, crowded := c.m.evicted[evictedAged].Value(), c.m.evicted[evictedCrowded].Value(); aged == 0 || crowded > aged/20 {
+		t.Errorf("%d aged, %d crowded", aged, crowded)
+	}
+	checkIndex(t, c)
+}
