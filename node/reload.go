@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/settings"
@@ -40,13 +39,19 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	r.Changed = append(r.Changed, settings.Changed(n.file, next)...)
 	if f := tables.Fingerprint(); f != n.fingerprint {
 		n.cache.SetTable(tables.Cache)
+		moved := n.server.Table().Recursion.Moved(tables.Nameserver.Recursion)
 		n.server.Swap(tables.Nameserver)
+		for _, zone := range moved {
+			if _, _, err := n.resolver.Purge(zone, true); err != nil {
+				r.Warnings = append(r.Warnings, err.Error())
+			}
+		}
 		n.fingerprint = f
 	}
 	// The part `node` stays as it was at the start, so that what needs a restart is told again at each reload until there was one.
 	kept := *next
 	kept.Node = n.file.Node
-	n.file, n.loaded = &kept, time.Now()
+	n.file, n.loaded = &kept, n.clock.Wall()
 	return r, nil
 }
 
@@ -58,6 +63,8 @@ type hinted struct {
 
 // Hint says what to do now.
 func (h hinted) Hint() string { return h.hint }
+
+func (h hinted) Unwrap() error { return h.error }
 
 var errNoFile = hinted{errors.New("this node was started without a file, so there is none to read again"),
 	"write one, and start with ananas serve --config FILE"}

@@ -34,7 +34,7 @@ type Opts struct {
 type Answer struct {
 	RCode     dns.RCode
 	Answer    []dns.RRset // aliases in chain order, then what was asked for
-	Authority []dns.RRset // of a denial: SOA first, then NSEC or NSEC3
+	Authority []dns.RRset // of a denial: SOA first, then NSEC or NSEC3; of an answer made from a wildcard: NSEC or NSEC3
 	Security  cache.Security
 	Stale     bool
 	Truncated bool // say TC, and nothing else
@@ -45,6 +45,7 @@ type Answer struct {
 // outcome is how a job ended: records, a denial, both (an alias to a name that the same reply denies), or a failure.
 type outcome struct {
 	chain  []cache.Entry // in chain order, as kept
+	proofs []dns.RRset   // NSEC or NSEC3 records beside an answer made from a wildcard
 	denial *cache.Denial // of the name at the chain's end
 	rcode  dns.RCode     // where neither says it (YXDOMAIN)
 	err    *failure

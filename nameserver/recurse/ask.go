@@ -43,8 +43,13 @@ func (ro *round) launch(ctx context.Context, c choice, m manner, overTCP bool) *
 		ro.mind = forget
 		return nil
 	}
+	flying := false
+	defer func() {
+		if !flying { // whatever kept it from being sent
+			c.fact.done()
+		}
+	}()
 	if !j.budget.take() {
-		c.fact.done()
 		r.m.limits.With("upstream_questions").Inc()
 		return fail(forget, dns.EDEOther, fmt.Sprintf("the query cost more questions to name servers than recursion.limits.upstream_questions allows (%d)%s",
 			j.table.Limits.UpstreamQuestions, ro.saidText()))
@@ -69,11 +74,15 @@ func (ro *round) launch(ctx context.Context, c choice, m manner, overTCP bool) *
 		tctx, cancel := context.WithCancel(ctx)
 		at.cancel = cancel
 		ro.flying = append(ro.flying, at)
+		flying = true
 		r.wg.Add(1)
 		go func() {
 			defer r.wg.Done()
-			b, err := r.tcp.ask(tctx, c.server, msg)
-			ro.got <- received{attempt: at, msg: b, at: r.clock.Boot(), err: err}
+			got := received{attempt: at}
+			defer func() { ro.got <- got }()
+			defer r.recovered("asking over TCP for "+ro.a.q.String(), func(f *failure) { got.err = f })
+			got.msg, got.err = r.tcp.ask(tctx, c.server, msg)
+			got.at = r.clock.Boot()
 		}()
 		ro.wait(max(rto*2, tcpPatience))
 		return nil
@@ -81,7 +90,6 @@ func (ro *round) launch(ctx context.Context, c choice, m manner, overTCP bool) *
 	at.pending = &pending{attempt: at, server: c.server, id: uint16(msg[0])<<8 | uint16(msg[1]), wire: questionSection(msg), to: ro.got}
 	u, err := r.udp(c.server).send(at.pending, msg)
 	if err != nil {
-		c.fact.done()
 		c.out = true
 		ro.worst = dns.EDENetworkError
 		ro.say(err.Error())
@@ -93,6 +101,7 @@ func (ro *round) launch(ctx context.Context, c choice, m manner, overTCP bool) *
 	}
 	at.socket = u
 	ro.flying = append(ro.flying, at)
+	flying = true
 	if rto == 0 {
 		ro.inTime = false // the next one goes out beside it
 		return nil

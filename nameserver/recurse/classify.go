@@ -145,6 +145,14 @@ func walkChain(answer []dns.RR, a asked) (end dns.Name, hops int, found, ok bool
 			}
 		}
 		seen[hops] = end
+		rr, next, step := alias(answer, end, a.zone)
+		switch {
+		case step && rr.Type == dns.TypeDNAME && (next.IsZero() || a.q.Type == dns.TypeCNAME || a.q.Type == dns.TypeANY):
+			return end, hops + 1, true, true // the CNAME that it makes is all there is at this name
+		case step && rr.Type == dns.TypeDNAME:
+			end, hops = next, hops+1
+			continue
+		}
 		for i := range answer {
 			rr := &answer[i]
 			if rr.Class == dns.ClassINET && rr.Name == end && (rr.Type == a.q.Type || a.q.Type == dns.TypeANY && rr.Type != dns.TypeRRSIG) {
@@ -154,12 +162,8 @@ func walkChain(answer []dns.RR, a asked) (end dns.Name, hops int, found, ok bool
 		if a.q.Type == dns.TypeANY {
 			return end, hops, false, true
 		}
-		_, next, step := alias(answer, end, a.zone)
-		switch {
-		case !step:
+		if !step {
 			return end, hops, false, true
-		case next.IsZero():
-			return end, hops + 1, true, true
 		}
 		end, hops = next, hops+1
 	}

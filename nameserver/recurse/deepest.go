@@ -108,17 +108,21 @@ const delegations = 1
 
 // addresses fills in the addresses of the name servers that the cache knows, at any rank: glue is good enough to find a
 // server, and for nothing else. At most limit addresses in all.
-func (r *Resolver) addresses(d *delegation, t *Table, now time.Duration) []candidate {
-	var out []candidate
+func (r *Resolver) addresses(d *delegation, t *Table, now time.Duration) (out []candidate, never []netip.Addr) {
+	full := false
 	add := func(name dns.Name, a netip.AddrPort) {
 		ip := a.Addr()
-		if len(out) >= t.Limits.Addresses || ip.Is4() && !t.IPv4 || ip.Is6() && !t.IPv6 {
+		if ip.Is4() && !t.IPv4 || ip.Is6() && !t.IPv6 {
 			return
 		}
 		for i := range out {
 			if out[i].server == a {
 				return
 			}
+		}
+		if len(out) >= t.Limits.Addresses {
+			full = true
+			return
 		}
 		out = append(out, candidate{server: a, name: name, fact: r.servers.of(a, now)})
 	}
@@ -127,6 +131,7 @@ func (r *Resolver) addresses(d *delegation, t *Table, now time.Duration) []candi
 	}
 	for i := range d.names {
 		if i >= t.Limits.NSNames {
+			r.m.limits.With("ns_names").Inc()
 			break
 		}
 		ns := &d.names[i]
@@ -134,12 +139,17 @@ func (r *Resolver) addresses(d *delegation, t *Table, now time.Duration) []candi
 			ns.addrs = r.cachedAddresses(ns.name, now)
 		}
 		for _, a := range ns.addrs {
-			if !t.NeverQuery(a) {
-				add(ns.name, netip.AddrPortFrom(a, dnsPort))
+			if t.NeverQuery(a) {
+				never = append(never, a)
+				continue
 			}
+			add(ns.name, netip.AddrPortFrom(a, dnsPort))
 		}
 	}
-	return out
+	if full {
+		r.m.limits.With("addresses").Inc()
+	}
+	return out, never
 }
 
 const dnsPort = 53

@@ -56,17 +56,14 @@ func (r *Resolver) runJob(j *job) {
 	r.failures.put(k, j.out.err, r.clock.Boot(), j.table.Limits.FailureTTLMin, j.table.Limits.FailureTTLMax)
 }
 
-// resolve is the loop over the stages.
+// resolve is the loop over the stages. It ends: each turn follows a referral, asks for a part of the name or goes back to the parent, and
+// each of these is bounded.
 func (j *job) resolve(ctx context.Context) outcome {
 	r, t := j.r, j.table
 	d := r.deepest(t, j.q, j.key.fresh)
 	m := minimiser{q: j.q, off: t.Minimisation == MinimiseOff || d.from == fromForward}
 	cached, parentAgain := d.from == fromReferral, false
-	for depth := 0; ; depth++ {
-		if depth >= t.Limits.DelegationDepth+maxMinimise {
-			r.m.limits.With("delegation_depth").Inc()
-			return outcome{err: fail(doubling, dns.EDEOther, fmt.Sprintf("more zones on the way to %v than recursion.limits.delegation_depth allows", j.q.Name))}
-		}
+	for referrals := 0; ; {
 		q, whole := m.next(d.zone)
 		if !whole && r.noCutAt(q, d.zone, j.key.fresh) {
 			continue
@@ -93,6 +90,10 @@ func (j *job) resolve(ctx context.Context) outcome {
 		j.tellScrubbed(rep, &k)
 		switch {
 		case rep.v.what == isReferral:
+			if referrals++; referrals > t.Limits.DelegationDepth {
+				r.m.limits.With("delegation_depth").Inc()
+				return outcome{err: fail(doubling, dns.EDEOther, fmt.Sprintf("more zones on the way to %v than recursion.limits.delegation_depth allows", j.q.Name))}
+			}
 			d, cached = j.keepReferral(rep, &k), false
 			if out, ok := j.glued(&k); ok {
 				return out

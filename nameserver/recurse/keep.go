@@ -83,8 +83,15 @@ func (j *job) conclude(rep *reply, k *kept) outcome {
 		}
 		out.chain = append(out.chain, e)
 		// The answer to ANY is one server's choice of types, and stands for none of them.
-		if store && rep.a.q.Type != dns.TypeANY && set.Type != dns.TypeRRSIG {
+		keep := store && rep.a.q.Type != dns.TypeANY && set.Type != dns.TypeRRSIG
+		if keep {
 			r.put(e, j.epoch)
+		}
+		if expanded(&set) && len(k.proofs) > 0 && rep.v.what != isNXDomain && rep.v.what != isNoData {
+			out.proofs = k.proofs
+			if keep {
+				j.keepProofs(e, k.proofs)
+			}
 		}
 		name = j.keepSynthesised(name, e, store)
 	}

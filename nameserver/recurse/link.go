@@ -169,13 +169,14 @@ func (r *Resolver) cached(q dns.Question, now time.Duration, o Opts) (outcome, c
 		if !ok {
 			continue
 		}
-		if now < e.Expires {
+		proofs, whole := r.proofsOf(&e, now)
+		if now < e.Expires && whole {
 			r.tellCached(o, &e, now)
 			r.refreshAhead(q, &e, now, o)
-			return outcome{chain: []cache.Entry{e}}, cacheHit
+			return outcome{chain: []cache.Entry{e}, proofs: proofs}, cacheHit
 		}
 		if state == cacheMiss && now < e.Expires+o.Table.Stale {
-			old, state = outcome{chain: []cache.Entry{e}}, cacheStale
+			old, state = outcome{chain: []cache.Entry{e}, proofs: proofs}, cacheStale
 		}
 	}
 	if e, ok := r.throughDNAME(q.Name, now); ok {

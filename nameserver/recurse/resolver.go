@@ -246,25 +246,30 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 		e := &l.chain[i]
 		set := e.Set
 		set.TTL = min(set.TTL, ttl(e.Expires))
-		a.Answer = append(a.Answer, set)
+		if set.Type != dns.TypeDNAME || !a.has(set.Name, set.Type) { // one DNAME may redirect several links of a chain
+			a.Answer = append(a.Answer, set)
+		}
 		switch {
-		case set.Type == link.Type || link.Type == dns.TypeANY:
-			next, more = dns.Name{}, false
-		case set.Type == dns.TypeCNAME:
-			next, more = aliasTarget(set)
-		case set.Type == dns.TypeDNAME:
+		case set.Type == dns.TypeDNAME && set.Name != name: // also where DNAME is what is asked for (RFC 6672 section 3.2)
 			cname, ok := synthesise(name, set)
 			if !ok {
 				return dns.Name{}, true
 			}
 			a.Answer = append(a.Answer, cname)
-			next, more = aliasTarget(cname)
+			if next, more = aliasTarget(cname); link.Type == dns.TypeCNAME || link.Type == dns.TypeANY {
+				next, more = dns.Name{}, false
+			}
+		case set.Type == link.Type || link.Type == dns.TypeANY:
+			next, more = dns.Name{}, false
+		case set.Type == dns.TypeCNAME:
+			next, more = aliasTarget(set)
 		}
 		if more {
 			name = next
 		}
 	}
 	if l.denial == nil {
+		a.Authority = append(a.Authority, l.proofs...)
 		return next, more
 	}
 	if l.denial.SOA.Data != nil {
@@ -280,6 +285,16 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 		a.RCode = dns.RCodeNameError
 	}
 	return dns.Name{}, false
+}
+
+// has tells whether the answer section has that RRset.
+func (a *Answer) has(name dns.Name, t dns.Type) bool {
+	for i := range a.Answer {
+		if a.Answer[i].Type == t && a.Answer[i].Name == name {
+			return true
+		}
+	}
+	return false
 }
 
 // size is how many octets the records take, uncompressed owner names left out.

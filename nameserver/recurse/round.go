@@ -61,8 +61,12 @@ func (j *job) newRound(d *delegation, q dns.Question, minimised bool) *round {
 		j: j, d: d, span: j.span,
 		a:     asked{zone: d.zone, q: q, recursive: d.from == fromForward, minimised: minimised},
 		got:   make(chan received, maxAttempts),
-		cands: j.r.addresses(d, j.table, j.r.clock.Boot()),
 		worst: dns.EDENoReachable, mind: briefly,
+	}
+	var never []netip.Addr
+	ro.cands, never = j.r.addresses(d, j.table, j.r.clock.Boot())
+	for _, a := range never {
+		ro.say(fmt.Sprintf("%v is in recursion.never_query", a))
 	}
 	if ro.span.on() {
 		ro.span = ro.span.event(KindDelegation, "ask "+q.String()+" of "+d.describe(), "zone", d.zone.String(), "name", q.Name.String(),
@@ -79,8 +83,9 @@ func (j *job) ask(ctx context.Context, d *delegation, q dns.Question, minimised 
 	}
 	defer j.r.zones.leave(d.zone)
 	ro := j.newRound(d, q, minimised)
+	var rep *reply
+	defer func() { ro.close(rep != nil) }() // a panic too gives back what the round has taken
 	rep, f := ro.run(ctx)
-	ro.close(rep != nil)
 	return rep, f
 }
 
@@ -161,7 +166,7 @@ func (ro *round) wait(d time.Duration) {
 func (ro *round) give() *failure {
 	if len(ro.cands) == 0 {
 		if ro.looked == 0 && ro.mind == briefly {
-			return fail(doubling, dns.EDENoReachable, fmt.Sprintf("no usable address of any name server of %v is known", ro.d.zone))
+			return fail(doubling, dns.EDENoReachable, fmt.Sprintf("no usable address of any name server of %v is known%s", ro.d.zone, ro.saidText()))
 		}
 		f := fail(ro.mind, dns.EDENoReachable, fmt.Sprintf("no address could be found for the name servers of %v%s", ro.d.zone, ro.saidText()))
 		f.cause = ro.cause

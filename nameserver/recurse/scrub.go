@@ -109,7 +109,8 @@ func (k *kept) keepChain(m *dns.Message, a asked, v verdict, u *used) {
 			return
 		}
 		seen[name] = true
-		if name == v.end && v.what == isAnswer {
+		rr, next, step := alias(m.Sections[dns.Answer], name, a.zone)
+		if name == v.end && v.what == isAnswer && (!step || rr.Type != dns.TypeDNAME) {
 			if a.q.Type == dns.TypeANY {
 				k.keepAll(m, name, u)
 				return
@@ -119,7 +120,6 @@ func (k *kept) keepChain(m *dns.Message, a asked, v verdict, u *used) {
 				return
 			}
 		}
-		rr, next, step := alias(m.Sections[dns.Answer], name, a.zone)
 		if !step {
 			return
 		}
@@ -130,6 +130,9 @@ func (k *kept) keepChain(m *dns.Message, a asked, v verdict, u *used) {
 		k.chain = append(k.chain, set)
 		if rr.Type == dns.TypeDNAME {
 			k.dropSynthesised(m, name, u)
+		}
+		if name == v.end && v.what == isAnswer { // the alias itself is what was asked for
+			return
 		}
 		name = next
 	}

@@ -87,18 +87,24 @@ func (s *sockets) send(p *pending, msg []byte) (*udpSocket, error) {
 	if err != nil {
 		return nil, err
 	}
+	sent := false
+	defer func() {
+		if !sent {
+			s.forget(u, p)
+		}
+	}()
 	if _, err := u.conn.WriteToUDPAddrPort(msg, p.server); err != nil {
-		s.forget(u, p)
 		return nil, fmt.Errorf("sending to %v: %w", p.server, err)
 	}
+	sent = true
 	return u, nil
 }
 
 // draw picks a random slot of the pool, opens a socket there if there is none, and lets p wait on it.
 func (s *sockets) draw(p *pending) (*udpSocket, error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
-		s.mu.Unlock()
 		return nil, errClosed
 	}
 	slot := int(s.r.random() % uint64(len(s.slots)))
@@ -110,7 +116,6 @@ func (s *sockets) draw(p *pending) (*udpSocket, error) {
 			s.wg.Add(1)
 			go s.read(u)
 		} else if slot, u = s.another(slot); u == nil {
-			s.mu.Unlock()
 			return nil, err
 		}
 	}
@@ -121,7 +126,6 @@ func (s *sockets) draw(p *pending) (*udpSocket, error) {
 		s.slots[slot] = nil
 	}
 	u.mu.Unlock()
-	s.mu.Unlock()
 	return u, nil
 }
 
@@ -150,9 +154,10 @@ func (s *sockets) open() (*udpSocket, error) {
 	return nil, fmt.Errorf("opening a UDP socket on a random port: %w", err)
 }
 
-// read takes replies off a socket until it is closed.
+// read takes replies off a socket until it is closed. A panic costs the questions that wait on it.
 func (s *sockets) read(u *udpSocket) {
 	defer s.wg.Done()
+	defer s.r.recovered("reading replies over UDP", func(f *failure) { s.broken(u, f) })
 	buf := make([]byte, s.buf)
 	for {
 		n, from, err := u.conn.ReadFromUDPAddrPort(buf)

@@ -180,3 +180,21 @@ func (t *Table) Fingerprint() string {
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
+
+// Moved returns the zones whose questions go elsewhere under next than under t: stubs and forwards that came, went or have other
+// servers. What was learned of names in them came from somebody who is not asked any more.
+func (t *Table) Moved(next *Table) []dns.Name {
+	var out []dns.Name
+	for zone, u := range t.upstreams {
+		if v, ok := next.upstreams[zone]; !ok || u.kind != v.kind || !slices.Equal(u.servers, v.servers) {
+			out = append(out, zone)
+		}
+	}
+	for zone := range next.upstreams {
+		if _, ok := t.upstreams[zone]; !ok {
+			out = append(out, zone)
+		}
+	}
+	slices.SortFunc(out, dns.Name.Compare)
+	return out
+}

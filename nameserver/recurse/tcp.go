@@ -92,7 +92,7 @@ func (t *tcpPool) connection(ctx context.Context, server netip.AddrPort) (_ *tcp
 	case t.closed:
 		t.mu.Unlock()
 		return nil, false, errClosed
-	case t.count >= t.limit || len(t.conns[server]) >= tcpPerServer:
+	case len(t.conns[server]) >= tcpPerServer || t.count >= t.limit && !t.closeIdleOne():
 		t.mu.Unlock()
 		t.r.m.limits.With("tcp_connections").Inc()
 		return nil, false, errTCPLimit
@@ -100,18 +100,26 @@ func (t *tcpPool) connection(ctx context.Context, server netip.AddrPort) (_ *tcp
 	t.count++
 	t.wg.Add(1)
 	t.mu.Unlock()
+	open := false
+	defer func() {
+		if !open {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.count--
+			t.wg.Done()
+		}
+	}()
 
 	nc, err := t.r.network.DialTCP(ctx, server)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err == nil && t.closed {
-		err = errors.Join(errClosed, nc.Close())
-	}
 	if err != nil {
-		t.count--
-		t.wg.Done()
 		return nil, false, err
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, false, errors.Join(errClosed, nc.Close())
+	}
+	open = true
 	c := &tcpConn{pool: t, server: server, conn: nc, waiting: make(map[uint16]*pending)}
 	c.idle = time.AfterFunc(tcpIdle, c.closeIdle)
 	t.conns[server] = append(t.conns[server], c)
@@ -187,9 +195,10 @@ func questionSection(msg []byte) []byte {
 	return msg[dns.HeaderLen : at+5]
 }
 
-// read takes replies off the connection until it ends.
+// read takes replies off the connection until it ends. A panic costs the questions that wait on it.
 func (c *tcpConn) read() {
 	defer c.pool.wg.Done()
+	defer c.pool.r.recovered("reading replies over TCP", func(f *failure) { c.end(f) })
 	var head [2]byte
 	for {
 		if _, err := io.ReadFull(c.conn, head[:]); err != nil {
@@ -265,9 +274,33 @@ func (c *tcpConn) end(err error) {
 	clear(c.waiting)
 }
 
+// closeIdleOne makes room for a connection by closing one on which nobody waits. The caller holds the lock.
+func (t *tcpPool) closeIdleOne() bool {
+	for _, list := range t.conns { // in random order
+		for _, c := range list {
+			c.mu.Lock()
+			idle := len(c.waiting) == 0 && c.sent > 0 // one that was just made is about to be used
+			if idle {
+				c.dead = true
+				_ = c.conn.Close()
+			}
+			c.mu.Unlock()
+			if idle {
+				t.removeLocked(c)
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (t *tcpPool) remove(c *tcpConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.removeLocked(c)
+}
+
+func (t *tcpPool) removeLocked(c *tcpConn) {
 	list := t.conns[c.server]
 	for i := range list {
 		if list[i] == c {

@@ -1,0 +1,65 @@
+package recurse
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/nameserver/cache"
+)
+
+// An answer that was made from a wildcard comes with NSEC or NSEC3 records which prove that nothing closer exists (RFC 4035 section 3.1.3.3,
+// RFC 5155 section 7.2.6). Who validates behind us needs them, so they are kept beside the answer: the proofs in a partition of their own, and in another one,
+// under the name and type of the answer, the list of their owners.
+const (
+	proofLists = 3 // name and type of an answer; each record is the type and owner of one proof
+	proofSets  = 4 // owner and type of a proof
+)
+
+// expanded tells whether a set was made from a wildcard: its signatures count fewer labels than its name has (RFC 4035 section 5.3.4).
+func expanded(set *dns.RRset) bool {
+	labels := set.Name.Labels()
+	for d := range set.Sigs.All() {
+		if sig, err := dns.ParseRRSIG(d); err == nil && int(sig.Labels) < labels {
+			return true
+		}
+	}
+	return false
+}
+
+// keepProofs stores the proofs of an answer made from a wildcard.
+func (j *job) keepProofs(e cache.Entry, proofs []dns.RRset) {
+	var list dns.Records
+	for _, p := range proofs {
+		list = list.Append(append(binary.BigEndian.AppendUint16(nil, uint16(p.Type)), p.Name.Wire()...))
+		j.r.put(cache.Entry{
+			Set: p, Rank: e.Rank, Security: e.Security, Server: e.Server, Zone: e.Zone, Partition: proofSets, Stored: e.Stored, Expires: e.Expires,
+		}, j.epoch)
+	}
+	e.Set.Data, e.Set.Sigs, e.Partition = list, nil, proofLists
+	j.r.put(e, j.epoch)
+}
+
+// proofsOf returns the proofs that are kept beside an answer made from a wildcard; ok is false if one of them is gone, and the answer
+// with it: without its proof it is worth nothing to who validates.
+func (r *Resolver) proofsOf(e *cache.Entry, now time.Duration) (proofs []dns.RRset, ok bool) {
+	if !expanded(&e.Set) {
+		return nil, true
+	}
+	list, ok := r.cache.Peek(cache.Key{Name: e.Set.Name, Type: e.Set.Type, Partition: proofLists})
+	if !ok {
+		return nil, true // the server sent none
+	}
+	for d := range list.Set.Data.All() {
+		owner, err := dns.NameFromWire(d[2:])
+		if err != nil {
+			return nil, false
+		}
+		p, ok := r.cache.Peek(cache.Key{Name: owner, Type: dns.Type(binary.BigEndian.Uint16(d)), Partition: proofSets})
+		if !ok || now >= p.Expires && now < e.Expires {
+			return nil, false
+		}
+		proofs = append(proofs, p.Set)
+	}
+	return proofs, true
+}
