@@ -123,31 +123,43 @@ func answersVersion() bool {
 	if _, err := c.Write(dns.AppendQuestion(nil, 1, dns.FlagRD, q, 0, false, nil)); err != nil {
 		return false
 	}
-	n, err := c.Read(make([]byte, maxStatus))
+	n, err := c.Read(make([]byte, 512))
 	return err == nil && n >= dns.HeaderLen
 }
 
-const maxStatus = 4 << 20 // octets of a page of metrics
+const maxPage = 64 << 20 // octets that are read of the resolver's pages: a profile of minutes
 
 // Metrics saves the resolver's metrics in its folder, if it has any.
 func (v *Resolver) Metrics(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return v.save(ctx, "/metrics", "metrics.txt")
+}
+
+// Profile saves where the resolver spends its processor time for so long, if it tells.
+func (v *Resolver) Profile(ctx context.Context, long time.Duration) error {
+	return v.save(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(long.Seconds()))), "cpu.pprof")
+}
+
+func (v *Resolver) save(ctx context.Context, path, file string) error {
 	if v.admin == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.admin+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.admin+path, nil)
 	if err != nil {
 		return err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("asking %s for its metrics: %w", v.Process.Name, err)
+		return fmt.Errorf("asking %s for %s: %w", v.Process.Name, path, err)
 	}
 	defer resp.Body.Close()
-	page, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus))
+	page, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
 	if err != nil {
-		return fmt.Errorf("reading the metrics of %s: %w", v.Process.Name, err)
+		return fmt.Errorf("reading %s of %s: %w", path, v.Process.Name, err)
 	}
-	return os.WriteFile(filepath.Join(v.dir, "metrics.txt"), page, 0o644)
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("asking %s for %s: %s", v.Process.Name, path, resp.Status)
+	}
+	return os.WriteFile(filepath.Join(v.dir, file), page, 0o644)
 }

@@ -25,11 +25,14 @@ import (
 
 // Options of a [Rig].
 type Options struct {
-	ResolverCPU int    // processor of the resolver under test
-	OtherCPU    int    // processor of everything else: lab and load
-	Ananas      string // the program; "" builds it
-	Unbound     string // the program
-	Keep        string // folder for configurations, logs and metrics; "" is a temporary one, which is removed
+	ResolverCPU int     // processor of the resolver under test
+	OtherCPU    int     // processor of everything else: lab and load
+	Ananas      string  // the program; "" builds it
+	Unbound     string  // the program
+	Keep        string  // folder for configurations, logs and metrics; "" is a temporary one, which is removed
+	Quiet       float64 // a run is repeated if others took more than this share of a processor
+	Repeats     int     // at most so often
+	Profile     bool    // save CPU profiles where a resolver tells; costs it some
 }
 
 // Rig is where a benchmark runs: a network namespace in which every address is local, two processors, a folder, and the processes that
@@ -270,5 +273,30 @@ func (o *Options) Flags(f *flag.FlagSet) {
 	f.IntVar(&o.OtherCPU, "other-cpu", 1, "processor of lab and load")
 	f.StringVar(&o.Ananas, "ananas", "", "program; empty: built from ./cmd/ananas")
 	f.StringVar(&o.Unbound, "unbound", "unbound", "program")
+	f.Float64Var(&o.Quiet, "quiet", 0.1, "repeat a run in which others took more than this share of a processor")
+	f.IntVar(&o.Repeats, "repeats", 2, "repeat a run at most so often; the quietest counts")
+	f.BoolVar(&o.Profile, "profile", false, "save CPU profiles of ananas (with -keep)")
 	f.StringVar(&o.Keep, "keep", "", "folder for configurations, logs, metrics and latencies; empty: not kept")
+}
+
+// Quietest measures again while others take too much of the processors, at most Repeats times, and returns the quietest run.
+func Quietest[T any](r *Rig, internet *Internet, measure func() (T, Noise, error)) (best T, err error) {
+	var least Noise
+	for try := range r.Repeats + 1 {
+		if err := r.AwaitQuiet(r.Quiet, internet); err != nil {
+			return best, err
+		}
+		v, noise, err := measure()
+		if err != nil {
+			return best, err
+		}
+		if try == 0 || noise.Worst() < least.Worst() {
+			best, least = v, noise
+		}
+		if least.Worst() <= r.Quiet {
+			break
+		}
+		r.Say("%-11s others took %v of the processors", "", noise)
+	}
+	return best, nil
 }

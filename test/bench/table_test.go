@@ -3,11 +3,14 @@
 package bench
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ananas-edge/ananas/lab"
+	"github.com/ananas-edge/ananas/settings"
 )
 
 func TestTable(t *testing.T) {
@@ -46,5 +49,21 @@ func TestWorlds(t *testing.T) {
 func TestOrder(t *testing.T) {
 	if diff := cmp.Diff([][]int{{0, 1}, {1, 0}, {0, 1}}, Order(3)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// The committed configuration compiles.
+func TestAnanasYAML(t *testing.T) {
+	dir := t.TempDir()
+	r := &Rig{Dir: dir}
+	if err := os.WriteFile(r.hintsFile(), []byte(". 1 NS a.root.\na.root. 1 A 192.0.2.1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "ananas.yaml")
+	if err := os.WriteFile(file, []byte(r.expand(ananasYAML, dir)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := settings.Check(file); err != nil {
+		t.Error(err)
 	}
 }

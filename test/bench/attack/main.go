@@ -82,7 +82,13 @@ func (o *options) run(ctx context.Context, r *bench.Rig) error {
 			if o.only != "" && contenders[c].Name != o.only {
 				continue
 			}
-			v, err := o.once(ctx, r, net, contenders[c], seed, fmt.Sprintf("%s-%d", contenders[c].Name, seed))
+			v, err := bench.Quietest(r, net, func() (*result, bench.Noise, error) {
+				v, err := o.once(ctx, r, net, contenders[c], seed, fmt.Sprintf("%s-%d", contenders[c].Name, seed))
+				if err != nil {
+					return nil, bench.Noise{}, err
+				}
+				return v, v.attack.noise, nil
+			})
 			if err != nil {
 				return err
 			}

@@ -36,6 +36,7 @@ type phase struct {
 	labBusy      float64
 	loadBusy     float64
 	late         load.Lateness
+	noise        bench.Noise
 }
 
 // tally is what became of some questions.
@@ -108,6 +109,13 @@ func (o *options) once(ctx context.Context, r *bench.Rig, net *bench.Internet, c
 	}
 	r.Say("%-11s calm:   hits %v\n%-11s         misses %v", name, &v.calm.hits, "", &v.calm.misses)
 	v.before, _ = p.Memory()
+	if r.Profile {
+		go func() { // it ends with the run, or with the resolver
+			if err := p.Profile(ctx, o.time); err != nil {
+				r.Say("%v", err)
+			}
+		}()
+	}
 	attack := make(chan error, 1)
 	go func() {
 		var err error
@@ -123,10 +131,10 @@ func (o *options) once(ctx context.Context, r *bench.Rig, net *bench.Internet, c
 	}
 	_, v.peak = p.Memory()
 	r.Say("%-11s attack: hits %v\n%-11s         misses %v", name, &v.attack.hits, "", &v.attack.misses)
-	r.Say("%-11s attackers: sent %d, answered %d, %s; CPU %.0f %%, lab %.0f %%, load %.0f %% and %.0f %%; %.0f questions/s; memory %d -> %d MiB; sent late p50 %v p99 %v",
+	r.Say("%-11s attackers: sent %d, answered %d, %s; CPU %.0f %%, lab %.0f %%, load %.0f %% and %.0f %%; %.0f questions/s; memory %d -> %d MiB; others %v, sent late p50 %v p99 %v",
 		"", v.attackers.Sent, v.attackers.Answered, rcodes(v.attackers.RCodes), 100*v.attack.busy, 100*v.attack.labBusy, 100*v.attack.loadBusy,
 		100*v.attackers.CPU.Seconds()/v.attackers.Wall.Seconds(), v.attack.upstream, v.before>>20, v.peak>>20,
-		v.attack.late.P50.Round(time.Microsecond), v.attack.late.P99.Round(time.Microsecond))
+		v.attack.noise, v.attack.late.P50.Round(time.Microsecond), v.attack.late.P99.Round(time.Microsecond))
 	if err := p.Metrics(ctx); err != nil {
 		r.Say("%v", err)
 	}
@@ -213,6 +221,7 @@ func (t *round) measure(ctx context.Context, long time.Duration, times uint64) (
 	if err := t.net.Forget(); err != nil {
 		return phase{}, err
 	}
+	watch := t.rig.Watch(t.resolver, t.net)
 	cpu, labCPU := t.resolver.CPU(), t.net.CPU()
 	// What the resolver took is counted until the last question was sent: the wait for time-outs would water it down.
 	var p phase
@@ -222,6 +231,7 @@ func (t *round) measure(ctx context.Context, long time.Duration, times uint64) (
 		p.busy = (t.resolver.CPU() - cpu).Seconds() / long.Seconds()
 		p.labBusy = (t.net.CPU() - labCPU).Seconds() / long.Seconds()
 		p.upstream = float64(stats.Questions) / long.Seconds()
+		p.noise = watch()
 		counted = true
 		return err
 	}

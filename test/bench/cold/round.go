@@ -36,6 +36,7 @@ type result struct {
 	memory   int64 // peak, octets
 	startUp  time.Duration
 	load     *load.Report
+	noise    bench.Noise
 }
 
 func (v *result) perQuery(x float64) float64 { return x / float64(max(1, v.sent)) }
@@ -53,10 +54,10 @@ func (v *result) String() string {
 		}
 	}
 	return fmt.Sprintf("%-11s cold p50 %6.1f p99 %7.1f ms (%d names), all p50 %6.2f p99 %7.1f ms, %.3f questions, CPU %4.0f us; %s, time-outs %d, cut %d; "+
-		"lab CPU %.0f %%, load CPU %.0f %%, sent late p50 %v p99 %v", v.name, bench.Milliseconds(v.cold, 0.5), bench.Milliseconds(v.cold, 0.99), len(v.cold),
+		"lab CPU %.0f %%, load CPU %.0f %%, others %v, sent late p50 %v p99 %v", v.name, bench.Milliseconds(v.cold, 0.5), bench.Milliseconds(v.cold, 0.99), len(v.cold),
 		bench.Milliseconds(v.all, 0.5), bench.Milliseconds(v.all, 0.99), v.perQuery(float64(v.lab.Questions)), v.perQuery(float64(v.cpu.Microseconds())),
 		strings.Join(rcodes, ", "), v.timeouts, v.cut, 100*v.labCPU.Seconds()/v.load.Wall.Seconds(), 100*v.load.CPU.Seconds()/v.load.Wall.Seconds(),
-		v.load.Late.P50.Round(time.Microsecond), v.load.Late.P99.Round(time.Microsecond))
+		v.noise, v.load.Late.P50.Round(time.Microsecond), v.load.Late.P99.Round(time.Microsecond))
 }
 
 // Facts that a round draws from its seed.
@@ -101,6 +102,14 @@ func (o *options) once(ctx context.Context, r *bench.Rig, net *bench.Internet, c
 	}
 	defer p.Stop(10 * time.Second)
 	v.startUp = p.StartUp
+	if r.Profile {
+		go func() { // it ends with the run, or with the resolver
+			if err := p.Profile(ctx, time.Duration(float64(o.queries)/o.rate*float64(time.Second))); err != nil {
+				r.Say("%v", err)
+			}
+		}()
+	}
+	watch := r.Watch(p, net)
 	cpu, labCPU := p.CPU(), net.CPU()
 	v.load, err = load.Run(ctx, load.Plan{
 		Server:  bench.Address,
@@ -122,6 +131,7 @@ func (o *options) once(ctx context.Context, r *bench.Rig, net *bench.Internet, c
 	if p.Ended() {
 		return nil, fmt.Errorf("measuring %s: it ended under way", name)
 	}
+	v.noise = watch()
 	v.cpu, v.labCPU = p.CPU()-cpu, net.CPU()-labCPU
 	_, v.memory = p.Memory()
 	if err := r.Sleep(settle); err != nil {
@@ -143,7 +153,7 @@ func (v *result) read(r *bench.Rig, timeout time.Duration) error {
 		qtype dns.Type
 	}
 	seen := map[question]bool{}
-	var lines strings.Builder
+	var lines, failures strings.Builder
 	v.sent = len(v.load.Answers)
 	v.digests = make([]string, v.sent)
 	for i := range v.load.Answers {
@@ -160,6 +170,9 @@ func (v *result) read(r *bench.Rig, timeout time.Duration) error {
 			v.timeouts++
 		}
 		v.all = append(v.all, latency)
+		if why := failure(a); why != "" {
+			fmt.Fprintf(&failures, "%.3f %d %s: %s\n", latency/1e6, i, v.asked(i), why)
+		}
 		q := question{v.names[i], v.types[i]}
 		if !seen[q] {
 			seen[q] = true
@@ -169,8 +182,35 @@ func (v *result) read(r *bench.Rig, timeout time.Duration) error {
 	}
 	slices.Sort(v.cold)
 	slices.Sort(v.all)
+	if _, err := r.Write(v.name+".failures.txt", failures.String()); err != nil {
+		return err
+	}
 	_, err := r.Write(v.name+".cold.txt", lines.String())
 	return err
+}
+
+// failure says what went wrong with a question; nothing if all is well.
+func failure(a *load.Answer) string {
+	if !a.Answered() {
+		return "no answer"
+	}
+	var m dns.Message
+	if err := dns.Parse(a.Message, &m); err != nil {
+		return "malformed answer: " + err.Error()
+	}
+	if m.RCode() == dns.RCodeSuccess && m.Header.Flags&dns.FlagTC == 0 {
+		return ""
+	}
+	why := m.RCode().String()
+	for code, data := range m.EDNS.Options.All() {
+		if code != dns.OptionEDE {
+			continue
+		}
+		if e, ok := dns.ParseEDE(data); ok {
+			why += fmt.Sprintf(" (%v: %s)", e.Code, e.Text)
+		}
+	}
+	return why
 }
 
 // digest says in one line what was answered, without what may differ: TTLs and the order of records. It is empty for failures.
