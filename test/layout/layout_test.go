@@ -71,7 +71,7 @@ var libraries = map[string][]string{
 	"github.com/prometheus/common/expfmt": {"telemetry"},
 	"go.yaml.in/yaml/v4":                  {"internal/strictyaml"},
 	"golang.org/x/net":                    {"listen", "nameserver/recurse", "test"},
-	"golang.org/x/sys/unix":               {"listen", "nameserver/cache", "nameserver/recurse", "node", "telemetry", "test", "cmd/ananas"},
+	"golang.org/x/sys/unix":               {"lab", "listen", "nameserver/cache", "nameserver/recurse", "node", "telemetry", "test", "cmd/ananas"},
 	"golang.org/x/term":                   {"cmd/ananas", "telemetry", "test"},
 }
 
