@@ -38,8 +38,8 @@ type Node struct {
 	// Data is the folder for the admin token and crash reports, later the store and keys. It is made if it is not there.
 	Data string `yaml:"data"`
 
-	// Cache is the memory that cached records take in all, fixed at the start. At 220 octets a name 256 MiB hold 1.2 million names.
-	Cache strictyaml.Bytes `yaml:"cache" min:"1MiB" max:"1TiB"`
+	// Cache is the memory that cached records take in all, fixed at the start. At 220 octets a name 256 MiB hold 1.2 million signed names.
+	Cache strictyaml.Bytes `yaml:"cache" min:"1MiB" max:"128GiB"`
 
 	Listen  Listen     `yaml:"listen"`
 	Limits  NodeLimits `yaml:"limits"`
