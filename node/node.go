@@ -62,7 +62,7 @@ const shutdownTime = 500 * time.Millisecond
 
 // Start opens a node and serves. The order matters, and each step says why it stands where it does. On an error nothing is left open.
 func Start(o Options) (_ *Node, err error) {
-	n := &Node{reread: o.Reread, version: o.Version, started: time.Now(), log: o.Log, file: o.File, loaded: time.Now()}
+	n := &Node{reread: o.Reread, version: o.Version, log: o.Log, file: o.File}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -82,15 +82,17 @@ func Start(o Options) (_ *Node, err error) {
 
 	// The ports come next: a second node on the same address must not get as far as the first one's data.
 	n.metrics = telemetry.NewMetrics()
-	n.metrics.Process(n.started)
+	n.metrics.Process(time.Now())
 	n.health = telemetry.NewHealth()
 	n.clock = n.clocks(own.Testing)
+	n.started = n.clock.Wall()
+	n.loaded = n.started
 	n.crashes = telemetry.NewCrashes(filepath.Join(own.Data, "crashes"), n.metrics, n.log, n.clock.Wall)
 	if n.listen, err = n.bind(own); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(own.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("making the data folder %q: %w", own.Data, err)
+		return nil, hinted{fmt.Errorf("making the data folder %q: %w", own.Data, err), "name another folder in node.data, or give this user the right to write there"}
 	}
 
 	random := newRandom()
