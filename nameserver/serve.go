@@ -108,7 +108,9 @@ func (s *Server) Serve(p listen.Packet, out []byte, reply listen.Reply) (answer 
 
 // cached answers from the cache alone, if that can be done.
 func (s *Server) cached(q *query) (recurse.Answer, bool) {
-	a, err := s.resolver.Resolve(s.ctx, q.question(), recurse.Opts{Table: q.table.Recursion, Cached: true, Stale: true})
+	a, err := s.resolver.Resolve(s.ctx, q.question(), recurse.Opts{
+		Table: q.table.Recursion, Cached: true, Stale: true, Ahead: q.Flags&dns.FlagRD != 0,
+	})
 	if err == recurse.ErrNotCached && q.Flags&dns.FlagRD == 0 {
 		return refusal(dns.RCodeRefused, dns.EDENotAuthoritative, "RD is not set and the answer is not in the cache"), true
 	}
@@ -152,7 +154,7 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 	defer s.contain(q, nil, func(b []byte) { answer = b })
 	ctx, cancel := context.WithTimeout(ctx, q.table.Limits.ClientTime)
 	defer cancel()
-	ans, err := s.resolver.Resolve(ctx, q.question(), recurse.Opts{Table: q.table.Recursion, Stale: true})
+	ans, err := s.resolver.Resolve(ctx, q.question(), recurse.Opts{Table: q.table.Recursion, Stale: true, Ahead: true})
 	if err != nil && s.ctx.Err() != nil {
 		return nil
 	}

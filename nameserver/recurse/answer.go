@@ -20,7 +20,8 @@ type Opts struct {
 	Table  *Table // the settings, taken once for the query
 	Fresh  Fresh
 	Stale  bool    // a stale answer is better than none
-	Cached bool    // only what is in the cache; nothing is asked
+	Cached bool    // only what is in the cache; nothing is asked for the answer
+	Ahead  bool    // what is about to expire is asked for anew, beside the answer
 	Budget *Budget // shared with all that this resolution causes; nil: a new one
 	Trace  *Trace  // nil: off
 

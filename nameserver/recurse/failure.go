@@ -56,6 +56,7 @@ type failureKey struct {
 // remembered is a failure that is answered from memory.
 type remembered struct {
 	f     *failure
+	at    time.Duration // boot time
 	until time.Duration // boot time
 	times int           // in a row
 }
@@ -75,12 +76,12 @@ func newFailures(limit int, full func()) *failures {
 	return &failures{limit: limit, m: make(map[failureKey]remembered), full: full}
 }
 
-// get returns the failure that is remembered for a question now.
-func (s *failures) get(k failureKey, now time.Duration) (*failure, bool) {
+// get returns the failure that is remembered for a question now. Who has a stale answer can wait longer until it is tried again.
+func (s *failures) get(k failureKey, now time.Duration, stale bool) (*failure, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.m[k]
-	if !ok || now >= r.until {
+	if !ok || now >= r.until && !(stale && now < r.at+staleRecheck) {
 		return nil, false
 	}
 	return r.f, true
@@ -105,7 +106,7 @@ func (s *failures) put(k failureKey, f *failure, now, shortest, longest time.Dur
 	if f.mind == doubling {
 		d = min(shortest<<min(times, 16), longest)
 	}
-	s.m[k] = remembered{f, now + d, times}
+	s.m[k] = remembered{f, now, now + d, times}
 }
 
 // evict makes room: what is over first, else any.

@@ -22,11 +22,27 @@ type jobKey struct {
 // errCycle says that a job would wait, by way of others, for itself: servers of two zones each lie in the other.
 var errCycle = errors.New("its servers' addresses depend on itself")
 
+// partKey names a question for a part of a name, to a zone's servers: jobs for different names of one zone ask the same on their way.
+type partKey struct {
+	zone  dns.Name
+	q     dns.Question
+	table *Table
+}
+
+// part is a round that several jobs wait for. Its owner runs it.
+type part struct {
+	owner *job
+	done  chan struct{}
+	rep   *reply // set, or f, before done is closed
+	f     *failure
+}
+
 // flight holds the jobs that run, and who of them waits for whom. One lock guards both, so that the search for a cycle and the decision to
 // wait are one step; it is taken three times a job and held for the search of a graph of a few nodes.
 type flight struct {
-	mu   sync.Mutex
-	jobs map[jobKey]*job
+	mu    sync.Mutex
+	jobs  map[jobKey]*job
+	parts map[partKey]*part
 }
 
 // maxWaitSearch bounds the search of the wait graph: a job waits for at most a few others, each with a depth of at most
@@ -76,6 +92,32 @@ func reaches(from, to *job) bool {
 		}
 	}
 	return len(stack) > 0 // too large to search is too large to wait for
+}
+
+// joinPart finds the round that asks what j is about to ask, or makes j the owner of a new one. It returns nil if j must ask
+// alone, because to wait would close a circle.
+func (f *flight) joinPart(key partKey, j *job) (p *part, own bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p = f.parts[key]
+	switch {
+	case p == nil:
+		p = &part{owner: j, done: make(chan struct{})}
+		f.parts[key] = p
+		return p, true
+	case reaches(p.owner, j):
+		return nil, false
+	}
+	j.waitsFor[p.owner]++
+	return p, false
+}
+
+// finishPart wakes all who wait for the round.
+func (f *flight) finishPart(key partKey, p *part) {
+	f.mu.Lock()
+	delete(f.parts, key)
+	f.mu.Unlock()
+	close(p.done)
 }
 
 // leave ends a wait.

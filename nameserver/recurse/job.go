@@ -18,12 +18,14 @@ type job struct {
 	table  *Table
 	budget *Budget
 	depth  int
-	epoch  uint64 // of the cache when the work began: a purge since then keeps its results out
+	began  time.Duration // boot time
+	epoch  uint64        // of the cache when the work began: a purge since then keeps its results out
 	span   span
 
 	latest atomic.Pointer[string] // what it met with last, for those who can't wait for its end
 
-	waitsFor map[*job]int // guarded by flight.mu
+	spent    map[spentKey]spent // what servers were asked in rounds that failed
+	waitsFor map[*job]int       // guarded by flight.mu
 	done     chan struct{}
 	out      outcome // set before done is closed
 }
@@ -68,7 +70,13 @@ func (j *job) resolve(ctx context.Context) outcome {
 		if !whole && r.noCutAt(q, d.zone, j.key.fresh) {
 			continue
 		}
-		rep, f := j.ask(ctx, d, q, !whole)
+		var rep *reply
+		var f *failure
+		if whole {
+			rep, f = j.ask(ctx, d, q, false)
+		} else {
+			rep, f = j.askPart(ctx, d, q)
+		}
 		if f != nil {
 			switch {
 			case f.mind == forget || ctx.Err() != nil:

@@ -37,7 +37,7 @@ func (r *Resolver) link(ctx context.Context, q dns.Question, o Opts, begin time.
 	}
 	k := failureKey{q.Name, q.Type}
 	if o.Fresh == FreshNot {
-		if f, ok := r.failures.get(k, now); ok {
+		if f, ok := r.failures.get(k, now, old != nil && o.Stale); ok {
 			r.m.cachedFailures.Inc()
 			if o.span.on() {
 				o.span.event(KindCache, "this failed a moment ago and is not tried again yet: "+f.Error())
@@ -51,20 +51,12 @@ func (r *Resolver) link(ctx context.Context, q dns.Question, o Opts, begin time.
 	if o.Cached {
 		return linkResult{outcome: outcome{err: errNotCached}}
 	}
-	var patience <-chan time.Time
-	if old != nil && o.Stale && o.Table.Limits.StaleTimer > 0 {
-		t := time.NewTimer(max(0, o.Table.Limits.StaleTimer-(now-begin)))
-		defer t.Stop()
-		patience = t.C
+	var patience time.Duration
+	if old != nil && o.Stale {
+		patience = o.Table.Limits.StaleTimer
 	}
-	out, timedOut := r.await(ctx, q, o, patience)
-	switch {
-	case timedOut:
-		return r.staleResult(*old, fail(forget, dns.EDENoReachable, fmt.Sprintf("no answer within %v", o.Table.Limits.StaleTimer)))
-	case out.err != nil && old != nil && o.Stale:
-		if out.err.mind != forget {
-			r.failures.put(k, out.err, r.clock.Boot(), staleRecheck, max(staleRecheck, o.Table.Limits.FailureTTLMax))
-		}
+	out := r.await(ctx, q, o, begin, patience)
+	if out.err != nil && old != nil && o.Stale {
 		return r.staleResult(*old, out.err)
 	}
 	return linkResult{outcome: out}
@@ -85,10 +77,11 @@ func (r *Resolver) staleResult(old outcome, why *failure) linkResult {
 	return l
 }
 
-// await joins or starts the job for q and waits for it; timedOut if patience ended first. The job goes on in any case.
-func (r *Resolver) await(ctx context.Context, q dns.Question, o Opts, patience <-chan time.Time) (_ outcome, timedOut bool) {
+// await joins or starts the job for q and waits for it, until ctx ends or, if patience is not 0, until the client (whose question came at
+// begin) or the job, which may be older, has waited that long. The job goes on in any case.
+func (r *Resolver) await(ctx context.Context, q dns.Question, o Opts, begin, patience time.Duration) outcome {
 	if r.ctx.Err() != nil {
-		return outcome{err: fail(forget, dns.EDENotReady, errClosed.Error())}, false
+		return outcome{err: fail(forget, dns.EDENotReady, errClosed.Error())}
 	}
 	t := o.Table
 	key := jobKey{q.Name, q.Type, t, o.Fresh, o.server}
@@ -98,20 +91,20 @@ func (r *Resolver) await(ctx context.Context, q dns.Question, o Opts, patience <
 	}
 	j, started, err := r.flight.join(key, o.waiter, limit, func() *job {
 		return &job{
-			r: r, key: key, q: q, table: t, budget: o.Budget, depth: o.depth, epoch: r.cache.Epoch(), span: o.span,
+			r: r, key: key, q: q, table: t, budget: o.Budget, depth: o.depth, epoch: r.cache.Epoch(), began: r.clock.Boot(), span: o.span,
 			waitsFor: make(map[*job]int), done: make(chan struct{}),
 		}
 	})
 	switch {
 	case err == errJobs:
 		r.m.limits.With("jobs").Inc()
-		return outcome{err: fail(forget, dns.EDEOther, err.Error())}, false
+		return outcome{err: fail(forget, dns.EDEOther, err.Error())}
 	case err != nil:
 		if o.span.on() {
 			o.span.event(KindLimit, fmt.Sprintf("%v: %v", q, err))
 		}
 		f := fail(briefly, dns.EDENoReachable, fmt.Sprintf("%v can't be resolved: %v", q, err))
-		return outcome{err: f}, false
+		return outcome{err: f}
 	}
 	defer r.flight.leave(o.waiter, j)
 	if started {
@@ -126,20 +119,15 @@ func (r *Resolver) await(ctx context.Context, q dns.Question, o Opts, patience <
 	} else if o.span.on() {
 		o.span.event(KindJoin, "the same question is being resolved already: wait for it")
 	}
-	if patience == nil {
-		if err := wait(ctx, j); err != nil {
-			return j.unfinished(), false
-		}
-		return j.out, false
+	if patience > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, patience-(r.clock.Boot()-min(begin, j.began)))
+		defer stop()
 	}
-	select {
-	case <-j.done:
-		return j.out, false
-	case <-patience:
-		return outcome{}, true
-	case <-ctx.Done():
-		return j.unfinished(), false
+	if err := wait(ctx, j); err != nil {
+		return j.unfinished()
 	}
+	return j.out
 }
 
 // cacheState says what the cache had.
@@ -223,7 +211,7 @@ const (
 
 func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duration, o Opts) {
 	life := e.Expires - e.Stored
-	if life < aheadMin || e.Hits == 0 || e.Expires-now > life/aheadPart || o.Cached || o.waiter != nil {
+	if life < aheadMin || e.Hits == 0 || e.Expires-now > life/aheadPart || !o.Ahead {
 		return
 	}
 	select {
@@ -240,6 +228,6 @@ func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duratio
 		defer r.recovered("refreshing "+q.String(), func(*failure) {})
 		r.await(r.ctx, dns.Question{Name: q.Name, Type: q.Type, Class: q.Class}, Opts{
 			Table: o.Table, Fresh: FreshAnswer, Budget: NewBudget(o.Table.Limits.UpstreamQuestions),
-		}, nil)
+		}, 0, 0)
 	}()
 }

@@ -76,7 +76,7 @@ func New(c Config) *Resolver {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.servers = newServers(c.Limits.Servers, func() { r.m.limits.With("servers").Inc() })
 	r.failures = newFailures(maxFailures, func() { r.m.limits.With("failures").Inc() })
-	r.flight.jobs = make(map[jobKey]*job)
+	r.flight.jobs, r.flight.parts = make(map[jobKey]*job), make(map[partKey]*part)
 	r.zones.m = make(map[dns.Name]int)
 	r.udp4 = newSockets(r, false, &c.Limits)
 	r.udp6 = newSockets(r, true, &c.Limits)

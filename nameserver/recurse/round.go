@@ -34,6 +34,7 @@ type round struct {
 
 	silent []*attempt // given up without a reply
 	pocket *reply     // an answer of a server that recurses without authority: better than none
+	before *failure   // of an earlier round with the same servers
 	said   []string
 	cause  string // why the last look-up of a name server failed
 	worst  dns.EDECode
@@ -68,11 +69,48 @@ func (j *job) newRound(d *delegation, q dns.Question, minimised bool) *round {
 	for _, a := range never {
 		ro.say(fmt.Sprintf("%v is in recursion.never_query", a))
 	}
+	ro.recall()
 	if ro.span.on() {
 		ro.span = ro.span.event(KindDelegation, "ask "+q.String()+" of "+d.describe(), "zone", d.zone.String(), "name", q.Name.String(),
 			"type", q.Type.String(), "source", d.from.String())
 	}
 	return ro
+}
+
+// askPart is ask for a part of the name, which jobs for other names of the zone may be asking for already: it is asked once.
+func (j *job) askPart(ctx context.Context, d *delegation, q dns.Question) (*reply, *failure) {
+	if j.key.fresh == FreshAll {
+		return j.ask(ctx, d, q, true)
+	}
+	key := partKey{d.zone, q, j.table}
+	p, own := j.r.flight.joinPart(key, j)
+	if p == nil {
+		return j.ask(ctx, d, q, true)
+	}
+	if own {
+		defer j.r.flight.finishPart(key, p)
+		p.f = fail(forget, dns.EDEOther, "the resolution that asked ended early") // if it panics
+		p.rep, p.f = j.ask(ctx, d, q, true)
+		return p.rep, p.f
+	}
+	defer j.r.flight.leave(j, p.owner)
+	if j.span.on() {
+		j.span.event(KindJoin, fmt.Sprintf("%v is being asked of the servers of %v already: wait for it", q, d.zone))
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return nil, fail(briefly, dns.EDENoReachable, fmt.Sprintf("no time left while the servers of %v are asked", d.zone))
+	}
+	if p.f != nil {
+		if p.f.mind == forget { // its limits are not ours
+			return j.ask(ctx, d, q, true)
+		}
+		return nil, p.f
+	}
+	rep := *p.rep
+	rep.attempt = &attempt{span: j.span}
+	return &rep, nil
 }
 
 // ask asks the servers of d and returns the first reply that can be used.
@@ -86,7 +124,45 @@ func (j *job) ask(ctx context.Context, d *delegation, q dns.Question, minimised 
 	var rep *reply
 	defer func() { ro.close(rep != nil) }() // a panic too gives back what the round has taken
 	rep, f := ro.run(ctx)
+	if f != nil {
+		ro.remember(f)
+	}
 	return rep, f
+}
+
+// spentKey is a server and what it was asked; spent is what came of it. A question is put to the same servers again after their parent was
+// asked who they are: then no server is asked more often than in one round (RFC 9520 section 3.1), nor one that has said no.
+type spentKey struct {
+	server netip.AddrPort
+	q      dns.Question
+}
+
+type spent struct {
+	tries int
+	out   bool
+	f     *failure
+}
+
+func (ro *round) remember(f *failure) {
+	if ro.j.spent == nil {
+		ro.j.spent = make(map[spentKey]spent)
+	}
+	for i := range ro.cands {
+		c := &ro.cands[i]
+		ro.j.spent[spentKey{c.server, ro.a.q}] = spent{c.tries, c.out, f}
+	}
+}
+
+// recall takes over what was spent on the candidates before.
+func (ro *round) recall() {
+	for i := range ro.cands {
+		c := &ro.cands[i]
+		s, ok := ro.j.spent[spentKey{c.server, ro.a.q}]
+		if !ok {
+			continue
+		}
+		c.tries, c.out, ro.before = s.tries, s.out, s.f
+	}
 }
 
 func (ro *round) run(ctx context.Context) (*reply, *failure) {
@@ -171,6 +247,9 @@ func (ro *round) give() *failure {
 		f := fail(ro.mind, dns.EDENoReachable, fmt.Sprintf("no address could be found for the name servers of %v%s", ro.d.zone, ro.saidText()))
 		f.cause = ro.cause
 		return f
+	}
+	if ro.attempts == 0 && ro.before != nil {
+		return ro.before
 	}
 	text := fmt.Sprintf("no server of %v gave an answer to %v", ro.d.zone, ro.a.q)
 	return fail(ro.mind, ro.worst, text+ro.saidText())

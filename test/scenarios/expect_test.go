@@ -120,7 +120,7 @@ func parseExpectation(file string, line int, lines []want) (e expectation, err e
 		case "any":
 			status, e.anyEDE = true, true
 		default:
-			if _, ok := miekg.StringToRcode[w.words[0]]; !ok || status {
+			if _, ok := miekg.StringToRcode[w.words[0]]; !ok && w.words[0] != badVersion || status {
 				return e, bad("neither answer, authority, records, ede, option, size, within, after, dropped, any nor one response code")
 			}
 			e.rcode, status = w.words[0], true
@@ -278,9 +278,11 @@ func (e *expectation) edesMatch(got []*miekg.EDNS0_EDE) bool {
 	return true
 }
 
+const badVersion = "BADVERS"
+
 func rcodeName(m *miekg.Msg) string {
 	if m.Rcode == miekg.RcodeBadVers { // which the library calls BADSIG
-		return "BADVERS"
+		return badVersion
 	}
 	return miekg.RcodeToString[m.Rcode]
 }

@@ -18,18 +18,17 @@ type network struct {
 
 	mu   sync.Mutex
 	to   map[netip.AddrPort]netip.AddrPort
-	from map[netip.AddrPort]netip.AddrPort
 	none string // the family without a route
 }
 
 func newNetwork(n *lab.Network) *network {
-	return &network{Network: n, to: map[netip.AddrPort]netip.AddrPort{}, from: map[netip.AddrPort]netip.AddrPort{}}
+	return &network{Network: n, to: map[netip.AddrPort]netip.AddrPort{}}
 }
 
 func (n *network) redirect(from, to netip.AddrPort) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.to[from], n.from[to] = to, from
+	n.to[from] = to
 }
 
 func (n *network) setUnroutable(family string) {
@@ -48,10 +47,11 @@ func (n *network) route(to netip.Addr) error {
 	return nil
 }
 
-func (n *network) look(m map[netip.AddrPort]netip.AddrPort, a netip.AddrPort) netip.AddrPort {
+// led tells where a packet for a really goes.
+func (n *network) led(a netip.AddrPort) netip.AddrPort {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if b, ok := m[a]; ok {
+	if b, ok := n.to[a]; ok {
 		return b
 	}
 	return a
@@ -63,7 +63,7 @@ func (n *network) ListenUDP(v6 bool, port uint16) (recurse.PacketConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &socket{c, n}, nil
+	return &socket{PacketConn: c, network: n, asked: map[netip.AddrPort]netip.AddrPort{}}, nil
 }
 
 // DialTCP connects to where the address leads.
@@ -71,22 +71,34 @@ func (n *network) DialTCP(ctx context.Context, server netip.AddrPort) (net.Conn,
 	if err := n.route(server.Addr()); err != nil {
 		return nil, err
 	}
-	return n.Network.DialTCP(ctx, n.look(n.to, server))
+	return n.Network.DialTCP(ctx, n.led(server))
 }
 
 type socket struct {
 	recurse.PacketConn
 	network *network
+
+	mu    sync.Mutex
+	asked map[netip.AddrPort]netip.AddrPort // what the socket's owner knows a server as
 }
 
 func (s *socket) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 	n, from, err := s.PacketConn.ReadFromUDPAddrPort(b)
-	return n, s.network.look(s.network.from, from), err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.asked[from]; ok {
+		from = known
+	}
+	return n, from, err
 }
 
 func (s *socket) WriteToUDPAddrPort(b []byte, a netip.AddrPort) (int, error) {
 	if err := s.network.route(a.Addr()); err != nil {
 		return 0, err
 	}
-	return s.PacketConn.WriteToUDPAddrPort(b, s.network.look(s.network.to, a))
+	to := s.network.led(a)
+	s.mu.Lock()
+	s.asked[to] = a
+	s.mu.Unlock()
+	return s.PacketConn.WriteToUDPAddrPort(b, to)
 }
