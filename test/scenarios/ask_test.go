@@ -35,31 +35,34 @@ var localClient = netip.MustParseAddr("127.0.0.1")
 
 // compileAsk reads "ask NAME TYPE [CLASS] [+FLAG...] [KEY=VALUE...] [&]".
 func (s *step) compileAsk(*scenario) error {
+	a, err := parseAsk(s)
+	s.run = func(p *play) { p.ask(s, a) }
+	return err
+}
+
+func parseAsk(s *step) (*ask, error) {
 	a := &ask{edns: true, from: localClient, times: 1, class: miekg.ClassINET, timeout: time.Minute}
 	a.opt = &miekg.OPT{Hdr: miekg.RR_Header{Name: ".", Rrtype: miekg.TypeOPT}}
 	a.opt.SetUDPSize(1232)
 	if len(s.args) < 2 {
-		return fmt.Errorf("takes a name and a type")
+		return nil, fmt.Errorf("takes a name and a type")
 	}
 	a.name = s.args[0]
 	if _, err := dns.ParseName(strings.ReplaceAll(a.name, "$N", "1")); err != nil {
-		return err
+		return nil, err
 	}
 	typ, err := dns.ParseType(s.args[1])
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.typ = uint16(typ)
 	for _, w := range s.args[2:] {
 		if err := a.option(w); err != nil {
-			return fmt.Errorf("%s: %w", w, err)
+			return nil, fmt.Errorf("%s: %w", w, err)
 		}
 	}
-	if a.expect, err = parseExpectation(s.file, s.line, s.want); err != nil {
-		return err
-	}
-	s.run = func(p *play) { p.ask(s, a) }
-	return nil
+	a.expect, err = parseExpectation(s.file, s.line, s.want)
+	return a, err
 }
 
 func (a *ask) option(w string) (err error) {

@@ -2,6 +2,8 @@ package scenarios
 
 import (
 	"context"
+	"encoding/binary"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -12,9 +14,11 @@ import (
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
 
-// network is the lab's carrier with redirections: the lab's servers listen on port 53 only.
+// network is the lab's carrier with what the lab has not: servers on other ports than 53, families without a route, and replies that are
+// changed on their way.
 type network struct {
 	*lab.Network
+	change func(reply []byte) []byte // nil: nothing is changed; an empty result is a reply that is lost
 
 	mu   sync.Mutex
 	to   map[netip.AddrPort]netip.AddrPort
@@ -71,7 +75,37 @@ func (n *network) DialTCP(ctx context.Context, server netip.AddrPort) (net.Conn,
 	if err := n.route(server.Addr()); err != nil {
 		return nil, err
 	}
-	return n.Network.DialTCP(ctx, n.led(server))
+	c, err := n.Network.DialTCP(ctx, n.led(server))
+	if err != nil || n.change == nil {
+		return c, err
+	}
+	return &stream{Conn: c, change: n.change}, nil
+}
+
+// stream is a connection whose replies are changed, frame by frame.
+type stream struct {
+	net.Conn
+	change func([]byte) []byte
+	rest   []byte
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	for len(s.rest) == 0 {
+		var head [2]byte
+		if _, err := io.ReadFull(s.Conn, head[:]); err != nil {
+			return 0, err
+		}
+		reply := make([]byte, binary.BigEndian.Uint16(head[:]))
+		if _, err := io.ReadFull(s.Conn, reply); err != nil {
+			return 0, err
+		}
+		if reply = s.change(reply); len(reply) > 0 {
+			s.rest = append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)
+		}
+	}
+	n := copy(b, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
 }
 
 type socket struct {
@@ -84,6 +118,12 @@ type socket struct {
 
 func (s *socket) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 	n, from, err := s.PacketConn.ReadFromUDPAddrPort(b)
+	for err == nil && s.network.change != nil {
+		if n = copy(b, s.network.change(b[:n])); n > 0 {
+			break
+		}
+		n, from, err = s.PacketConn.ReadFromUDPAddrPort(b)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known, ok := s.asked[from]; ok {

@@ -61,7 +61,7 @@ func (s *scenario) run(t *testing.T, seed uint64) *play {
 	p := &play{s: s, folder: t.TempDir(), replaced: map[int]replacement{}}
 	synctest.Test(t, func(t *testing.T) {
 		p.t = t
-		if err := p.open(seed); err != nil {
+		if err := p.open(seed, nil); err != nil {
 			t.Fatal(err)
 		}
 		defer p.close()
@@ -78,8 +78,8 @@ func (s *scenario) run(t *testing.T, seed uint64) *play {
 	return p
 }
 
-// open builds the node as package node does, on the lab's network and the bubble's time.
-func (p *play) open(seed uint64) error {
+// open builds the node as package node does, on the lab's network and the bubble's time. change is applied to all replies.
+func (p *play) open(seed uint64, change func([]byte) []byte) error {
 	var err error
 	cfg := lab.Config{Seed: seed, World: p.s.world, Log: maxQuestions}
 	if *tell {
@@ -110,6 +110,7 @@ func (p *play) open(seed uint64) error {
 	}
 	p.ctx = context.Background()
 	p.network = newNetwork(p.lab.Network())
+	p.network.change = change
 	p.resolver = recurse.New(recurse.Config{
 		Network: p.network, Clock: p.clock, Random: random, Cache: p.cache, Limits: tables.Nameserver.Recursion.Limits, Metrics: p.metrics,
 	})

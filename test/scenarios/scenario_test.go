@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,9 +43,24 @@ type want struct {
 	words []string
 }
 
-// placed is an error with its place, as compilers write it.
+// placeError is an error with its place, as compilers write it.
+type placeError struct {
+	file string
+	line int
+	err  error
+}
+
+func (e *placeError) Error() string { return fmt.Sprintf("%s:%d: %v", e.file, e.line, e.err) }
+func (e *placeError) Unwrap() error { return e.err }
+
+// placed gives an error its place, unless what caused it has one.
 func placed(file string, line int, format string, args ...any) error {
-	return fmt.Errorf("%s:%d: %w", file, line, fmt.Errorf(format, args...))
+	err := fmt.Errorf(format, args...)
+	var known *placeError
+	if errors.As(err, &known) {
+		return known
+	}
+	return &placeError{file, line, err}
 }
 
 func (s *step) errorf(format string, args ...any) error {
