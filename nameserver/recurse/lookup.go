@@ -55,13 +55,62 @@ func (ro *round) lookUp(ctx context.Context) {
 		ro.looked++
 		ro.lookedAt = j.r.clock.Boot()
 		ro.nextName++
-		ro.startLookup(ctx, ns.name)
+		ro.startLookup(ctx, ns.name, ro.families())
 		return
 	}
 }
 
-// startLookup asks for one family; the other one follows only if that has no address, which saves a question for most names.
-func (ro *round) startLookup(ctx context.Context, name dns.Name) {
+// lookUpOther starts to look up the address in the other family of the next name server of which only one is known: when nobody is left
+// to ask, that may be the one address at which the zone is served.
+func (ro *round) lookUpOther(ctx context.Context) {
+	t := ro.j.table
+	if ro.d.from == fromHints || !t.IPv4 || !t.IPv6 || ro.lookups > 0 {
+		return
+	}
+	names := ro.d.names[:min(len(ro.d.names), t.Limits.NSNames)]
+	for ; ro.nextOther < len(names); ro.nextOther++ {
+		name := names[ro.nextOther].name
+		missing, one := ro.otherFamily(name)
+		if !one || name.IsWithin(ro.d.zone) || ro.j.depth >= t.Limits.JobDepth {
+			continue
+		}
+		if ro.looked >= t.Limits.Glueless {
+			ro.j.r.m.limits.With("glueless").Inc()
+			return
+		}
+		ro.looked++
+		ro.nextOther++
+		ro.startLookup(ctx, name, []dns.Type{missing})
+		return
+	}
+}
+
+// otherFamily tells which type of address is missing of a name server of which exactly one is known.
+func (ro *round) otherFamily(name dns.Name) (missing dns.Type, one bool) {
+	v4, v6 := false, false
+	for i := range ro.cands {
+		if ro.cands[i].name == name {
+			v4, v6 = v4 || ro.cands[i].server.Addr().Is4(), v6 || ro.cands[i].server.Addr().Is6()
+		}
+	}
+	if v4 {
+		return dns.TypeAAAA, !v6
+	}
+	return dns.TypeA, v6
+}
+
+// families is the order in which a name server's addresses are looked up; the second family only if the first has none, which saves a question
+// for most names.
+func (ro *round) families() []dns.Type {
+	types := familiesOf(ro.j.table)
+	if len(types) == 2 && ro.j.r.servers.familyDead(netip.IPv4Unspecified(), ro.j.r.clock.Boot()) {
+		types[0], types[1] = types[1], types[0]
+	}
+	return types
+}
+
+// startLookup looks for addresses of the types in turn, until there is one.
+func (ro *round) startLookup(ctx context.Context, name dns.Name, types []dns.Type) {
 	if ro.found == nil {
 		ro.found = make(chan addressesFound, ro.j.table.Limits.Glueless+1)
 	}
@@ -69,10 +118,6 @@ func (ro *round) startLookup(ctx context.Context, name dns.Name) {
 	j, r := ro.j, ro.j.r
 	waiting := fmt.Sprintf("the address of name server %v is being looked up", name)
 	j.latest.Store(&waiting)
-	types := familiesOf(j.table)
-	if len(types) == 2 && r.servers.familyDead(netip.IPv4Unspecified(), r.clock.Boot()) {
-		types[0], types[1] = types[1], types[0]
-	}
 	span := ro.span
 	if span.on() {
 		span = span.event(KindDelegation, fmt.Sprintf("look up the address of name server %v", name), "ns", name.String())

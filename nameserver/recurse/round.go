@@ -27,10 +27,11 @@ type round struct {
 	last     bool // nothing is left to ask: late replies are waited for
 	attempts int
 
-	nextName int // NS records whose addresses were looked up, or found
-	lookups  int // running
-	looked   int
-	lookedAt time.Duration // boot time of the newest
+	nextOther int // NS records of which the other family was looked up
+	nextName  int // NS records whose addresses were looked up, or found
+	lookups   int // running
+	looked    int
+	lookedAt  time.Duration // boot time of the newest
 
 	silent []*attempt // given up without a reply
 	pocket *reply     // an answer of a server that recurses without authority: better than none
@@ -199,6 +200,9 @@ func (ro *round) next(ctx context.Context) *failure {
 		c, ok := r.choose(ro.cands, ro.d.zone, r.clock.Boot())
 		if !ok || c.weak || c.tries > 0 {
 			ro.lookUp(ctx) // before a server is asked again, another one may be found
+		}
+		if !ok {
+			ro.lookUpOther(ctx)
 		}
 		if ok {
 			return ro.launch(ctx, c, c.fact.manner(r.clock.Boot()), ro.suspect(c.candidate))
