@@ -281,15 +281,3 @@ func metric(t *testing.T, n *Node, series string) string {
 	t.Fatalf("/metrics has no series %s", series)
 	return ""
 }
-
-// until waits for a condition that other goroutines bring about.
-func until(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !f() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v in vain for %s", patience, what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
