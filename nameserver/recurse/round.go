@@ -323,7 +323,7 @@ func (ro *round) doubtFamily(silent *candidate) {
 
 // timeFor is how long an attempt at c has until another server is asked too.
 func (ro *round) timeFor(c *candidate, now time.Duration, familyDead bool) time.Duration {
-	rto := c.fact.rto(now) << (c.tries - 1)
+	rto := min(c.fact.rto(now)<<(c.tries-1), maxRTO)
 	for i := range ro.cands {
 		if o := &ro.cands[i]; o == c || o.out || o.tries > 0 || o.server.Addr().Is4() == c.server.Addr().Is4() && familyDead {
 			continue

@@ -177,7 +177,8 @@ func (f *fact) silent(now time.Duration) {
 	}
 }
 
-// rto returns how long to wait for the server before another is asked too.
+// rto returns how long to wait for the server before another is asked too. It does not grow with silence: a late reply is taken anyway, and
+// who asks for a zone that is dead should be told so before he gives up.
 func (f *fact) rto(now time.Duration) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -185,7 +186,7 @@ func (f *fact) rto(now time.Duration) time.Duration {
 	if f.srtt > 0 && now-f.used < factMemory {
 		base = max(f.srtt+max(4*f.rttvar, rttMargin), minRTO)
 	}
-	return min(base<<min(f.timeouts, 3), maxRTO)
+	return min(base, maxRTO)
 }
 
 // doubtful tells whether the server was silent when it was asked last.
