@@ -12,7 +12,7 @@ import (
 // the child says (ghost domains). DS is the parent's own data and is kept as such.
 func (j *job) keepReferral(rep *reply, k *kept) *delegation {
 	r, now := j.r, j.r.clock.Boot()
-	until := now + j.ttl(k.ns.TTL)
+	until := now + min(time.Duration(k.ns.TTL)*time.Second, j.table.MaxTTL) // cache.min_ttl is not for delegations
 	d := &delegation{zone: rep.v.cut, from: fromReferral, until: until, fresh: j.key.fresh == FreshAll}
 	for data := range k.ns.Data.All() {
 		n, ok := dns.RdataName(dns.TypeNS, data)

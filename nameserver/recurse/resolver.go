@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -239,8 +240,8 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 		return remaining(now, e)
 	}
 	a.Stale = a.Stale || l.stale
-	if l.ede.Code != 0 {
-		a.EDEs = append(a.EDEs, l.ede)
+	if l.ede.Code != 0 && !slices.ContainsFunc(a.EDEs, func(e dns.EDE) bool { return e.Code == l.ede.Code }) {
+		a.EDEs = append(a.EDEs, l.ede) // once, if several links of a chain are stale
 	}
 	for i := range l.chain {
 		e := &l.chain[i]
