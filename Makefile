@@ -5,7 +5,7 @@ FUZZTIME ?= 10m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run test race fuzz bench bench-cold bench-attack lint check gen clean
+.PHONY: help build run test race fuzz bench bench-cold bench-attack bench-memory lint check gen clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench-cold: build ## cold resolution beside Unbound on the same lab (root; Debia
 
 bench-attack: build ## random names under a zone that drops, beside Unbound (root; Debian's unbound)
 	$(GO) run ./test/bench/attack
+
+bench-memory: build ## octets per cached name, beside Unbound (root; Debian's unbound)
+	$(GO) run ./test/bench/memory
 
 lint: ## gofmt, vet for Linux and macOS, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):" $$unformatted >&2; exit 1; fi
