@@ -137,7 +137,7 @@ func (p *play) client(a *ask, number int) result {
 	}}}
 	m.Id, m.RecursionDesired = uint16(number*7919), true
 	if a.edns {
-		m.Extra = []miekg.RR{a.opt}
+		m.Extra = []miekg.RR{miekg.Copy(a.opt)} // packing writes into it
 	}
 	for _, f := range a.edit {
 		f(m)

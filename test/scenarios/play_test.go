@@ -45,7 +45,6 @@ type play struct {
 	folder   string // for the files that settings name
 
 	clients sync.WaitGroup
-	mu      sync.Mutex
 	waiting []func() // what is checked once all clients have their answers
 
 	replaced map[int]replacement // by line, for -update
