@@ -47,16 +47,25 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
+		Condition:     condition,
 		Setup: func(e *testscript.Env) error {
 			for _, name := range []string{"ANANAS_NODE", "ANANAS_DATA", "ANANAS_TOKEN", "COLUMNS", "NO_COLOR"} {
 				e.Setenv(name, "") // whatever those have who run the tests
 			}
+			e.Values[runningKey{}] = new(*program)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node":   nodeCmd,
 			"failed": exits(exitFailed),
 			"wrong":  exits(exitWrong),
+
+			"start":   startCmd,
+			"signal":  signalCmd,
+			"logged":  awaitCmd(func(p *program) chan string { return p.log }),
+			"printed": awaitCmd(func(p *program) chan string { return p.out }),
+			"ended":   endedCmd,
+			"ask":     askCmd,
 		},
 	})
 }
