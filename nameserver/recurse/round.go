@@ -42,6 +42,10 @@ type round struct {
 	mind   remember
 }
 
+// recursiveRTO is how long a forwarder has at least if no other one is left to be asked beside it: what it does not know it has to ask for in
+// turn, however near it is itself. Three tries and the last wait are as long as a client waits.
+const recursiveRTO = time.Second
+
 // lastWait is how long late replies are waited for when nothing is left to ask.
 const lastWait = time.Second
 
@@ -323,7 +327,14 @@ func (ro *round) doubtFamily(silent *candidate) {
 
 // timeFor is how long an attempt at c has until another server is asked too.
 func (ro *round) timeFor(c *candidate, now time.Duration, familyDead bool) time.Duration {
-	rto := min(c.fact.rto(now)<<(c.tries-1), maxRTO)
+	rto := c.fact.rto(now)
+	if ro.a.recursive {
+		rto = max(rto, unknownRTO)
+		if !ro.othersUntried(c) {
+			rto = max(rto, recursiveRTO)
+		}
+	}
+	rto = min(rto<<(c.tries-1), maxRTO)
 	for i := range ro.cands {
 		if o := &ro.cands[i]; o == c || o.out || o.tries > 0 || o.server.Addr().Is4() == c.server.Addr().Is4() && familyDead {
 			continue
@@ -338,6 +349,16 @@ func (ro *round) timeFor(c *candidate, now time.Duration, familyDead bool) time.
 		}
 	}
 	return rto
+}
+
+// othersUntried tells whether a server other than c was not asked yet.
+func (ro *round) othersUntried(c *candidate) bool {
+	for i := range ro.cands {
+		if o := &ro.cands[i]; o != c && !o.out && o.tries == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // dropFlying gives up all attempts under way.
