@@ -123,6 +123,8 @@ func (o *options) table(ours, theirs []*result) string {
 		measure("cold p99, ms", "%.1f", func(v *result) float64 { return bench.Milliseconds(v.cold, 0.99) }),
 		measure("cold p99.9, ms", "%.0f", func(v *result) float64 { return bench.Milliseconds(v.cold, 0.999) }),
 		measure("cold mean, ms", "%.1f", func(v *result) float64 { return mean(v.cold) / 1e6 }),
+		measure("asked before, p50, ms", "%.3f", func(v *result) float64 { return bench.Milliseconds(v.again, 0.5) }),
+		measure("asked before, p90, ms", "%.3f", func(v *result) float64 { return bench.Milliseconds(v.again, 0.9) }),
 		measure("all p50, ms", "%.2f", func(v *result) float64 { return bench.Milliseconds(v.all, 0.5) }),
 		measure("all p99, ms", "%.1f", func(v *result) float64 { return bench.Milliseconds(v.all, 0.99) }),
 		measure("upstream questions per query", "%.3f", func(v *result) float64 { return v.perQuery(float64(v.lab.Questions)) }),

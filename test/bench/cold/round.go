@@ -24,6 +24,7 @@ type result struct {
 	types []dns.Type
 
 	cold     []float64 // latencies in nanoseconds, sorted, of the first question for each name and type; time-outs at the time-out
+	again    []float64 // of all others: mostly hits
 	all      []float64 // of all
 	sent     int
 	timeouts int
@@ -178,9 +179,12 @@ func (v *result) read(r *bench.Rig, timeout time.Duration) error {
 			seen[q] = true
 			v.cold = append(v.cold, latency)
 			fmt.Fprintf(&lines, "%.3f %d %d %v %v\n", latency/1e6, i, a.RCode(), q.name, q.qtype)
+		} else {
+			v.again = append(v.again, latency)
 		}
 	}
 	slices.Sort(v.cold)
+	slices.Sort(v.again)
 	slices.Sort(v.all)
 	if _, err := r.Write(v.name+".failures.txt", failures.String()); err != nil {
 		return err
