@@ -19,20 +19,19 @@ func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
 	if q.Transport == listen.UDP {
 		limit = q.udpLimit()
 	}
-	opt := s.edns(q, a, limit)
 	var b dns.Builder
 	start := len(out)
-	b.Start(out, limit, q.ID, flags)
-	if q.QName != nil {
-		b.Question(q.question())
+	opt := s.edns(q, a, limit/2)
+	s.begin(&b, q, out, limit, flags, opt)
+	fits := !a.Truncated && s.records(&b, q, a)
+	if !fits && !a.Truncated && len(a.EDEs) > 0 { // rather the records than the reasons (RFC 8914 section 3)
+		opt = s.edns(q, a, 0)
+		s.begin(&b, q, out, limit, flags, opt)
+		fits = s.records(&b, q, a)
 	}
-	if q.HasEDNS {
-		b.Reserve(dns.OPTLen(opt.Options))
-	}
-	if a.Truncated || !s.records(&b, q, a) {
+	if !fits {
 		// Nothing but the question and TC (RFC 2181 section 9): who comes back over TCP gets all of it, and a forged address gets little.
-		b.Start(out, limit, q.ID, flags|dns.FlagTC)
-		b.Question(q.question())
+		s.begin(&b, q, out, limit, flags|dns.FlagTC, opt)
 		s.m.truncated.Inc()
 	}
 	if q.HasEDNS {
@@ -41,6 +40,17 @@ func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
 	out = b.Finish()
 	s.record(q, a, len(out)-start)
 	return out
+}
+
+// begin writes the header and the question, and keeps room for the OPT record.
+func (s *Server) begin(b *dns.Builder, q *query, out []byte, limit int, flags dns.Flags, opt dns.EDNS) {
+	b.Start(out, limit, q.ID, flags)
+	if q.QName != nil {
+		b.Question(q.question())
+	}
+	if q.HasEDNS {
+		b.Reserve(dns.OPTLen(opt.Options))
+	}
 }
 
 // records writes the sections and tells whether all of it fitted.
@@ -84,25 +94,24 @@ func (q *query) udpLimit() int {
 	return min(size, q.table.Limits.UDPAnswer)
 }
 
-// edns makes the OPT record of the answer.
-func (s *Server) edns(q *query, a *recurse.Answer, limit int) dns.EDNS {
+// edns makes the OPT record of the answer. The texts of extended errors are cut so that the options take no more than room octets.
+func (s *Server) edns(q *query, a *recurse.Answer, room int) dns.EDNS {
 	e := dns.EDNS{UDPSize: uint16(q.table.Limits.UDPAnswer), DO: q.EDNS.DO, ExtRCode: uint8(a.RCode >> 4)}
 	if !q.HasEDNS || q.EDNS.Version != 0 {
 		return e
 	}
-	for code, data := range q.EDNS.Options.All() {
-		switch {
-		case code == dns.OptionCookie && len(data) >= 8:
-			e.Options = s.appendCookie(e.Options, data[:8], q)
-		case code == dns.OptionKeepalive && q.Transport == listen.TCP:
-			// RFC 7828 section 3.1: in units of 100 milliseconds.
-			e.Options = e.Options.Append(code, binary.BigEndian.AppendUint16(nil, uint16(min(q.Idle/(100*time.Millisecond), 65535))))
-		}
+	// The first of each counts: an answer must not grow with what a query repeats.
+	if data, ok := q.EDNS.Options.Find(dns.OptionCookie); ok && len(data) >= 8 {
+		e.Options = s.appendCookie(e.Options, data[:8], q)
+	}
+	if _, ok := q.EDNS.Options.Find(dns.OptionKeepalive); ok && q.Transport == listen.TCP {
+		// RFC 7828 section 3.1: in units of 100 milliseconds.
+		e.Options = e.Options.Append(dns.OptionKeepalive, binary.BigEndian.AppendUint16(nil, uint16(min(q.Idle/(100*time.Millisecond), 65535))))
 	}
 	for i := range a.EDEs {
 		ede := a.EDEs[i]
-		if room := limit/2 - len(e.Options); len(ede.Text)+6 > room {
-			ede.Text = ede.Text[:max(0, room-6)]
+		if left := room - len(e.Options); len(ede.Text)+6 > left {
+			ede.Text = ede.Text[:max(0, left-6)]
 		}
 		e.Options = ede.Append(e.Options)
 	}

@@ -36,7 +36,11 @@ func (ro *round) launch(ctx context.Context, c choice, m manner, overTCP bool) *
 		return ro.give()
 	}
 	now := r.clock.Boot()
-	if !c.fact.sent(now, j.table.Limits.ServerFetches) {
+	limit := j.table.Limits.ServerFetches
+	if ro.a.recursive { // a forwarder is asked for everything; jobs are its limit
+		limit = j.table.Limits.Jobs
+	}
+	if !c.fact.sent(now, limit) {
 		r.m.limits.With("server_fetches").Inc()
 		c.out = true
 		ro.say(c.describe() + " has as many questions as recursion.limits.server_fetches allows")
@@ -209,11 +213,16 @@ func (ro *round) take(ctx context.Context, got received) *reply {
 			c.out = true
 		} else if ctx.Err() == nil {
 			c.tries = max(c.tries, maxTries-1) // TCP that fails costs most
+			if r.heardSince(at.started) {
+				c.fact.overTCP(false, now)
+			}
 		}
 		return nil
 	}
 	rtt := got.at - at.started
-	if !at.tcp {
+	if at.tcp {
+		c.fact.overTCP(true, now)
+	} else {
 		c.fact.replied(rtt)
 	}
 	r.heard(now)
@@ -363,7 +372,8 @@ func (ro *round) cookieHolds(at *attempt, c *candidate, msg *dns.Message) bool {
 	if ok && (len(data) < 8 || string(data[:8]) != string(client[:])) {
 		return false
 	}
-	if !ok && at.cookie && !at.tcp && msg.HasEDNS {
+	// An error without OPT may come from a server that has lost EDNS; data without it may come from anybody.
+	if rc := msg.RCode(); !ok && at.cookie && !at.tcp && (msg.HasEDNS || rc == dns.RCodeSuccess || rc == dns.RCodeNameError) {
 		return false
 	}
 	if ok && len(data) >= 16 && len(data) <= 8+maxCookie {

@@ -14,7 +14,15 @@ type asked struct {
 	options   bool         // with options in it
 	tcp       bool
 	minimised bool // the whole name is longer
+	// elsewhere tells whether the settings name other servers for a name than for the question's, by a stub or forward: what this
+	// server says of it is hearsay, however high its zone (MaginotDNS). nil: there are none.
+	elsewhere func(dns.Name) bool
 	recursive bool // RD was set: the server is a forwarder, which resolves for us
+}
+
+// speaks tells whether the server may say anything of a name: it lies in its zone, and the settings give it to nobody else.
+func (a *asked) speaks(name dns.Name) bool {
+	return name.IsWithin(a.zone) && (a.elsewhere == nil || !a.elsewhere(name))
 }
 
 // verdict is what a reply is.
@@ -138,7 +146,7 @@ const maxChain = 12
 func walkChain(answer []dns.RR, a asked) (end dns.Name, hops int, found, ok bool) {
 	end = a.q.Name
 	var seen [maxChain]dns.Name
-	for hops < maxChain && end.IsWithin(a.zone) {
+	for hops < maxChain && a.speaks(end) {
 		for _, s := range seen[:hops] {
 			if s == end {
 				return end, hops, false, false
@@ -208,6 +216,8 @@ func denialSOA(authority []dns.RR, a asked, name dns.Name) (_ dns.Name, why stri
 			continue
 		}
 		switch {
+		case a.elsewhere != nil && a.elsewhere(name):
+			why = fmt.Sprintf("; other servers are set for %v", name)
 		case !name.IsWithin(rr.Name):
 			why = fmt.Sprintf("; its SOA record is of %v", rr.Name)
 		case !rr.Name.IsWithin(a.zone):

@@ -15,8 +15,16 @@ type jobKey struct {
 	typ   dns.Type
 	table *Table // settings of two versions are two sources
 	fresh Fresh
+	epoch uint64 // of the cache: who asks after a purge must not get what was asked for before it
 	// server: what is wanted is where a name server is, and glue will do. Clients never share such a job, for glue is no answer.
 	server bool
+}
+
+// runs tells whether there is a job for key.
+func (f *flight) runs(key jobKey) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.jobs[key] != nil
 }
 
 // errCycle says that a job would wait, by way of others, for itself: servers of two zones each lie in the other.
@@ -27,6 +35,7 @@ type partKey struct {
 	zone  dns.Name
 	q     dns.Question
 	table *Table
+	epoch uint64 // of the cache, as with jobs
 }
 
 // part is a round that several jobs wait for. Its owner runs it.

@@ -53,7 +53,9 @@ func (r *Resolver) runJob(j *job) {
 		return
 	}
 	if j.out.err.mind == doubling && !r.heardSince(start) {
-		j.out.err.mind = briefly // when nothing anywhere answers, nobody is to blame
+		f := *j.out.err  // others may share it
+		f.mind = briefly // when nothing anywhere answers, nobody is to blame
+		j.out.err = &f
 	}
 	r.failures.put(k, j.out.err, r.clock.Boot(), j.table.Limits.FailureTTLMin, j.table.Limits.FailureTTLMax)
 }
@@ -102,7 +104,7 @@ func (j *job) resolve(ctx context.Context) outcome {
 				r.m.limits.With("delegation_depth").Inc()
 				return outcome{err: fail(doubling, dns.EDEOther, fmt.Sprintf("more zones on the way to %v than recursion.limits.delegation_depth allows", j.q.Name))}
 			}
-			d, cached = j.keepReferral(rep, &k), false
+			d, cached = j.keepReferral(rep, &k, d), false
 			if out, ok := j.glued(&k); ok {
 				return out
 			}

@@ -9,10 +9,13 @@ import (
 
 // keepReferral stores a delegation and returns it. NS records and glue go into a partition of their own: they lead to servers and are
 // never an answer. All of it lives as long as the parent said the delegation does, and is not renewed by anything that
-// the child says (ghost domains). DS is the parent's own data and is kept as such.
-func (j *job) keepReferral(rep *reply, k *kept) *delegation {
+// the child says (ghost domains), nor longer than the delegation of the zone that it was learned from (phoenix domains, CVE-2022-30698). DS is the parent's own data and is kept as such.
+func (j *job) keepReferral(rep *reply, k *kept, from *delegation) *delegation {
 	r, now := j.r, j.r.clock.Boot()
 	until := now + min(time.Duration(k.ns.TTL)*time.Second, j.table.MaxTTL) // cache.min_ttl is not for delegations
+	if from.from == fromReferral {
+		until = min(until, from.until)
+	}
 	d := &delegation{zone: rep.v.cut, from: fromReferral, until: until, fresh: j.key.fresh == FreshAll}
 	for data := range k.ns.Data.All() {
 		n, ok := dns.RdataName(dns.TypeNS, data)

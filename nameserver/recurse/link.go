@@ -80,31 +80,41 @@ func (r *Resolver) staleResult(old outcome, why *failure) linkResult {
 // await joins or starts the job for q and waits for it, until ctx ends or, if patience is not 0, until the client (whose question came at
 // begin) or the job, which may be older, has waited that long. The job goes on in any case.
 func (r *Resolver) await(ctx context.Context, q dns.Question, o Opts, begin, patience time.Duration) outcome {
+	out, joined := r.awaitOne(ctx, q, o, begin, patience)
+	if joined && out.err != nil && out.err.mind == forget && ctx.Err() == nil {
+		// The job ran into limits of the query that began it. They are not ours.
+		out, _ = r.awaitOne(ctx, q, o, begin, patience)
+	}
+	return out
+}
+
+// awaitOne is await for one job; joined tells whether somebody else began it.
+func (r *Resolver) awaitOne(ctx context.Context, q dns.Question, o Opts, begin, patience time.Duration) (_ outcome, joined bool) {
 	if r.ctx.Err() != nil {
-		return outcome{err: fail(forget, dns.EDENotReady, errClosed.Error())}
+		return outcome{err: fail(forget, dns.EDENotReady, errClosed.Error())}, false
 	}
 	t := o.Table
-	key := jobKey{q.Name, q.Type, t, o.Fresh, o.server}
+	key := jobKey{q.Name, q.Type, t, o.Fresh, r.cache.Epoch(), o.server}
 	limit := t.Limits.Jobs
 	if o.waiter != nil {
 		limit *= 2 // what a running job needs is not refused for want of room, or nothing would ever end
 	}
 	j, started, err := r.flight.join(key, o.waiter, limit, func() *job {
 		return &job{
-			r: r, key: key, q: q, table: t, budget: o.Budget, depth: o.depth, epoch: r.cache.Epoch(), began: r.clock.Boot(), span: o.span,
+			r: r, key: key, q: q, table: t, budget: o.Budget, depth: o.depth, epoch: key.epoch, began: r.clock.Boot(), span: o.span,
 			waitsFor: make(map[*job]int), done: make(chan struct{}),
 		}
 	})
 	switch {
 	case err == errJobs:
 		r.m.limits.With("jobs").Inc()
-		return outcome{err: fail(forget, dns.EDEOther, err.Error())}
+		return outcome{err: fail(forget, dns.EDEOther, err.Error())}, false
 	case err != nil:
 		if o.span.on() {
 			o.span.event(KindLimit, fmt.Sprintf("%v: %v", q, err))
 		}
 		f := fail(briefly, dns.EDENoReachable, fmt.Sprintf("%v can't be resolved: %v", q, err))
-		return outcome{err: f}
+		return outcome{err: f}, false
 	}
 	defer r.flight.leave(o.waiter, j)
 	if started {
@@ -125,9 +135,9 @@ func (r *Resolver) await(ctx context.Context, q dns.Question, o Opts, begin, pat
 		defer stop()
 	}
 	if err := wait(ctx, j); err != nil {
-		return j.unfinished()
+		return j.unfinished(), false
 	}
-	return j.out
+	return j.out, !started
 }
 
 // cacheState says what the cache had.
@@ -213,6 +223,10 @@ func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duratio
 	life := e.Expires - e.Stored
 	if life < aheadMin || e.Hits == 0 || e.Expires-now > life/aheadPart || !o.Ahead {
 		return
+	}
+	if _, failed := r.failures.get(failureKey{q.Name, q.Type}, now, true); failed ||
+		r.flight.runs(jobKey{q.Name, q.Type, o.Table, FreshAnswer, r.cache.Epoch(), false}) {
+		return // it was tried a moment ago, or is being asked for
 	}
 	select {
 	case r.ahead <- struct{}{}:

@@ -50,6 +50,7 @@ func (ro *round) lookUp(ctx context.Context) {
 		if j.depth >= t.Limits.JobDepth {
 			j.r.m.limits.With("job_depth").Inc()
 			ro.say(fmt.Sprintf("the address of %v is %d look-ups away", ns.name, j.depth))
+			ro.mind = forget // it is near enough for those who need it at less depth
 			return
 		}
 		ro.looked++

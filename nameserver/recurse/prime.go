@@ -11,6 +11,9 @@ import (
 // prime asks a server of the hints for the root's own name servers (RFC 9609). It runs beside the first resolution: until it is done,
 // and if it fails, the hints serve, and it is not tried again for primingRetry.
 func (r *Resolver) prime(t *Table) {
+	if _, _, _, ok := t.Lookup(dns.Root); ok {
+		return // the root's servers are never asked
+	}
 	if int64(r.clock.Boot()) < r.primeAgain.Load() || !r.priming.CompareAndSwap(false, true) {
 		return
 	}
@@ -46,7 +49,7 @@ func (r *Resolver) prime(t *Table) {
 			r.primed(fail(forget, dns.EDEInvalidData, "the answer has no addresses of the root's servers"))
 			return
 		}
-		j.keepReferral(rep, &k)
+		j.keepReferral(rep, &k, r.hints(t))
 		r.primed(nil)
 	}()
 }

@@ -174,6 +174,10 @@ func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer,
 			return r.failed(o, l.err, l.ede)
 		}
 		next, more := ans.extend(link, l, r.clock.Boot())
+		if ans.aliases() > o.Table.Limits.CNAMEDepth {
+			r.m.limits.With("cname_depth").Inc()
+			return r.failed(o, fail(doubling, dns.EDEOther, "more aliases in a row than recursion.limits.cname_depth allows, the last to "+next.String()))
+		}
 		if ans.size() > int(o.Table.Limits.AnswerSize) {
 			r.m.limits.With("answer_size").Inc()
 			return r.failed(o, fail(doubling, dns.EDEOther, "the answer is larger than recursion.limits.answer_size allows"))
@@ -296,6 +300,17 @@ func (a *Answer) has(name dns.Name, t dns.Type) bool {
 		}
 	}
 	return false
+}
+
+// aliases counts the CNAME records of the chain, those that a DNAME makes included.
+func (a *Answer) aliases() int {
+	n := 0
+	for i := range a.Answer {
+		if a.Answer[i].Type == dns.TypeCNAME {
+			n++
+		}
+	}
+	return n
 }
 
 // size is how many octets the records take, uncompressed owner names left out.

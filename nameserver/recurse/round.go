@@ -65,7 +65,7 @@ type reply struct {
 func (j *job) newRound(d *delegation, q dns.Question, minimised bool) *round {
 	ro := &round{
 		j: j, d: d, span: j.span,
-		a:     asked{zone: d.zone, q: q, recursive: d.from == fromForward, minimised: minimised},
+		a:     asked{zone: d.zone, q: q, recursive: d.from == fromForward, minimised: minimised, elsewhere: j.table.Elsewhere(q.Name)},
 		got:   make(chan received, maxAttempts),
 		worst: dns.EDENoReachable, mind: briefly,
 	}
@@ -87,7 +87,7 @@ func (j *job) askPart(ctx context.Context, d *delegation, q dns.Question) (*repl
 	if j.key.fresh == FreshAll {
 		return j.ask(ctx, d, q, true)
 	}
-	key := partKey{d.zone, q, j.table}
+	key := partKey{d.zone, q, j.table, j.epoch}
 	p, own := j.r.flight.joinPart(key, j)
 	if p == nil {
 		return j.ask(ctx, d, q, true)
@@ -120,11 +120,15 @@ func (j *job) askPart(ctx context.Context, d *delegation, q dns.Question) (*repl
 
 // ask asks the servers of d and returns the first reply that can be used.
 func (j *job) ask(ctx context.Context, d *delegation, q dns.Question, minimised bool) (*reply, *failure) {
-	if !j.r.zones.enter(d.zone, j.table.Limits.ZoneFetches) {
+	zone := d.zone
+	if d.from == fromForward { // it stands for all that lies below: two labels more are about what has servers of its own
+		zone = q.Name.Ancestor(zone.Labels() + 2)
+	}
+	if !j.r.zones.enter(zone, j.table.Limits.ZoneFetches) {
 		j.r.m.limits.With("zone_fetches").Inc()
 		return nil, fail(forget, dns.EDEOther, fmt.Sprintf("as many questions to %v are under way as recursion.limits.zone_fetches allows", d.zone))
 	}
-	defer j.r.zones.leave(d.zone)
+	defer j.r.zones.leave(zone)
 	ro := j.newRound(d, q, minimised)
 	var rep *reply
 	defer func() { ro.close(rep != nil) }() // a panic too gives back what the round has taken
@@ -377,11 +381,15 @@ func (ro *round) close(answered bool) {
 	now := r.clock.Boot()
 	ro.dropFlying()
 	for _, at := range ro.silent {
-		if !at.late || at.tcp {
+		if !at.late {
 			continue // cut short by a better one
 		}
 		c := &ro.cands[at.cand]
-		if answered || r.heardSince(at.started) {
+		switch {
+		case !answered && !r.heardSince(at.started):
+		case at.tcp:
+			c.fact.overTCP(false, now)
+		default:
 			c.fact.silent(now)
 			r.servers.unheard(c.server.Addr(), now)
 		}

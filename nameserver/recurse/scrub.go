@@ -105,7 +105,7 @@ func (k *kept) keepChain(m *dns.Message, a asked, v verdict, u *used) {
 	name := a.q.Name
 	seen := make(map[dns.Name]bool)
 	for range maxChain + 1 {
-		if !name.IsWithin(a.zone) || seen[name] {
+		if !a.speaks(name) || seen[name] {
 			return
 		}
 		seen[name] = true
@@ -188,7 +188,7 @@ func (k *kept) keepReferral(m *dns.Message, a asked, v verdict, u *used) {
 		}
 		// A server may give addresses for what lies in its own zone, also for a sibling of the delegated one: it could change
 		// that delegation too. For a name elsewhere it has no say.
-		if ns = ns.Lower(); !ns.IsWithin(a.zone) {
+		if ns = ns.Lower(); !a.speaks(ns) {
 			continue
 		}
 		for _, t := range [...]dns.Type{dns.TypeA, dns.TypeAAAA} {
@@ -218,6 +218,8 @@ func whyRefused(rr *dns.RR, s dns.Section, a asked, v verdict) string {
 		return "its class is " + rr.Class.String()
 	case !rr.Name.IsWithin(a.zone):
 		return fmt.Sprintf("the server speaks for %v only", a.zone)
+	case !a.speaks(rr.Name):
+		return "the settings name other servers for it"
 	case s == dns.Answer:
 		return "not part of the chain from the question"
 	case s == dns.Authority && rr.Type == dns.TypeNS:

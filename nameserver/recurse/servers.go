@@ -43,6 +43,7 @@ type fact struct {
 	noEDNS      time.Duration // until when it is asked without EDNS
 	noOptions   time.Duration // until when it is asked without options
 	tcpOnly     time.Duration // until when it is asked over TCP
+	tcpDead     time.Duration // until when it is passed over, because it had to be asked over TCP and could not be
 	flattens    time.Duration // until when its case is not mixed
 	cookie      [maxCookie]byte
 	cookieLen   int
@@ -212,7 +213,7 @@ func (f *fact) standing(zone dns.Name, now time.Duration) standing {
 		s.estimate, s.known = f.srtt, true
 	}
 	s.estimate <<= min(f.timeouts, 4)
-	s.passed = now < f.backoff
+	s.passed = now < f.backoff || now < f.tcpDead
 	for _, l := range f.lame {
 		if l.zone == zone && now < l.until {
 			s.passed, s.lame = true, true
@@ -264,6 +265,15 @@ func (f *fact) setNoOptions(now time.Duration) {
 	f.mu.Lock()
 	f.noOptions = now + ednsMemory
 	f.mu.Unlock()
+}
+
+// overTCP notes how a question over TCP went. A server that truncates and can't be reached over TCP may be quick over UDP, and is of no use.
+func (f *fact) overTCP(answered bool, now time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tcpDead = 0; !answered {
+		f.tcpDead = now + lameTime
+	}
 }
 
 // truncated notes whether a reply over UDP was truncated. A server that does nothing else is asked over TCP at once, for a while.

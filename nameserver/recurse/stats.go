@@ -25,6 +25,9 @@ func (r *Resolver) Stats() Stats {
 // store afterwards what it finds.
 func (r *Resolver) Purge(name dns.Name, subtree bool) (cache.PurgeReport, int, error) {
 	name = name.Lower()
+	if name.IsRoot() {
+		r.primeAgain.Store(0)
+	}
 	failures := r.failures.purge(name, subtree)
 	report, err := r.cache.Purge(name, subtree)
 	if err != nil {

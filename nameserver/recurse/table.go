@@ -181,6 +181,18 @@ func (t *Table) Fingerprint() string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
+// Elsewhere returns what tells whether a name belongs to another stub or forward than name does; nil if there are none.
+func (t *Table) Elsewhere(name dns.Name) func(dns.Name) bool {
+	if len(t.upstreams) == 0 {
+		return nil
+	}
+	own, _, _, _ := t.Lookup(name)
+	return func(n dns.Name) bool {
+		zone, _, _, _ := t.Lookup(n)
+		return zone != own
+	}
+}
+
 // Moved returns the zones whose questions go elsewhere under next than under t: stubs and forwards that came, went or have other
 // servers. What was learned of names in them came from somebody who is not asked any more.
 func (t *Table) Moved(next *Table) []dns.Name {
@@ -194,6 +206,9 @@ func (t *Table) Moved(next *Table) []dns.Name {
 		if _, ok := t.upstreams[zone]; !ok {
 			out = append(out, zone)
 		}
+	}
+	if !slices.EqualFunc(t.hints, next.hints, func(a, b Hint) bool { return a.Name == b.Name && slices.Equal(a.Addrs, b.Addrs) }) {
+		out = append(out, dns.Root) // another root is another internet
 	}
 	slices.SortFunc(out, dns.Name.Compare)
 	return out
