@@ -31,11 +31,7 @@ func main() {
 	rate := flag.Float64("rate", 2500, "questions a second")
 	flag.Parse()
 	bench.Run(o, func(ctx context.Context, r *bench.Rig) error {
-		file, err := r.Write("memory.world", world)
-		if err != nil {
-			return err
-		}
-		net, err := r.StartInternet(file, 1, false)
+		net, err := r.StartInternet(world, 1, false)
 		if err != nil {
 			return err
 		}
@@ -69,7 +65,7 @@ func main() {
 
 // measure resolves the names once, and tells the resident set before and after, in octets.
 func measure(ctx context.Context, r *bench.Rig, net *bench.Internet, c bench.Contender, names int, rate float64) (empty, full int64, err error) {
-	p, err := r.Start(c, c.Name)
+	p, err := r.Start(c, c.Name+"-1")
 	if err != nil {
 		return 0, 0, err
 	}
