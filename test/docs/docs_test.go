@@ -36,6 +36,7 @@ var notRun = map[string]string{
 	"make bench":        "it measures for many minutes",
 	"make bench-cold":   "it measures for many minutes, beside Unbound and as root",
 	"make bench-attack": "it measures for many minutes, beside Unbound and as root",
+	"make bench-memory": "it measures for many minutes, beside Unbound and as root",
 }
 
 var update = flag.Bool("update", false, "write what commands print into the documents, where there are no three dots")
