@@ -206,6 +206,12 @@ func (s *Server) contain(q *query, out []byte, answer func([]byte)) {
 		signature = s.crashes.Report("a query for "+q.question().String()+" from "+q.Client.Addr().String(), p, stack)
 	}
 	s.m.panics.Inc()
+	// If it is the writing of answers that fails, there is none: the fault must end here.
+	defer func() {
+		if recover() != nil {
+			answer(nil)
+		}
+	}()
 	a := refusal(dns.RCodeServerFailure, dns.EDEOther, "a fault of this server ended the query; crash report "+signature)
 	answer(s.finish(q, &a, out[:0:0]))
 }
