@@ -193,7 +193,7 @@ func TestCloseWhileInUse(t *testing.T) {
 				switch v := c.Put(aRecord(n, i, clk.now(), time.Hour), c.Epoch()); v {
 				case Stored:
 					stored.Add(1)
-				case RefusedClosed:
+				case RefusedClosed, RefusedPurged: // a purge of another may fall between taking the epoch and storing
 				default:
 					t.Errorf("put: %v", v)
 				}
