@@ -270,12 +270,19 @@ func (t *round) measure(ctx context.Context, long time.Duration, times uint64) (
 	}
 	p.loadBusy = out.report.CPU.Seconds() / out.report.Wall.Seconds()
 	p.late = out.report.Late
+	var lines strings.Builder
 	for i := range out.report.Answers {
+		a := &out.report.Answers[i]
+		fmt.Fprintf(&lines, "%.6f %.3f %d %v %v\n", at[i].Seconds(), float64(a.Latency)/1e6, a.RCode(), hit(i), names[i])
 		if hit(i) {
 			p.hits.add(&out.report.Answers[i], t.timeout)
 		} else {
 			p.misses.add(&out.report.Answers[i], t.timeout)
 		}
+	}
+	// When, how long, what, whether a hit, which name: the calm is overwritten by the attack.
+	if _, err := t.rig.Write(t.resolver.Process.Name+".normal.txt", lines.String()); err != nil {
+		return p, err
 	}
 	slices.Sort(p.hits.latencies)
 	slices.Sort(p.misses.latencies)
