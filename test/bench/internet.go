@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/lab"
@@ -36,9 +35,6 @@ type Internet struct {
 	in  io.WriteCloser
 	out *bufio.Scanner
 }
-
-// labLimit is how long the lab may take to start: a second when the machine is quiet.
-const labLimit = 60 * time.Second
 
 // StartInternet runs the lab with this world and waits until it answers. With log, each question that it gets is written to a file in
 // the rig's folder.
