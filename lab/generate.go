@@ -224,12 +224,12 @@ func (in *internet) serve(z *zone, hosts []dns.Name) {
 	}
 }
 
-// addRegistry makes a zone in which others are registered. Most are signed with NSEC3 and opt-out, as in life.
+// addRegistry makes a zone in which others are registered. Most are signed with NSEC3 and opt-out, as in life, and the popular ones are all signed.
 func (in *internet) addRegistry(apex dns.Name, ns []dns.Name, draw seed) {
 	z := &zone{apex: apex, minimum: 900, ring: in.ring}
-	if draw.share() < 0.91 {
+	popular := slices.ContainsFunc(popularSuffixes, func(p suffixWeight) bool { return p.suffix+"." == apex.String() })
+	if popular || draw.share() < 0.91 {
 		z.signing = signing{algorithm: algECDSAP256, split: true}
-		popular := slices.ContainsFunc(popularSuffixes, func(p suffixWeight) bool { return p.suffix+"." == apex.String() })
 		if !popular && draw.with(1).chance(0.35) {
 			z.signing.algorithm = algRSASHA256 // ten times the work: not where most referrals come from
 		}

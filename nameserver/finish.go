@@ -6,6 +6,7 @@ import (
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/listen"
+	"github.com/ananas-edge/ananas/nameserver/cache"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
 
@@ -14,6 +15,10 @@ func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
 	flags := dns.FlagQR | dns.FlagRA | q.Flags&(dns.FlagRD|dns.FlagCD) | dns.Flags(q.Opcode)<<11 | dns.Flags(a.RCode&15)
 	if a.Local {
 		flags |= dns.FlagAA
+	}
+	// RFC 6840 section 5.8: AD is for who asked for it, by AD or by DO.
+	if a.Security == cache.Secure && (q.Flags&dns.FlagAD != 0 || q.validates()) {
+		flags |= dns.FlagAD
 	}
 	limit := dns.MaxMessageLen
 	if q.Transport == listen.UDP {
@@ -55,7 +60,7 @@ func (s *Server) begin(b *dns.Builder, q *query, out []byte, limit int, flags dn
 
 // records writes the sections and tells whether all of it fitted.
 func (s *Server) records(b *dns.Builder, q *query, a *recurse.Answer) bool {
-	do := q.HasEDNS && q.EDNS.DO
+	do := q.validates()
 	owner := q.name // as the client spelled it; further down the chain as the alias spells it
 	for i := range a.Answer {
 		set := &a.Answer[i]

@@ -109,7 +109,7 @@ func (s *Server) Serve(p listen.Packet, out []byte, reply listen.Reply) (answer 
 // cached answers from the cache alone, if that can be done.
 func (s *Server) cached(q *query) (recurse.Answer, bool) {
 	a, err := s.resolver.Resolve(s.ctx, q.question(), recurse.Opts{
-		Table: q.table.Recursion, Cached: true, Stale: true, Ahead: q.Flags&dns.FlagRD != 0,
+		Table: q.table.Recursion, Cached: true, Stale: true, Ahead: q.Flags&dns.FlagRD != 0, CD: q.checkingDisabled(), Proofs: q.validates(),
 	})
 	if err == recurse.ErrNotCached && q.Flags&dns.FlagRD == 0 {
 		return refusal(dns.RCodeRefused, dns.EDENotAuthoritative, "RD is not set and the answer is not in the cache"), true
@@ -154,7 +154,9 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 	defer s.contain(q, nil, func(b []byte) { answer = b })
 	ctx, cancel := context.WithTimeout(ctx, q.table.Limits.ClientTime)
 	defer cancel()
-	ans, err := s.resolver.Resolve(ctx, q.question(), recurse.Opts{Table: q.table.Recursion, Stale: true, Ahead: true})
+	ans, err := s.resolver.Resolve(ctx, q.question(), recurse.Opts{
+		Table: q.table.Recursion, Stale: true, Ahead: true, CD: q.checkingDisabled(), Proofs: q.validates(),
+	})
 	if err != nil && s.ctx.Err() != nil {
 		return nil
 	}
@@ -193,6 +195,12 @@ func (s *Server) Ask(ctx context.Context, p listen.Packet) (answer []byte) {
 func (q *query) question() dns.Question {
 	return dns.Question{Name: q.name, Type: q.Type, Class: q.Class}
 }
+
+// checkingDisabled tells whether the client validates by itself and wants what there is (RFC 4035 section 3.2.2).
+func (q *query) checkingDisabled() bool { return q.Flags&dns.FlagCD != 0 }
+
+// validates tells whether the client takes signatures and proofs (RFC 3225).
+func (q *query) validates() bool { return q.HasEDNS && q.EDNS.DO }
 
 // contain is the edge at which a panic ends: it costs this query, which is answered SERVFAIL, and leaves a report.
 func (s *Server) contain(q *query, out []byte, answer func([]byte)) {

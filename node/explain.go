@@ -24,7 +24,7 @@ func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(
 		}
 	})
 	t := n.server.Table().Recursion
-	o := recurse.Opts{Table: t, Stale: true, Trace: trace, Budget: recurse.NewBudget(t.Limits.UpstreamQuestions)}
+	o := recurse.Opts{Table: t, Stale: true, Trace: trace, Budget: n.resolver.NewBudget(t)}
 	if req.Fresh {
 		o.Fresh, o.Stale = recurse.FreshAll, false
 	}

@@ -277,6 +277,15 @@ func (c *Cache) GetDenial(name dns.Name, typ dns.Type) (Denial, bool) {
 
 // GetDenialAt is [Cache.GetDenial] for who knows what time it is.
 func (c *Cache) GetDenialAt(name dns.Name, typ dns.Type, now time.Duration) (Denial, bool) {
+	return c.getDenial(name, typ, now, true)
+}
+
+// PeekDenial is [Cache.GetDenial] for look-ups that are no question of a client, as [Cache.Peek] is [Cache.Get].
+func (c *Cache) PeekDenial(name dns.Name, typ dns.Type) (Denial, bool) {
+	return c.getDenial(name, typ, c.now(), false)
+}
+
+func (c *Cache) getDenial(name dns.Name, typ dns.Type, now time.Duration, count bool) (Denial, bool) {
 	if name.IsZero() {
 		return Denial{}, false
 	}
@@ -298,7 +307,10 @@ func (c *Cache) GetDenialAt(name dns.Name, typ dns.Type, now time.Duration) (Den
 		d, ok = v.denial(name)
 	}
 	if ok {
-		d.Hits = b.touch(true)
+		d.Hits = b.touch(count)
+	}
+	if !count {
+		return d, ok
 	}
 	countLook(ok, ok && d.Live(now), &s.n.denialHits, &s.n.denialMisses, &s.n.denialStale)
 	return d, ok

@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/nameserver/cache"
@@ -106,13 +107,19 @@ func (p *nsec3Prover) hash(name dns.Name) (hashed, Limit) {
 	if l := p.work.spendHash(blocks); l != NoLimit {
 		return hashed{}, l
 	}
-	var buf [dns.MaxNameLen + 255]byte
-	h := hashed(sha1.Sum(append(append(buf[:0], name.Wire()...), p.salt...)))
-	for range p.iterations {
-		h = sha1.Sum(append(append(buf[:0], h[:]...), p.salt...))
-	}
+	h := p.compute(name)
 	p.known[name] = h
 	return h, NoLimit
+}
+
+// compute is the hash of a name in lower case.
+func (g *nsec3Group) compute(name dns.Name) hashed {
+	var buf [dns.MaxNameLen + 255]byte
+	h := hashed(sha1.Sum(append(append(buf[:0], name.Wire()...), g.salt...)))
+	for range g.iterations {
+		h = sha1.Sum(append(append(buf[:0], h[:]...), g.salt...))
+	}
+	return h
 }
 
 // match returns the record of name.
@@ -319,4 +326,11 @@ func (p *nsec3Prover) noCut(name dns.Name) Result {
 		return bogus(dns.EDEBogus, "%v leaves out delegations (opt-out), and %v may be one", e.cover, e.nextCloser)
 	}
 	return proved()
+}
+
+// NSEC3Label returns the label that an NSEC3 record of name has below its zone, in lower case (RFC 5155 section 5). It hashes 1 + iterations
+// times; the caller bounds that.
+func NSEC3Label(name dns.Name, iterations uint16, salt []byte) string {
+	g := nsec3Group{iterations: iterations, salt: salt}
+	return strings.ToLower(g.compute(name.Lower()).String())
 }

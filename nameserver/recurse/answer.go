@@ -21,7 +21,9 @@ type Opts struct {
 	Fresh  Fresh
 	Stale  bool    // a stale answer is better than none
 	Cached bool    // only what is in the cache; nothing is asked for the answer
+	CD     bool    // checking is disabled (RFC 4035 section 3.2.2): the answer is not validated, and a bogus one is given, too
 	Ahead  bool    // what is about to expire is asked for anew, beside the answer
+	Proofs bool    // who asks validates: a denial has to come with proofs for its very name
 	Budget *Budget // shared with all that this resolution causes; nil: a new one
 	Trace  *Trace  // nil: off
 
@@ -34,9 +36,9 @@ type Opts struct {
 // Answer is the result of a resolution. TTLs of its records are what is left of them.
 type Answer struct {
 	RCode     dns.RCode
-	Answer    []dns.RRset // aliases in chain order, then what was asked for
-	Authority []dns.RRset // of a denial: SOA first, then NSEC or NSEC3; of an answer made from a wildcard: NSEC or NSEC3
-	Security  cache.Security
+	Answer    []dns.RRset    // aliases in chain order, then what was asked for
+	Authority []dns.RRset    // of a denial: SOA first, then NSEC or NSEC3; of an answer made from a wildcard: NSEC or NSEC3
+	Security  cache.Security // of all records in both sections: the least of them
 	Stale     bool
 	Truncated bool // say TC, and nothing else
 	Local     bool // made here by a rule of RFC 6303 or 6761: authoritative
@@ -49,5 +51,6 @@ type outcome struct {
 	proofs []dns.RRset   // NSEC or NSEC3 records beside an answer made from a wildcard
 	denial *cache.Denial // of the name at the chain's end
 	rcode  dns.RCode     // where neither says it (YXDOMAIN)
+	edes   []dns.EDE     // why it is not secure, if that is anybody's doing
 	err    *failure
 }

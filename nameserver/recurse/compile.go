@@ -13,6 +13,7 @@ import (
 	"github.com/ananas-edge/ananas/internal/prefixset"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/dnssec"
 )
 
 // Limits of what settings may hold.
@@ -48,6 +49,11 @@ func Compile(s Settings, c *cache.Table, stub []Stub, forward []Forward, files f
 		e.Addf("recursion.limits.failure_ttl_min", "", "%v is more than failure_ttl_max, which is %v",
 			strictyaml.FormatDuration(s.Limits.FailureTTLMin), strictyaml.FormatDuration(s.Limits.FailureTTLMax))
 	}
+	v, err := dnssec.Compile(s.Validation)
+	if err != nil {
+		e.Addf("recursion.validation", "", "%w", err)
+	}
+	t.validation = v
 	t.compileUpstreams(&e, stub, forward)
 	t.compileNever(s.NeverQuery)
 	t.compileHints(&e, s.RootHints, files)
@@ -57,6 +63,7 @@ func Compile(s Settings, c *cache.Table, stub []Stub, forward []Forward, files f
 		return nil, err
 	}
 	t.compileAbove()
+	t.agree(s.Validation)
 	return t, nil
 }
 

@@ -13,6 +13,7 @@ type failure struct {
 	ede   dns.EDE
 	mind  remember
 	cause string // the innermost reason, for the text of what failed because of this; "": the text itself
+	bogus bool   // validation failed: who sets CD is none the worse for it
 }
 
 func (f *failure) Error() string { return f.ede.Text }
@@ -122,10 +123,13 @@ func (s *failures) evict(now time.Duration) {
 	}
 }
 
-func (s *failures) clear(k failureKey) {
+// clear forgets a failure, because the question was answered. An answer that was not validated says nothing of a failure to validate.
+func (s *failures) clear(k failureKey, unchecked bool) {
 	s.mu.Lock()
-	delete(s.m, k)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if r, ok := s.m[k]; ok && !(unchecked && r.f.bogus) {
+		delete(s.m, k)
+	}
 }
 
 // purge forgets the failures of a name, or of all below it too.

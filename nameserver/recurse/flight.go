@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/nameserver/dnssec"
 )
 
 // jobKey is what makes two questions the same: they are asked once.
@@ -18,6 +19,7 @@ type jobKey struct {
 	epoch uint64 // of the cache: who asks after a purge must not get what was asked for before it
 	// server: what is wanted is where a name server is, and glue will do. Clients never share such a job, for glue is no answer.
 	server bool
+	cd     bool // what comes is not validated
 }
 
 // runs tells whether there is a job for key.
@@ -159,11 +161,15 @@ func (f *flight) len() int {
 // jobs. A job that several clients wait for spends the budget of the one that began it.
 type Budget struct {
 	questions atomic.Int32
+	work      *dnssec.Work // what validation may cost
+	trusts    *trusts      // of a resolution that uses nothing cached
 }
 
-// NewBudget allows this many questions to name servers.
-func NewBudget(questions int) *Budget {
-	b := new(Budget)
+// NewBudget allows what the limits of a table do.
+func (r *Resolver) NewBudget(t *Table) *Budget { return r.budget(t, t.Limits.UpstreamQuestions) }
+
+func (r *Resolver) budget(t *Table, questions int) *Budget {
+	b := &Budget{work: t.validation.Work(r.m.dnssec), trusts: newTrusts(func() {})}
 	b.questions.Store(int32(questions))
 	return b
 }

@@ -24,10 +24,39 @@ type job struct {
 
 	latest atomic.Pointer[string] // what it met with last, for those who can't wait for its end
 
+	cuts     map[dns.Name]cut   // what referrals on the way brought along, for validation
+	bogus    *bogusReply        // the first answer that failed validation
+	retries  int                // servers that were asked because of that
 	spent    map[spentKey]spent // what servers were asked in rounds that failed
 	waitsFor map[*job]int       // guarded by flight.mu
 	done     chan struct{}
 	out      outcome // set before done is closed
+}
+
+// cut is what a referral brought along of a zone.
+type cut struct {
+	from   dns.Name // the zone whose servers referred to it
+	ds     dns.RRset
+	proofs []dns.RRset   // that there is none, if there is none
+	until  time.Duration // boot time
+}
+
+// material makes a question for DS of it, and its answer.
+func (c *cut) material(zone dns.Name) material {
+	m := material{zone: c.from, q: dns.Question{Name: zone, Type: dns.TypeDS, Class: dns.ClassINET}, end: zone}
+	if c.ds.Data != nil {
+		m.chain = []dns.RRset{c.ds}
+		return m
+	}
+	m.what, m.proofs = isNoData, c.proofs
+	return m
+}
+
+// bogusReply is an answer that failed validation.
+type bogusReply struct {
+	rep *reply
+	k   kept
+	f   *failure
 }
 
 // runJob runs a job to its end, whoever still waits. A panic costs this job.
@@ -45,7 +74,7 @@ func (r *Resolver) runJob(j *job) {
 	r.m.jobSeconds.Observe(r.clock.Boot() - start)
 	k := failureKey{j.q.Name, j.q.Type}
 	if j.out.err == nil {
-		r.failures.clear(k)
+		r.failures.clear(k, j.key.cd)
 		return
 	}
 	r.m.failures.Inc()
@@ -64,7 +93,11 @@ func (r *Resolver) runJob(j *job) {
 // each of these is bounded.
 func (j *job) resolve(ctx context.Context) outcome {
 	r, t := j.r, j.table
+	if out, ok := j.fromCache(ctx); ok {
+		return out
+	}
 	d := r.deepest(t, j.q, j.key.fresh)
+	j.keysAhead(ctx, d)
 	m := minimiser{q: j.q, off: t.Minimisation == MinimiseOff || d.from == fromForward}
 	cached, parentAgain := d.from == fromReferral, false
 	for referrals := 0; ; {
@@ -81,6 +114,8 @@ func (j *job) resolve(ctx context.Context) outcome {
 		}
 		if f != nil {
 			switch {
+			case j.bogus != nil: // no other server did better
+				return j.concludeBogus()
 			case f.mind == forget || ctx.Err() != nil:
 				return outcome{err: f}
 			case !whole && t.Minimisation == MinimiseRelaxed:
@@ -105,20 +140,47 @@ func (j *job) resolve(ctx context.Context) outcome {
 				return outcome{err: fail(doubling, dns.EDEOther, fmt.Sprintf("more zones on the way to %v than recursion.limits.delegation_depth allows", j.q.Name))}
 			}
 			d, cached = j.keepReferral(rep, &k, d), false
+			j.keysAhead(ctx, d)
 			if out, ok := j.glued(&k); ok {
 				return out
 			}
-		case whole:
-			return j.conclude(rep, &k)
-		case rep.v.what == isNXDomain && t.Minimisation == MinimiseStrict:
+		case whole, rep.v.what == isNXDomain && t.Minimisation == MinimiseStrict:
 			// Nothing exists below a name that does not (RFC 8020). Relaxed asks on, for servers that get empty non-terminals wrong.
-			return j.conclude(rep, &k)
+			if out, ok := j.settle(ctx, rep, &k); ok {
+				return out
+			}
 		case rep.v.what == isNXDomain, rep.v.what == isAlias && len(k.chain) > 0 && k.chain[0].Type == dns.TypeDNAME:
 			m.off = true
 		default:
-			j.conclude(rep, &k) // kept: the next name in this zone need not ask
+			j.conclude(rep, &k, nil) // kept: the next name in this zone need not ask
 		}
 	}
+}
+
+// settle validates an answer and concludes with it. ok is false if it is bogus and another server is to be asked.
+func (j *job) settle(ctx context.Context, rep *reply, k *kept) (out outcome, ok bool) {
+	if j.key.cd {
+		return j.conclude(rep, k, nil), true
+	}
+	c := j.check(ctx, material{zone: rep.a.zone, q: rep.a.q, what: rep.v.what, end: rep.v.end, chain: k.chain, soa: k.soa, proofs: k.proofs})
+	if c.bogus == nil {
+		return j.conclude(rep, k, &c), true
+	}
+	if j.bogus == nil {
+		j.bogus = &bogusReply{rep, *k, c.bogus}
+	}
+	if c.above || c.bogus.mind != doubling || j.retries >= j.table.Limits.BogusRetries || ctx.Err() != nil {
+		return j.concludeBogus(), true
+	}
+	j.retries++
+	if j.span.on() {
+		j.span.event(KindValidate, "bogus: another server of "+rep.a.zone.String()+" may know better", "why", c.bogus.Error())
+	}
+	if j.spent == nil {
+		j.spent = make(map[spentKey]spent)
+	}
+	j.spent[spentKey{rep.server, rep.a.q}] = spent{tries: maxTries, out: true, f: c.bogus}
+	return outcome{}, false
 }
 
 // unfinished is the failure of those who waited for the job and can't any longer.
@@ -144,7 +206,7 @@ func (r *Resolver) noCutAt(q dns.Question, zone dns.Name, fresh Fresh) bool {
 		return false
 	}
 	now := r.clock.Boot()
-	if d, ok := r.cache.GetDenial(q.Name, q.Type); ok && now < d.Expires && d.Type == q.Type && d.Zone == zone {
+	if d, ok := r.cache.PeekDenial(q.Name, q.Type); ok && now < d.Expires && d.Type == q.Type && d.Zone == zone {
 		return true
 	}
 	e, ok := r.peek(q.Name, q.Type)

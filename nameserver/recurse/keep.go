@@ -1,6 +1,7 @@
 package recurse
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -17,6 +18,20 @@ func (j *job) keepReferral(rep *reply, k *kept, from *delegation) *delegation {
 		until = min(until, from.until)
 	}
 	d := &delegation{zone: rep.v.cut, from: fromReferral, until: until, fresh: j.key.fresh == FreshAll}
+	dsUntil := now + j.ttl(k.ds.TTL)
+	if k.ds.Data == nil && len(k.proofs) > 0 {
+		ttl := k.proofs[0].TTL
+		for i := range k.proofs {
+			ttl = min(ttl, k.proofs[i].TTL)
+		}
+		dsUntil = now + min(j.ttl(ttl), j.table.NegativeMaxTTL)
+	}
+	if j.table.validate && (k.ds.Data != nil || len(k.proofs) > 0) {
+		if j.cuts == nil {
+			j.cuts = make(map[dns.Name]cut)
+		}
+		j.cuts[d.zone] = cut{rep.a.zone, k.ds, k.proofs, dsUntil}
+	}
 	for data := range k.ns.Data.All() {
 		n, ok := dns.RdataName(dns.TypeNS, data)
 		if !ok {
@@ -46,9 +61,16 @@ func (j *job) keepReferral(rep *reply, k *kept, from *delegation) *delegation {
 	for i := range k.glue {
 		put(k.glue[i], delegations, cache.RankGlue)
 	}
-	if k.ds.Data != nil {
-		until = now + j.ttl(k.ds.TTL)
+	switch {
+	case k.ds.Data != nil:
+		until = dsUntil
 		put(k.ds, 0, cache.RankAuthority)
+	case len(k.proofs) > 0:
+		// Without an SOA record this answers nobody; validation finds it.
+		r.putDenial(cache.Denial{
+			Name: d.zone, Type: dns.TypeDS, Kind: cache.NoData, Zone: rep.a.zone, Proof: k.proofs[:min(len(k.proofs), cache.MaxProofs)],
+			Security: cache.Unchecked, Rank: cache.RankAuthority, Server: rep.server.Addr(), Stored: now, Expires: dsUntil,
+		}, j.epoch)
 	}
 	return d
 }
@@ -69,20 +91,31 @@ func (j *job) glued(k *kept) (outcome, bool) {
 	return outcome{}, false
 }
 
-// conclude stores the answer or the denial and makes the outcome that those who wait get.
-func (j *job) conclude(rep *reply, k *kept) outcome {
+// conclude stores the answer or the denial and makes the outcome that those who wait get. c is what validation said of it, nil if it was not
+// validated.
+func (j *job) conclude(rep *reply, k *kept, c *checked) outcome {
 	r, now := j.r, j.r.clock.Boot()
 	out := outcome{rcode: rep.msg.RCode()}
+	proofs := k.proofs
+	if c != nil {
+		if c.proofs != nil {
+			proofs = c.proofs
+		}
+		out.edes = j.reasons(c)
+	}
 	rank := cache.RankAnswer
 	if rep.msg.Header.Flags&dns.FlagAA != 0 || rep.a.recursive {
 		rank = cache.RankAuthAnswer
 	}
 	store := j.key.fresh != FreshAll
 	name := rep.a.q.Name
-	for _, set := range k.chain {
+	for i, set := range k.chain {
 		e := cache.Entry{
 			Set: set, Rank: rank, Security: cache.Unchecked, Server: rep.server.Addr(), Zone: rep.a.zone,
 			Stored: now, Expires: now + j.ttl(set.TTL),
+		}
+		if c != nil {
+			j.grade(&e, &c.sets[i])
 		}
 		out.chain = append(out.chain, e)
 		// The answer to ANY is one server's choice of types, and stands for none of them.
@@ -90,10 +123,10 @@ func (j *job) conclude(rep *reply, k *kept) outcome {
 		if keep {
 			r.put(e, j.epoch)
 		}
-		if expanded(&set) && len(k.proofs) > 0 && rep.v.what != isNXDomain && rep.v.what != isNoData {
-			out.proofs = k.proofs
+		if expanded(&set) && len(proofs) > 0 && rep.v.what != isNXDomain && rep.v.what != isNoData {
+			out.proofs = proofs
 			if keep {
-				j.keepProofs(e, k.proofs)
+				j.keepProofs(e, proofs)
 			}
 		}
 		name = j.keepSynthesised(name, e, store)
@@ -102,23 +135,116 @@ func (j *job) conclude(rep *reply, k *kept) outcome {
 		return out
 	}
 	d := cache.Denial{
-		Name: rep.v.end, Type: rep.a.q.Type, Kind: cache.NoData, Zone: rep.a.zone, SOA: k.soa, Proof: k.proofs,
+		Name: rep.v.end, Type: rep.a.q.Type, Kind: cache.NoData, Zone: rep.a.zone, SOA: k.soa, Proof: proofs,
 		Security: cache.Unchecked, Rank: rank, Server: rep.server.Addr(), Stored: now, Expires: now,
 	}
-	if rep.v.what == isNXDomain {
+	if rep.v.what == isNXDomain && (c == nil || !c.noData) {
 		d.Kind, d.Type = cache.NXDomain, dns.TypeNone
+	}
+	if d.Kind == cache.NoData {
+		out.rcode = dns.RCodeSuccess
 	}
 	if soa, err := dns.ParseSOA(k.soa.Data.First()); err == nil {
 		// RFC 2308 section 5: the lower of the SOA record's TTL and its minimum field.
 		ttl := min(soa.Minimum, k.soa.TTL)
 		d.Zone, d.SOA.TTL = rep.v.soa, ttl
 		d.Expires = now + min(j.ttl(ttl), j.table.NegativeMaxTTL)
-		if store && d.Expires > now {
-			r.putDenial(d, j.epoch)
+		if c != nil {
+			j.gradeDenial(&d, &c.denial)
 		}
+		if store && d.Expires > now {
+			j.keepDenial(d, rank)
+		}
+	} else if c != nil {
+		j.gradeDenial(&d, &c.denial)
 	}
 	out.denial = &d
 	return out
+}
+
+// grade writes down what validation said of an entry, and cuts its life to that (RFC 4035 section 5.3.3).
+func (j *job) grade(e *cache.Entry, f *finding) {
+	e.Security, e.Expires = f.Security, min(e.Expires, j.until(f))
+	if f.Security != cache.Secure {
+		return
+	}
+	e.Set.TTL = min(e.Set.TTL, f.TTL)
+	if j.r.wall().IsZero() { // it may have expired long ago
+		e.Security, e.Expires = cache.Indeterminate, min(e.Expires, e.Stored+clockTerm)
+	}
+}
+
+// gradeDenial is grade for a denial.
+func (j *job) gradeDenial(d *cache.Denial, f *finding) {
+	d.Security, d.Expires = f.Security, min(d.Expires, max(d.Stored, j.until(f)))
+	if f.Security != cache.Secure {
+		return
+	}
+	d.SOA.TTL = min(d.SOA.TTL, f.TTL)
+	if j.r.wall().IsZero() {
+		d.Security, d.Expires = cache.Indeterminate, min(d.Expires, d.Stored+clockTerm)
+	}
+}
+
+// keepDenial stores a denial and, if it is secure, what makes others of it: the SOA record of the zone (its proofs go into the ordered index
+// by themselves) and the parameters of its hashes.
+func (j *job) keepDenial(d cache.Denial, rank cache.Rank) {
+	j.r.putDenial(d, j.epoch)
+	if d.Security != cache.Secure {
+		return
+	}
+	soa := cache.Entry{
+		Set: d.SOA, Rank: rank, Security: cache.Secure, Server: d.Server, Zone: d.Zone, Partition: denialSOAs, Stored: d.Stored, Expires: d.Expires,
+	}
+	j.r.put(soa, j.epoch)
+	for i := range d.Proof {
+		if n, err := dns.ParseNSEC3(d.Proof[i].Data.First()); err == nil && d.Proof[i].Type == dns.TypeNSEC3 {
+			j.r.trusts.noteHash(j.trustKey(d.Zone), n.Iterations, n.Salt)
+			return
+		}
+	}
+}
+
+// denialSOAs is the partition of the SOA records that came with secure denials: they live as long as a denial may.
+const denialSOAs = 5
+
+// reasons are the extended errors of an answer that is given though it is not secure: what is unsupported, or a clock that can't be right.
+func (j *job) reasons(c *checked) []dns.EDE {
+	var out []dns.EDE
+	add := func(f *finding) {
+		e := f.EDE
+		if f.Security == cache.Secure && j.r.wall().IsZero() {
+			e = dns.EDE{Code: dns.EDEIndeterminate, Text: "this resolver's clock can't be right, so that the times of signatures were not checked"}
+		}
+		if (e.Code != 0 || e.Text != "") && !slices.Contains(out, e) {
+			out = append(out, e)
+		}
+	}
+	for i := range c.sets {
+		add(&c.sets[i])
+	}
+	add(&c.denial)
+	return out
+}
+
+// concludeBogus ends a job whose answer failed validation at all servers that were asked. It is kept for those who set CD, for a while.
+func (j *job) concludeBogus() outcome {
+	b := j.bogus
+	r, now := j.r, j.r.clock.Boot()
+	rank := cache.RankAnswer
+	if b.rep.msg.Header.Flags&dns.FlagAA != 0 || b.rep.a.recursive {
+		rank = cache.RankAuthAnswer
+	}
+	for _, set := range b.k.chain {
+		if j.key.fresh == FreshAll || b.rep.a.q.Type == dns.TypeANY || set.Type == dns.TypeRRSIG {
+			break
+		}
+		r.put(cache.Entry{
+			Set: set, Rank: rank, Security: cache.Bogus, Server: b.rep.server.Addr(), Zone: b.rep.a.zone,
+			Stored: now, Expires: now + min(j.ttl(set.TTL), j.table.Limits.BogusTTL),
+		}, j.epoch)
+	}
+	return outcome{err: b.f}
 }
 
 // synthesised is the partition of CNAME records that were made from a DNAME. They are not answers: they say that this very name was
@@ -129,6 +255,9 @@ const synthesised = 2
 func (j *job) keepSynthesised(name dns.Name, e cache.Entry, store bool) dns.Name {
 	set := e.Set
 	if set.Type == dns.TypeDNAME {
+		if e.Security == cache.Secure {
+			j.r.dnames.Store(1)
+		}
 		cname, ok := synthesise(name, set)
 		if !ok {
 			return name
@@ -147,15 +276,21 @@ func (j *job) keepSynthesised(name dns.Name, e cache.Entry, store bool) dns.Name
 	return name
 }
 
-// throughDNAME returns the DNAME through which a name was led before, if both are still there.
+// throughDNAME returns the DNAME through which a name was led before, if both are still there, or a secure one above it, which leads all names.
 func (r *Resolver) throughDNAME(name dns.Name, now time.Duration) (cache.Entry, bool) {
-	e, ok := r.cache.Peek(cache.Key{Name: name, Type: dns.TypeCNAME, Partition: synthesised})
-	if !ok || now >= e.Expires {
-		return e, false
+	if name.IsRoot() {
+		return cache.Entry{}, false
+	}
+	led := false
+	if e, ok := r.cache.Peek(cache.Key{Name: name, Type: dns.TypeCNAME, Partition: synthesised}); ok && now < e.Expires {
+		led = true
+	}
+	if !led && r.dnames.Load() == 0 {
+		return cache.Entry{}, false
 	}
 	for above := name.Parent(); ; above = above.Parent() {
-		e, ok = r.peek(above, dns.TypeDNAME)
-		if ok && now < e.Expires {
+		e, ok := r.peek(above, dns.TypeDNAME)
+		if ok && now < e.Expires && (led || e.Security == cache.Secure) {
 			return e, true
 		}
 		if above.IsRoot() {

@@ -34,10 +34,15 @@ func (r *Resolver) link(ctx context.Context, q dns.Question, o Opts, begin time.
 		case cacheStale:
 			old = &found
 		}
+		if state != cacheUnchecked && !o.CD {
+			if found, ok := r.deny(q, now, o); ok {
+				return linkResult{outcome: found}
+			}
+		}
 	}
 	k := failureKey{q.Name, q.Type}
 	if o.Fresh == FreshNot {
-		if f, ok := r.failures.get(k, now, old != nil && o.Stale); ok {
+		if f, ok := r.failures.get(k, now, old != nil && o.Stale); ok && !(f.bogus && o.CD) {
 			r.m.cachedFailures.Inc()
 			if o.span.on() {
 				o.span.event(KindCache, "this failed a moment ago and is not tried again yet: "+f.Error())
@@ -94,7 +99,7 @@ func (r *Resolver) awaitOne(ctx context.Context, q dns.Question, o Opts, begin, 
 		return outcome{err: fail(forget, dns.EDENotReady, errClosed.Error())}, false
 	}
 	t := o.Table
-	key := jobKey{q.Name, q.Type, t, o.Fresh, r.cache.Epoch(), o.server}
+	key := jobKey{q.Name, q.Type, t, o.Fresh, r.cache.Epoch(), o.server, o.CD}
 	limit := t.Limits.Jobs
 	if o.waiter != nil {
 		limit *= 2 // what a running job needs is not refused for want of room, or nothing would ever end
@@ -147,7 +152,13 @@ const (
 	cacheMiss cacheState = iota
 	cacheHit
 	cacheStale
+	cacheUnchecked // it is there and was not validated yet, which takes a job
 )
+
+// usable tells whether what has this state may be given; what may not is looked at again, or asked for.
+func (o *Opts) usable(s cache.Security) bool {
+	return o.CD || s == cache.Secure || s == cache.Insecure || s == cache.Indeterminate
+}
 
 // cached looks for a link in the cache: the type asked for, an alias, a denial; an expired one is returned as stale. A question
 // for CNAME or ANY follows no alias.
@@ -167,6 +178,12 @@ func (r *Resolver) cached(q dns.Question, now time.Duration, o Opts) (outcome, c
 		if !ok {
 			continue
 		}
+		if !o.usable(e.Security) {
+			if e.Security == cache.Unchecked && now < e.Expires {
+				return old, cacheUnchecked
+			}
+			continue
+		}
 		proofs, whole := r.proofsOf(&e, now)
 		if now < e.Expires && whole {
 			r.tellCached(o, &e, now)
@@ -177,12 +194,19 @@ func (r *Resolver) cached(q dns.Question, now time.Duration, o Opts) (outcome, c
 			old, state = outcome{chain: []cache.Entry{e}, proofs: proofs}, cacheStale
 		}
 	}
-	if e, ok := r.throughDNAME(q.Name, now); ok {
+	if e, ok := r.throughDNAME(q.Name, now); ok && !o.usable(e.Security) {
+		return old, cacheUnchecked
+	} else if ok {
 		r.tellCached(o, &e, now)
 		return outcome{chain: []cache.Entry{e}}, cacheHit
 	}
 	d, ok := r.cache.GetDenial(q.Name, q.Type)
+	ok = ok && d.SOA.Data != nil // a referral's proof that there is no DS is no answer
 	switch {
+	case ok && !o.usable(d.Security):
+		if d.Security == cache.Unchecked && now < d.Expires {
+			return old, cacheUnchecked
+		}
 	case ok && now < d.Expires:
 		if o.span.on() {
 			o.span.event(KindCache, fmt.Sprintf("the cache holds that %v has no %v, for another %d s", q.Name, deniedWhat(&d), remaining(now, d.Expires)))
@@ -225,7 +249,7 @@ func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duratio
 		return
 	}
 	if _, failed := r.failures.get(failureKey{q.Name, q.Type}, now, true); failed ||
-		r.flight.runs(jobKey{q.Name, q.Type, o.Table, FreshAnswer, r.cache.Epoch(), false}) {
+		r.flight.runs(jobKey{q.Name, q.Type, o.Table, FreshAnswer, r.cache.Epoch(), false, o.CD}) {
 		return // it was tried a moment ago, or is being asked for
 	}
 	select {
@@ -241,7 +265,7 @@ func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duratio
 		defer func() { <-r.ahead }()
 		defer r.recovered("refreshing "+q.String(), func(*failure) {})
 		r.await(r.ctx, dns.Question{Name: q.Name, Type: q.Type, Class: q.Class}, Opts{
-			Table: o.Table, Fresh: FreshAnswer, Budget: NewBudget(o.Table.Limits.UpstreamQuestions),
+			Table: o.Table, Fresh: FreshAnswer, CD: o.CD, Budget: r.NewBudget(o.Table),
 		}, 0, 0)
 	}()
 }

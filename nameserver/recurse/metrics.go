@@ -1,6 +1,9 @@
 package recurse
 
-import "github.com/ananas-edge/ananas/telemetry"
+import (
+	"github.com/ananas-edge/ananas/nameserver/dnssec"
+	"github.com/ananas-edge/ananas/telemetry"
+)
 
 // metrics are the resolver's instruments, resolved once.
 type metrics struct {
@@ -14,6 +17,9 @@ type metrics struct {
 	limits                   *telemetry.CounterVec
 	priming                  *telemetry.CounterVec
 	jobSeconds               *telemetry.Histogram
+	dnssec                   *dnssec.Metrics
+	validated                *telemetry.CounterVec
+	denied                   *telemetry.Counter
 }
 
 func newMetrics(t *telemetry.Metrics, r *Resolver) *metrics {
@@ -32,8 +38,12 @@ func newMetrics(t *telemetry.Metrics, r *Resolver) *metrics {
 		tcpConnections: t.Counter("ananas_recurse_tcp_connections_total", "TCP connections opened to name servers."),
 		limits:         t.CounterVec("ananas_recurse_limits_total", "Times that a limit of recursion was hit, by its name.", "limit"),
 		priming:        t.CounterVec("ananas_recurse_priming_total", "Primings of the root, by result (RFC 9609).", "result"),
+		dnssec:         dnssec.NewMetrics(t),
+		validated:      t.CounterVec("ananas_recurse_validated_total", "RRsets and denials that were validated, by result.", "result"),
+		denied:         t.Counter("ananas_recurse_synthesized_denials_total", "Denials given from the proofs of others, without a question (RFC 8020, RFC 8198)."),
 		jobSeconds:     t.Histogram("ananas_recurse_job_seconds", "Time that resolutions took that were not answered from the cache."),
 	}
+	t.GaugeFunc("ananas_recurse_trusts", "Zones whose keys, or lack of them, are remembered.", func() float64 { return float64(r.trusts.len()) })
 	t.GaugeFunc("ananas_recurse_jobs", "Resolutions under way.", func() float64 { return float64(r.flight.len()) })
 	return m
 }

@@ -24,7 +24,7 @@ func (r *Resolver) prime(t *Table) {
 		defer r.recovered("priming", func(*failure) {})
 		j := &job{
 			r: r, q: dns.Question{Name: dns.Root, Type: dns.TypeNS, Class: dns.ClassINET}, table: t,
-			budget: NewBudget(maxPriming), epoch: r.cache.Epoch(), waitsFor: map[*job]int{},
+			budget: r.budget(t, maxPriming), epoch: r.cache.Epoch(), waitsFor: map[*job]int{},
 		}
 		ctx, cancel := context.WithTimeout(r.ctx, t.Limits.QueryTime)
 		defer cancel()

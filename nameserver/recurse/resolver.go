@@ -33,6 +33,10 @@ type Config struct {
 	Metrics *telemetry.Metrics
 	Crashes *telemetry.Crashes // nil: panics are counted only
 	Log     *slog.Logger
+
+	// Earliest is a wall time that has passed for sure: while the clock is before it, signature times are not checked. The zero time
+	// trusts the clock.
+	Earliest time.Time
 }
 
 // Resolver resolves. It holds what was learned (servers, failures, connections, jobs under way); settings come with each query.
@@ -47,6 +51,9 @@ type Resolver struct {
 
 	servers  *servers
 	failures *failures
+	trusts   *trusts
+	renewals renewals
+	earliest time.Time
 	flight   flight
 	zones    zoneCounts
 	udp4     *sockets
@@ -54,6 +61,7 @@ type Resolver struct {
 	tcp      *tcpPool
 	secret   siphash.Key // of our cookies
 
+	dnames     atomic.Int32 // 1: a secure DNAME was kept; until then none is looked for above each name
 	lastHeard  atomic.Int64 // boot time of the last reply from anybody
 	priming    atomic.Bool
 	primeAgain atomic.Int64  // boot time before which a failed priming is not repeated
@@ -67,7 +75,7 @@ type Resolver struct {
 // New returns a resolver that is ready. Close it.
 func New(c Config) *Resolver {
 	r := &Resolver{
-		network: c.Network, clock: c.Clock, random: c.Random, cache: c.Cache, crashes: c.Crashes, log: c.Log,
+		network: c.Network, clock: c.Clock, random: c.Random, cache: c.Cache, crashes: c.Crashes, log: c.Log, earliest: c.Earliest,
 		ahead: make(chan struct{}, maxAhead),
 	}
 	if r.log == nil {
@@ -77,6 +85,8 @@ func New(c Config) *Resolver {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.servers = newServers(c.Limits.Servers, func() { r.m.limits.With("servers").Inc() })
 	r.failures = newFailures(maxFailures, func() { r.m.limits.With("failures").Inc() })
+	r.renewals.m = make(map[dns.Name]time.Duration)
+	r.trusts = newTrusts(func() { r.m.limits.With("trusts").Inc() })
 	r.flight.jobs, r.flight.parts = make(map[jobKey]*job), make(map[partKey]*part)
 	r.zones.m = make(map[dns.Name]int)
 	r.udp4 = newSockets(r, false, &c.Limits)
@@ -142,7 +152,7 @@ func (r *Resolver) recovered(what string, set func(*failure)) {
 func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer, error) {
 	q.Name = q.Name.Lower()
 	if o.Budget == nil && !o.Cached {
-		o.Budget = NewBudget(o.Table.Limits.UpstreamQuestions)
+		o.Budget = r.NewBudget(o.Table)
 	}
 	if o.Trace != nil {
 		o.span = span{t: o.Trace}
@@ -150,13 +160,15 @@ func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer,
 	if o.span.on() {
 		o.span = o.span.event(KindResolve, "resolve "+q.String(), "name", q.Name.String(), "type", q.Type.String())
 	}
-	var ans Answer
-	var begin = r.clock.Boot()
+	o.CD = o.CD || o.server || !o.Table.validate
+	ans := Answer{Security: cache.Secure}
+	begin := r.clock.Boot()
 	var seen []dns.Name
 	for link := q; ; {
 		if a, ok := local(o.Table, link); ok {
 			o.span.event(KindLocal, "answered here: a special-use name", "name", link.Name.String())
 			ans.join(a)
+			ans.Security = cache.Unchecked
 			return ans, nil
 		}
 		if len(seen) > o.Table.Limits.CNAMEDepth {
@@ -203,6 +215,9 @@ func (r *Resolver) failed(o Opts, f *failure, also ...dns.EDE) (Answer, error) {
 		o.span.event(KindAnswer, "SERVFAIL: "+f.ede.Text, "rcode", "SERVFAIL")
 	}
 	a := Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{f.ede}}
+	if f.bogus {
+		a.Security = cache.Bogus
+	}
 	for _, e := range also {
 		if e.Code != 0 {
 			a.EDEs = append(a.EDEs, e)
@@ -216,13 +231,16 @@ func (r *Resolver) tellAnswer(o Opts, a *Answer) {
 		return
 	}
 	text := a.RCode.String()
+	if a.Security != cache.Unchecked {
+		text += ", " + a.Security.String()
+	}
 	for i := range a.Answer {
 		text += "\n" + a.Answer[i].String()
 	}
 	if a.RCode == dns.RCodeSuccess && len(a.Answer) == 0 {
 		text += ", no records of this type"
 	}
-	o.span.event(KindAnswer, text, "rcode", a.RCode.String())
+	o.span.event(KindAnswer, text, "rcode", a.RCode.String(), "security", a.Security.String())
 }
 
 // join adds the answer to the last link.
@@ -244,11 +262,17 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 		return remaining(now, e)
 	}
 	a.Stale = a.Stale || l.stale
+	for _, e := range l.edes {
+		if !slices.Contains(a.EDEs, e) {
+			a.EDEs = append(a.EDEs, e)
+		}
+	}
 	if l.ede.Code != 0 && !slices.ContainsFunc(a.EDEs, func(e dns.EDE) bool { return e.Code == l.ede.Code }) {
 		a.EDEs = append(a.EDEs, l.ede) // once, if several links of a chain are stale
 	}
 	for i := range l.chain {
 		e := &l.chain[i]
+		a.Security = least(a.Security, e.Security)
 		set := e.Set
 		set.TTL = min(set.TTL, ttl(e.Expires))
 		if set.Type != dns.TypeDNAME || !a.has(set.Name, set.Type) { // one DNAME may redirect several links of a chain
@@ -277,6 +301,7 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 		a.Authority = append(a.Authority, l.proofs...)
 		return next, more
 	}
+	a.Security = least(a.Security, l.denial.Security)
 	if l.denial.SOA.Data != nil {
 		soa := l.denial.SOA
 		soa.TTL = min(soa.TTL, ttl(l.denial.Expires))
@@ -290,6 +315,14 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 		a.RCode = dns.RCodeNameError
 	}
 	return dns.Name{}, false
+}
+
+// least is what the whole is worth of which these are parts.
+func least(a, b cache.Security) cache.Security {
+	if a == cache.Bogus || b == cache.Bogus {
+		return cache.Bogus
+	}
+	return min(a, b)
 }
 
 // has tells whether the answer section has that RRset.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/nameserver/dnssec"
 )
 
 // Settings say how names are resolved. All of it is swapped in live, but for the [Limits] that say otherwise.
@@ -30,6 +31,9 @@ type Settings struct {
 	// NeverQuery holds prefixes in which no name server is ever asked, whatever a zone says. Nil, which is the default, means
 	// [DefaultNeverQuery] and our own listeners; an empty list means none. Addresses of stub and forward are exempt.
 	NeverQuery []netip.Prefix `yaml:"never_query"`
+
+	// Validation says what is validated and what that may cost.
+	Validation dnssec.Settings `yaml:"validation"`
 
 	Limits Limits `yaml:"limits"`
 }
@@ -61,6 +65,13 @@ type Limits struct {
 	// JobDepth is how deep look-ups of servers may nest: the server of a zone whose server is in a zone, and so on. Honest
 	// zones need 3; each step costs round trips that the client waits for.
 	JobDepth int `yaml:"job_depth" min:"1" max:"50"`
+
+	// BogusRetries is how many more servers are asked when an answer fails validation, before it is believed to be bogus. One server with an
+	// old zone or in somebody's hands is common, three of a zone's servers are not; an answer that fails at all of them costs three round trips.
+	BogusRetries int `yaml:"bogus_retries" max:"20"`
+
+	// BogusTTL is how long an answer that failed validation is kept for those who set CD, at most.
+	BogusTTL time.Duration `yaml:"bogus_ttl" max:"1h"`
 
 	// QueryTime is the deadline of one job, which outlives the client that began it, so that its next attempt finds the
 	// answer. Twice the 5 s after which clients ask again.
@@ -166,6 +177,7 @@ func Defaults() Settings {
 		QNAMEMinimisation: MinimiseRelaxed,
 		IPv4:              true,
 		IPv6:              true,
+		Validation:        dnssec.Defaults(),
 		Limits: Limits{
 			UpstreamQuestions: 100,
 			Glueless:          6,
@@ -174,6 +186,8 @@ func Defaults() Settings {
 			CNAMEDepth:        12,
 			DelegationDepth:   20,
 			JobDepth:          8,
+			BogusRetries:      3,
+			BogusTTL:          time.Minute,
 			QueryTime:         10 * time.Second,
 			StaleTimer:        1800 * time.Millisecond,
 			FailureTTLMin:     time.Second,

@@ -211,7 +211,7 @@ func TestHintsAndAnchorsFromFiles(t *testing.T) {
 		{"example.", 0, ""}, {"www.Broken.example.", 5000, "broken.example."}, {"a.soon.broken.example.", 999, "soon.broken.example."},
 		{"a.soon.broken.example.", 1000, "broken.example."},
 	} {
-		got, _ := table.NegativeAnchor(name(c.name), time.Unix(c.at, 0))
+		got, _, _ := table.NegativeAnchor(name(c.name), time.Unix(c.at, 0))
 		if got.String() != c.want {
 			t.Errorf("negative anchor for %s at %d is %q, want %q", c.name, c.at, got, c.want)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/internal/prefixset"
+	"github.com/ananas-edge/ananas/nameserver/dnssec"
 )
 
 // Table is [Settings] compiled: checked, with the files read. It is immutable and may be used by any number of goroutines; a
@@ -24,16 +25,18 @@ type Table struct {
 	// better is to be had. From the section cache.
 	MaxTTL, MinTTL, NegativeMaxTTL, Stale time.Duration
 
-	hints     []Hint
-	validate  bool
-	anchors   map[dns.Name]Anchor     // by zone, lower case
-	negative  map[dns.Name]time.Time  // by zone, lower case; wall time of the end, zero: none
-	upstreams map[dns.Name]upstream   // by zone, lower case
-	above     map[dns.Name]struct{}   // zones of anchors and upstreams, and all names above them, lower case
-	never     prefixset.Set           // name servers are never there,
-	exempt    map[netip.Addr]struct{} // but here they may be,
-	own       map[netip.Addr]struct{} // and here we are
-	implicit  bool                    // never is the default, so own belongs to it
+	hints      []Hint
+	validate   bool
+	validation *dnssec.Table
+	terms      [16]byte                // names all on which the trust in a zone depends
+	anchors    map[dns.Name]Anchor     // by zone, lower case
+	negative   map[dns.Name]time.Time  // by zone, lower case; wall time of the end, zero: none
+	upstreams  map[dns.Name]upstream   // by zone, lower case
+	above      map[dns.Name]struct{}   // zones of anchors and upstreams, and all names above them, lower case
+	never      prefixset.Set           // name servers are never there,
+	exempt     map[netip.Addr]struct{} // but here they may be,
+	own        map[netip.Addr]struct{} // and here we are
+	implicit   bool                    // never is the default, so own belongs to it
 }
 
 // Hint is one server of the root.
@@ -145,31 +148,26 @@ func (t *Table) Anchor(name dns.Name) (Anchor, bool) {
 	return Anchor{}, false
 }
 
-// NegativeAnchor returns the deepest zone at or above name that is not to be validated at this wall time.
-func (t *Table) NegativeAnchor(name dns.Name, now time.Time) (dns.Name, bool) {
+// NegativeAnchor returns the deepest zone at or above name that is not to be validated at this wall time, and until when that is so; the zero
+// time is for ever.
+func (t *Table) NegativeAnchor(name dns.Name, now time.Time) (zone dns.Name, until time.Time, ok bool) {
 	for n := name.Lower(); len(t.negative) > 0; n = n.Parent() {
 		if until, ok := t.negative[n]; ok && (until.IsZero() || now.Before(until)) {
-			return n, true
+			return n, until, true
 		}
 		if n.IsRoot() || n.IsZero() {
 			break
 		}
 	}
-	return dns.Name{}, false
+	return dns.Name{}, time.Time{}, false
 }
 
 // Fingerprint names what the table says: two tables that act alike have the same one. It reads the whole table.
 func (t *Table) Fingerprint() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%+v %v %v %v %v %v %v %v %v\n", t.Limits, t.Minimisation, t.IPv4, t.IPv6, t.MaxTTL, t.MinTTL, t.NegativeMaxTTL, t.Stale, t.validate)
+	fmt.Fprintf(h, "%x %+v %v %v %v %v %v %v %v %v\n", t.terms, t.Limits, t.Minimisation, t.IPv4, t.IPv6, t.MaxTTL, t.MinTTL, t.NegativeMaxTTL, t.Stale, t.validate)
 	for _, hint := range t.hints {
 		fmt.Fprintf(h, "hint %v %v\n", hint.Name, hint.Addrs)
-	}
-	for _, z := range slices.SortedFunc(maps.Keys(t.anchors), dns.Name.Compare) {
-		fmt.Fprintf(h, "anchor %v %x %x\n", z, t.anchors[z].DS, t.anchors[z].DNSKEY)
-	}
-	for _, z := range slices.SortedFunc(maps.Keys(t.negative), dns.Name.Compare) {
-		fmt.Fprintf(h, "negative %v %d\n", z, t.negative[z].UnixNano())
 	}
 	for _, z := range slices.SortedFunc(maps.Keys(t.upstreams), dns.Name.Compare) {
 		fmt.Fprintf(h, "upstream %v %v\n", z, t.upstreams[z])
@@ -179,6 +177,19 @@ func (t *Table) Fingerprint() string {
 		fmt.Fprintf(h, " own %v", slices.SortedFunc(maps.Keys(t.own), netip.Addr.Compare))
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// agree makes the name of what the trust in a zone depends on.
+func (t *Table) agree(s dnssec.Settings) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%v %+v\n", t.validate, s)
+	for _, z := range slices.SortedFunc(maps.Keys(t.anchors), dns.Name.Compare) {
+		fmt.Fprintf(h, "anchor %v %x %x\n", z, t.anchors[z].DS, t.anchors[z].DNSKEY)
+	}
+	for _, z := range slices.SortedFunc(maps.Keys(t.negative), dns.Name.Compare) {
+		fmt.Fprintf(h, "negative %v %d\n", z, t.negative[z].UnixNano())
+	}
+	t.terms = [16]byte(h.Sum(nil))
 }
 
 // Elsewhere returns what tells whether a name belongs to another stub or forward than name does; nil if there are none.
@@ -193,8 +204,8 @@ func (t *Table) Elsewhere(name dns.Name) func(dns.Name) bool {
 	}
 }
 
-// Moved returns the zones whose questions go elsewhere under next than under t: stubs and forwards that came, went or have other
-// servers. What was learned of names in them came from somebody who is not asked any more.
+// Moved returns the zones of which what was learned does not hold under next as it did under t: stubs and forwards that came, went or have
+// other servers, so that it came from somebody who is not asked any more; and zones whose trust anchors, positive or negative, are others.
 func (t *Table) Moved(next *Table) []dns.Name {
 	var out []dns.Name
 	for zone, u := range t.upstreams {
@@ -210,6 +221,26 @@ func (t *Table) Moved(next *Table) []dns.Name {
 	if !slices.EqualFunc(t.hints, next.hints, func(a, b Hint) bool { return a.Name == b.Name && slices.Equal(a.Addrs, b.Addrs) }) {
 		out = append(out, dns.Root) // another root is another internet
 	}
+	for zone, a := range t.anchors {
+		if b, ok := next.anchors[zone]; !ok || string(a.DS) != string(b.DS) || string(a.DNSKEY) != string(b.DNSKEY) {
+			out = append(out, zone)
+		}
+	}
+	for zone := range next.anchors {
+		if _, ok := t.anchors[zone]; !ok {
+			out = append(out, zone)
+		}
+	}
+	for zone := range t.negative {
+		if until, ok := next.negative[zone]; !ok || !until.Equal(t.negative[zone]) {
+			out = append(out, zone)
+		}
+	}
+	for zone := range next.negative {
+		if _, ok := t.negative[zone]; !ok {
+			out = append(out, zone)
+		}
+	}
 	slices.SortFunc(out, dns.Name.Compare)
-	return out
+	return slices.Compact(out)
 }

@@ -22,6 +22,7 @@ const (
 	KindTimeout    Kind = "timeout"    // no reply in time
 	KindRefused    Kind = "refused"    // a record that is not kept, and why
 	KindKept       Kind = "kept"       // a record that is kept, and at which rank
+	KindValidate   Kind = "validate"   // what validation asked for, or found
 	KindLimit      Kind = "limit"      // a limit was hit
 	KindAnswer     Kind = "answer"     // the end
 )

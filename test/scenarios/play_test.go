@@ -95,6 +95,9 @@ func (p *play) open(seed uint64, change func([]byte) []byte) error {
 	if err := os.WriteFile(filepath.Join(p.folder, "lab.hints"), []byte(p.lab.RootHints()), 0o600); err != nil {
 		return err
 	}
+	if err := os.WriteFile(filepath.Join(p.folder, "lab.anchors"), []byte(p.lab.TrustAnchors()), 0o600); err != nil {
+		return err
+	}
 	tables, err := p.compile("settings")
 	if err != nil {
 		return err
@@ -158,6 +161,12 @@ func (p *play) compile(name string) (*settings.Tables, error) {
 		r.RootHints = "lab.hints"
 	}
 	r.RootHints = filepath.Join(p.folder, r.RootHints)
+	switch r.TrustAnchors {
+	case "", "none":
+		r.TrustAnchors = "none"
+	default:
+		r.TrustAnchors = filepath.Join(p.folder, r.TrustAnchors)
+	}
 	return f.Compile([]netip.AddrPort{listener})
 }
 
