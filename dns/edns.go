@@ -20,6 +20,8 @@ const (
 	OptionKeepalive    OptionCode = 11 // RFC 7828
 	OptionPadding      OptionCode = 12 // RFC 7830
 	OptionEDE          OptionCode = 15 // RFC 8914
+
+	OptionReportChannel OptionCode = 18 // RFC 9567
 )
 
 // EDNS is an OPT record taken apart (RFC 6891 section 6.1).

@@ -38,7 +38,7 @@ var (
 // stub[0].zone.
 func Compile(s Settings, c *cache.Table, stub []Stub, forward []Forward, files func(path string) ([]byte, error)) (*Table, error) {
 	t := &Table{
-		Limits: s.Limits, Minimisation: s.QNAMEMinimisation, IPv4: s.IPv4, IPv6: s.IPv6,
+		Limits: s.Limits, Minimisation: s.QNAMEMinimisation, IPv4: s.IPv4, IPv6: s.IPv6, ErrorReports: s.ErrorReports,
 		MaxTTL: c.MaxTTL, MinTTL: c.MinTTL, NegativeMaxTTL: c.NegativeMaxTTL, Stale: c.Stale,
 	}
 	var e strictyaml.Errors

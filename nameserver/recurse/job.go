@@ -25,6 +25,8 @@ type job struct {
 	latest atomic.Pointer[string] // what it met with last, for those who can't wait for its end
 
 	cuts     map[dns.Name]cut   // what referrals on the way brought along, for validation
+	client   bool               // nobody but a client, or what stands for one, waits: its failure is worth a report
+	agent    dns.Name           // whom the servers asked last want failures reported to (RFC 9567)
 	bogus    *bogusReply        // the first answer that failed validation
 	retries  int                // servers that were asked because of that
 	spent    map[spentKey]spent // what servers were asked in rounds that failed
@@ -86,6 +88,7 @@ func (r *Resolver) runJob(j *job) {
 		f.mind = briefly // when nothing anywhere answers, nobody is to blame
 		j.out.err = &f
 	}
+	j.report(j.out.err)
 	r.failures.put(k, j.out.err, r.clock.Boot(), j.table.Limits.FailureTTLMin, j.table.Limits.FailureTTLMax)
 }
 
@@ -130,6 +133,9 @@ func (j *job) resolve(ctx context.Context) outcome {
 				continue
 			}
 			return outcome{err: f}
+		}
+		if j.agent = agentOf(rep.msg); rep.v.what == isReferral {
+			j.agent = dns.Name{} // the parent has no part in what fails below
 		}
 		k := scrub(rep.msg, rep.a, rep.v)
 		j.tellScrubbed(rep, &k)

@@ -20,6 +20,7 @@ type metrics struct {
 	dnssec                   *dnssec.Metrics
 	validated                *telemetry.CounterVec
 	denied                   *telemetry.Counter
+	reports                  *telemetry.CounterVec
 }
 
 func newMetrics(t *telemetry.Metrics, r *Resolver) *metrics {
@@ -41,6 +42,7 @@ func newMetrics(t *telemetry.Metrics, r *Resolver) *metrics {
 		dnssec:         dnssec.NewMetrics(t),
 		validated:      t.CounterVec("ananas_recurse_validated_total", "RRsets and denials that were validated, by result.", "result"),
 		denied:         t.Counter("ananas_recurse_synthesized_denials_total", "Denials given from the proofs of others, without a question (RFC 8020, RFC 8198)."),
+		reports:        t.CounterVec("ananas_recurse_reports_total", "Failures reported to the agents of zones (RFC 9567), or left out.", "result"),
 		jobSeconds:     t.Histogram("ananas_recurse_job_seconds", "Time that resolutions took that were not answered from the cache."),
 	}
 	t.GaugeFunc("ananas_recurse_trusts", "Zones whose keys, or lack of them, are remembered.", func() float64 { return float64(r.trusts.len()) })

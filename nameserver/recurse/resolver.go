@@ -61,11 +61,13 @@ type Resolver struct {
 	tcp      *tcpPool
 	secret   siphash.Key // of our cookies
 
-	dnames     atomic.Int32 // 1: a secure DNAME was kept; until then none is looked for above each name
-	lastHeard  atomic.Int64 // boot time of the last reply from anybody
-	priming    atomic.Bool
-	primeAgain atomic.Int64  // boot time before which a failed priming is not repeated
-	ahead      chan struct{} // prefetches and refreshes under way
+	dnames                     atomic.Int32 // 1: a secure DNAME was kept; until then none is looked for above each name
+	lastHeard                  atomic.Int64 // boot time of the last reply from anybody
+	priming                    atomic.Bool
+	primeAgain                 atomic.Int64  // boot time before which a failed priming is not repeated
+	reports                    chan struct{} // under way
+	reportsBegun, reportsSince atomic.Int64  // in the interval since that boot time
+	ahead                      chan struct{} // prefetches and refreshes under way
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -76,7 +78,7 @@ type Resolver struct {
 func New(c Config) *Resolver {
 	r := &Resolver{
 		network: c.Network, clock: c.Clock, random: c.Random, cache: c.Cache, crashes: c.Crashes, log: c.Log, earliest: c.Earliest,
-		ahead: make(chan struct{}, maxAhead),
+		ahead: make(chan struct{}, maxAhead), reports: make(chan struct{}, maxReports),
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -195,6 +197,9 @@ func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer,
 			return r.failed(o, fail(doubling, dns.EDEOther, "the answer is larger than recursion.limits.answer_size allows"))
 		}
 		if !more {
+			if f := sentinel(o.Table, q, &ans); f != nil && !o.CD {
+				return r.failed(o, f)
+			}
 			r.tellAnswer(o, &ans)
 			return ans, nil
 		}

@@ -32,6 +32,9 @@ type Settings struct {
 	// [DefaultNeverQuery] and our own listeners; an empty list means none. Addresses of stub and forward are exempt.
 	NeverQuery []netip.Prefix `yaml:"never_query"`
 
+	// ErrorReports has failures reported to the agents that name servers name (RFC 9567). They learn which names fail here.
+	ErrorReports bool `yaml:"error_reports"`
+
 	// Validation says what is validated and what that may cost.
 	Validation dnssec.Settings `yaml:"validation"`
 
@@ -177,6 +180,7 @@ func Defaults() Settings {
 		QNAMEMinimisation: MinimiseRelaxed,
 		IPv4:              true,
 		IPv6:              true,
+		ErrorReports:      true,
 		Validation:        dnssec.Defaults(),
 		Limits: Limits{
 			UpstreamQuestions: 100,

@@ -29,6 +29,7 @@ func (r *Resolver) Purge(name dns.Name, subtree bool) (cache.PurgeReport, int, e
 		r.primeAgain.Store(0)
 	}
 	failures := r.failures.purge(name, subtree)
+	r.trusts.purge(name, subtree)
 	report, err := r.cache.Purge(name, subtree)
 	if err != nil {
 		return report, failures, fmt.Errorf("purging %v: %w", name, err)

@@ -20,6 +20,7 @@ type Table struct {
 	Limits       Limits
 	Minimisation Minimisation
 	IPv4, IPv6   bool
+	ErrorReports bool
 
 	// How long what was found may be kept and given: bounds of TTLs, and how long after its end an answer may be given if nothing
 	// better is to be had. From the section cache.
@@ -165,7 +166,7 @@ func (t *Table) NegativeAnchor(name dns.Name, now time.Time) (zone dns.Name, unt
 // Fingerprint names what the table says: two tables that act alike have the same one. It reads the whole table.
 func (t *Table) Fingerprint() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%x %+v %v %v %v %v %v %v %v %v\n", t.terms, t.Limits, t.Minimisation, t.IPv4, t.IPv6, t.MaxTTL, t.MinTTL, t.NegativeMaxTTL, t.Stale, t.validate)
+	fmt.Fprintf(h, "%x %+v %v %v %v %v %v %v %v %v %v\n", t.terms, t.Limits, t.Minimisation, t.IPv4, t.IPv6, t.ErrorReports, t.MaxTTL, t.MinTTL, t.NegativeMaxTTL, t.Stale, t.validate)
 	for _, hint := range t.hints {
 		fmt.Fprintf(h, "hint %v %v\n", hint.Name, hint.Addrs)
 	}

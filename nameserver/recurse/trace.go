@@ -23,6 +23,7 @@ const (
 	KindRefused    Kind = "refused"    // a record that is not kept, and why
 	KindKept       Kind = "kept"       // a record that is kept, and at which rank
 	KindValidate   Kind = "validate"   // what validation asked for, or found
+	KindReport     Kind = "report"     // a failure is reported to the zone's agent
 	KindLimit      Kind = "limit"      // a limit was hit
 	KindAnswer     Kind = "answer"     // the end
 )
