@@ -12,10 +12,8 @@ import (
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
 
-var processStart = time.Now()
-
 // systemClock is the clock of this machine.
-func systemClock() recurse.Clock { return recurse.Clock{Boot: bootTime, Wall: time.Now} }
+func systemClock() recurse.Clock { return recurse.Clock{Boot: newBootTime(), Wall: time.Now} }
 
 // testingClock is node.testing: wall time starts at a fixed instant, and an offset read from a file at each use moves both clocks. It
 // lets a test age a cache without waiting. The offset is zero until the file can be read, and stays what it was when it can't be read

@@ -4,5 +4,8 @@ package node
 
 import "time"
 
-// bootTime is the time since the process started, by the monotonic clock.
-func bootTime() time.Duration { return time.Since(processStart) }
+// newBootTime returns a clock of the time since it was made, by the monotonic clock.
+func newBootTime() func() time.Duration {
+	start := time.Now()
+	return func() time.Duration { return time.Since(start) }
+}
