@@ -16,8 +16,8 @@ func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
 	if a.Local {
 		flags |= dns.FlagAA
 	}
-	// RFC 6840 section 5.8: AD is for who asked for it, by AD or by DO.
-	if a.Security == cache.Secure && (q.Flags&dns.FlagAD != 0 || q.validates()) {
+	// RFC 6840 section 5.8: AD is for who asked for it, by AD or by DO. What is stale may be past its signatures.
+	if a.Security == cache.Secure && !a.Stale && (q.Flags&dns.FlagAD != 0 || q.validates()) {
 		flags |= dns.FlagAD
 	}
 	limit := dns.MaxMessageLen

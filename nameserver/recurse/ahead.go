@@ -34,7 +34,7 @@ func (j *job) keysAhead(ctx context.Context, d *delegation) {
 	if span.on() {
 		span = span.event(KindValidate, fmt.Sprintf("the keys of %v will be needed: ask for them beside", zone), "zone", zone.String())
 	}
-	o := Opts{Table: j.table, Budget: j.budget, Proofs: true, span: span, depth: j.depth}
+	o := Opts{Table: j.table, Budget: j.budget, Proofs: true, silent: true, span: span, depth: j.depth}
 	j.r.wg.Add(1)
 	go func() {
 		defer j.r.wg.Done()

@@ -27,7 +27,7 @@ type Opts struct {
 	Budget *Budget // shared with all that this resolution causes; nil: a new one
 	Trace  *Trace  // nil: off
 
-	report bool // a report of a failure (RFC 9567), of which no failure is reported
+	silent bool // no failure of it is reported (RFC 9567): it is a report, or another resolution will want it and report
 	server bool // the address of a name server is wanted: glue will do
 	waiter *job // the job that needs this, in the wait graph
 	span   span

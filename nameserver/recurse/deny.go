@@ -64,14 +64,23 @@ func (r *Resolver) nearestSecure(name dns.Name, table *Table, now time.Duration)
 	if _, _, negative := table.NegativeAnchor(name, r.clock.Wall()); negative {
 		return dns.Name{}, trust{}, false
 	}
-	for n := name; ; n = n.Parent() {
+	// What the settings put at or above the name is not what the zones above that know of.
+	floor := 0
+	if a, ok := table.Anchor(name); ok {
+		floor = a.Zone.Labels()
+	}
+	if zone, _, _, ok := table.Lookup(name); ok {
+		floor = max(floor, zone.Labels())
+	}
+	for n := name; n.Labels() >= floor; n = n.Parent() {
 		if t, ok := r.trusts.get(trustKey{n, table.terms}, now); ok {
 			return n, t, t.security == cache.Secure && t.zone == n
 		}
 		if n.IsRoot() {
-			return n, trust{}, false
+			break
 		}
 	}
+	return dns.Name{}, trust{}, false
 }
 
 // denier gathers proofs for one question.

@@ -107,7 +107,7 @@ func (r *Resolver) awaitOne(ctx context.Context, q dns.Question, o Opts, begin, 
 	j, started, err := r.flight.join(key, o.waiter, limit, func() *job {
 		return &job{
 			r: r, key: key, q: q, table: t, budget: o.Budget, depth: o.depth, epoch: key.epoch, began: r.clock.Boot(), span: o.span,
-			client:   o.waiter == nil && !o.report,
+			client:   o.waiter == nil && !o.silent,
 			waitsFor: make(map[*job]int), done: make(chan struct{}),
 		}
 	})

@@ -81,7 +81,7 @@ func (j *job) report(f *failure) {
 		defer r.recovered("reporting "+q.String(), func(*failure) {})
 		ctx, cancel := context.WithTimeout(r.ctx, t.Limits.QueryTime)
 		defer cancel()
-		_, _ = r.Resolve(ctx, q, Opts{Table: t, report: true})
+		_, _ = r.Resolve(ctx, q, Opts{Table: t, silent: true})
 	}()
 }
 

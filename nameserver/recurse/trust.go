@@ -256,8 +256,11 @@ func (j *job) signersBelow(ctx context.Context, zone dns.Name, above trust) sign
 		return j.deniedSigners(zone, above, out.denial)
 	}
 	for i := range out.chain {
-		if e := &out.chain[i]; e.Set.Type == dns.TypeDS && e.Set.Name == zone {
+		switch e := &out.chain[i]; {
+		case e.Set.Type == dns.TypeDS && e.Set.Name == zone:
 			return setSigners(zone, e)
+		case e.Security != cache.Secure:
+			return signers{state: cutUnsigned, trust: trust{zone: zone, security: cache.Insecure, expires: e.Expires}}
 		}
 	}
 	// An alias: DS of a name that is no delegation was answered with what stands there.

@@ -284,6 +284,10 @@ func (j *job) walk(ctx context.Context, from, top dns.Name, anchor Anchor) trust
 	t := j.trust(ctx, from)
 	for n := from.Labels() + 1; n <= top.Labels() && t.security == cache.Secure; n++ {
 		name := top.Ancestor(n)
+		if known, ok := j.trusts().get(j.trustKey(name), j.r.clock.Boot()); ok {
+			t = known
+			continue
+		}
 		switch s := j.signersBelow(ctx, name, t); s.state {
 		case cutSigned:
 			t = j.trustKeys(ctx, name, s)

@@ -48,7 +48,7 @@ func (r *Resolver) proofsOf(e *cache.Entry, now time.Duration) (proofs []dns.RRs
 	}
 	list, ok := r.cache.Peek(cache.Key{Name: e.Set.Name, Type: e.Set.Type, Partition: proofLists})
 	if !ok {
-		return nil, true // the server sent none
+		return nil, e.Security != cache.Secure // the server sent none; what is secure had them
 	}
 	for d := range list.Set.Data.All() {
 		owner, err := dns.NameFromWire(d[2:])
