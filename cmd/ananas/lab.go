@@ -13,7 +13,7 @@ import (
 
 // labCommand runs a node on an internet of its own, in this process: it answers without any network.
 type labCommand struct {
-	Config string `placeholder:"FILE" help:"The node's settings; root hints and trust anchors are replaced by the lab's."`
+	Config string `placeholder:"FILE" help:"The node's settings; root hints are the lab's, and trust anchors if it names none."`
 	World  string `placeholder:"FILE" help:"A world file: zones, servers, what is wrong with them (docs/lab.md). Without it: 1,508 real top-level domains and 100,000 hosts."`
 	Seed   uint64 `help:"Seed of names, addresses, keys, latency and faults." default:"0"`
 }
@@ -62,7 +62,9 @@ func (c labCommand) Run(p *process) (err error) {
 	}
 	inLab := func(f *settings.File) *settings.File {
 		f.Settings.Recursion.RootHints = filepath.Join(folder, "root.hints")
-		f.Settings.Recursion.TrustAnchors = filepath.Join(folder, "trust-anchors")
+		if f.Settings.Recursion.TrustAnchors == "" {
+			f.Settings.Recursion.TrustAnchors = filepath.Join(folder, "trust-anchors")
+		}
 		return f
 	}
 	n := node.Options{File: inLab(file), Network: network, Version: thisVersion(), Log: logger(p.stderr)}

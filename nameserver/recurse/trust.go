@@ -381,7 +381,7 @@ func (j *job) trustOf(zone dns.Name, other trust) trust {
 func (j *job) need(ctx context.Context, q dns.Question) outcome {
 	span := j.span
 	if span.on() {
-		span = span.event(KindValidate, "validation needs "+q.String(), "name", q.Name.String(), "type", q.Type.String())
+		span = span.event(KindValidate, "needs "+q.String(), "name", q.Name.String(), "type", q.Type.String())
 	}
 	l := j.r.link(ctx, q, Opts{
 		Table: j.table, Fresh: below(j.key.fresh), Budget: j.budget, Proofs: true, waiter: j, span: span, depth: j.depth,

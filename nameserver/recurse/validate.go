@@ -214,7 +214,7 @@ func (j *job) renew(ctx context.Context, zone dns.Name, old trust) (trust, bool)
 	if j.key.fresh != FreshNot && j.key.fresh != FreshAnswer || j.r.clock.Boot()-old.stored < renewAfter {
 		return old, false
 	}
-	j.span.event(KindValidate, fmt.Sprintf("the keys of %v that were cached do not fit: ask for them anew", zone))
+	j.span.event(KindValidate, fmt.Sprintf("the cached keys of %v do not fit: ask for them anew", zone))
 	out := j.needFresh(ctx, dns.Question{Name: zone, Type: dns.TypeDNSKEY, Class: dns.ClassINET})
 	t, ok := j.trusts().get(j.trustKey(zone), j.r.clock.Boot())
 	if out.err != nil || !ok || t.stored == old.stored || t.security != cache.Secure {
@@ -262,7 +262,7 @@ func (j *job) renewDS(ctx context.Context, zone dns.Name, old signers) (signers,
 	if now := j.r.clock.Boot(); ok && now-e.Stored < renewAfter || !j.r.renewals.claim(zone, now) {
 		return old, false
 	}
-	j.span.event(KindValidate, fmt.Sprintf("the DS records of %v that were cached do not fit: ask for them anew", zone))
+	j.span.event(KindValidate, fmt.Sprintf("the cached DS records of %v do not fit: ask for them anew", zone))
 	out := j.needFresh(ctx, dns.Question{Name: zone, Type: dns.TypeDS, Class: dns.ClassINET})
 	if out.err != nil {
 		return old, false

@@ -23,6 +23,7 @@ var varying = []struct {
 	{"which server of a zone with several is asked, and why, is drawn by lot",
 		regexp.MustCompile(`ask     [a-z]\.(root-servers|gtld-servers|iana-servers)\.net\. \([0-9a-f.:]+\) over UDP: .*`), "ask     ${1} over UDP"},
 	{"the root's servers are learned beside the first question", regexp.MustCompile(`zone \., 13 name servers, from (root hints|delegation)`), "zone ., 13 name servers"},
+	{"the id of a message", regexp.MustCompile(`, id: \d+`), ", id: N"},
 	{"when a signature ends", regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
 	{"questions that were lost are asked again", regexp.MustCompile(`\b\d+ questions? to name servers`), "N questions to name servers"},
 }

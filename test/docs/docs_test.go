@@ -4,7 +4,7 @@
 //     command whose output begins with "error: " fails; all others succeed. `ananas serve` and `ananas lab` run on free ports, and so does
 //     `make run`; what is not started by a document is asked of a lab.
 //   - A block of commands alone is run for its success.
-//   - Settings are compiled; worlds make a lab; Go is compiled; lines of JSON are steps of an explain.
+//   - Settings are compiled; worlds make a lab; zone files are read; Go is compiled; lines of JSON are steps of an explain.
 //   - A fence with a file's name behind its language is a file that the commands of the document find. Others that they need are in
 //     testdata/DOCUMENT.
 //
@@ -26,6 +26,7 @@ import (
 	"testing"
 
 	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/lab"
 	"github.com/ananas-edge/ananas/settings"
 )
@@ -126,7 +127,7 @@ func (p *play) play(dir string, all []block) {
 	}
 	commands := ""
 	for _, b := range all {
-		if b.lang == "" || b.lang == "sh" {
+		if b.lang == "" || b.lang == "sh" || b.lang == "yaml" { // a file may be named by settings that are
 			commands += b.text
 		}
 		p.block(b)
@@ -163,9 +164,11 @@ func (p *play) block(b block) {
 	var err error
 	switch {
 	case b.lang == "yaml":
-		err = compileSettings(b.text)
+		err = p.compileSettings(b.text)
 	case b.lang == "world":
 		err = buildWorld(b.text)
+	case b.lang == "zone":
+		_, err = dns.ParseZone(b.text, b.name, dns.Root, 1000)
 	case b.lang == "go":
 		err = compileGo(b.text)
 	case b.lang == "sh" && strings.HasPrefix(b.text, "unshare -n\n"):
@@ -313,8 +316,9 @@ func (p *play) relocate(command string) error {
 	return os.WriteFile(path, []byte(out), 0o600)
 }
 
-func compileSettings(text string) error {
-	f, err := settings.Parse("example.yaml", []byte(text))
+// compileSettings makes tables of settings, which find the files that the document shows.
+func (p *play) compileSettings(text string) error {
+	f, err := settings.Parse(filepath.Join(p.session.dir, "example.yaml"), []byte(text))
 	if err == nil {
 		_, err = f.Compile([]netip.AddrPort(f.Node.Listen.DNS))
 	}

@@ -115,6 +115,15 @@ func (s *session) start(command string) error {
 	if before, file, ok := strings.Cut(command, " --config "); ok {
 		// The settings of the document, but for the addresses, which this machine does not have.
 		command, config = before, strings.TrimSpace(file)
+		text, err := os.ReadFile(filepath.Join(s.dir, config))
+		if err != nil {
+			return err
+		}
+		if !strings.Contains("\n"+string(text), "\nnode:") {
+			if err := s.write(config, free+string(text)); err != nil {
+				return err
+			}
+		}
 	} else if err := s.write(config, free); err != nil {
 		return err
 	}

@@ -95,6 +95,8 @@ func (st *step) trouble() bool {
 	case "reply":
 		is := field("is") // what comes without it is no reply at all, or a forged one
 		return is == "" || is == "lame" || is == "broken"
+	case "validate":
+		return field("security") == "bogus"
 	case "answer":
 		rcode := field("rcode")
 		return rcode != "" && failed(rcode)
@@ -112,6 +114,7 @@ var styles = map[string]terminal.Style{
 	"ask":        terminal.Cyan,
 	"reply":      terminal.Green,
 	"refused":    terminal.Yellow,
+	"validate":   terminal.Magenta,
 	"kept":       terminal.Dim,
 	"answer":     terminal.Bold,
 }
