@@ -211,6 +211,9 @@ func rootAddresses() map[dns.Name][]netip.Addr {
 
 func (in *internet) makeRoot() {
 	in.root = &zone{apex: dns.Root, ring: in.ring, minimum: 86400, signing: signing{algorithm: algECDSAP256, split: true}}
+	if in.spec.alg != 0 {
+		in.root.signing.algorithm = in.spec.alg
+	}
 	in.root.content = &rootContent{in, rootServers()}
 	in.serve(in.root, rootServers())
 }
@@ -230,7 +233,9 @@ func (in *internet) addRegistry(apex dns.Name, ns []dns.Name, draw seed) {
 	popular := slices.ContainsFunc(popularSuffixes, func(p suffixWeight) bool { return p.suffix+"." == apex.String() })
 	if popular || draw.share() < 0.91 {
 		z.signing = signing{algorithm: algECDSAP256, split: true}
-		if !popular && draw.with(1).chance(0.35) {
+		if in.spec.alg != 0 {
+			z.signing.algorithm = in.spec.alg
+		} else if !popular && draw.with(1).chance(0.35) {
 			z.signing.algorithm = algRSASHA256 // ten times the work: not where most referrals come from
 		}
 		if z.signing.nsec3 = draw.with(2).chance(0.85); z.signing.nsec3 {

@@ -170,8 +170,10 @@ func (w *World) generateSection(s section) error {
 			g.hosts, err = parseCount(t.value, 1, maxHosts)
 		case "unsigned":
 			g.unsigned, err = parseShare(t.value)
+		case "alg":
+			g.alg, err = parseAlgorithm(t.value)
 		default:
-			err = errors.New("unknown; there are zones, hosts and unsigned")
+			err = errors.New("unknown; there are zones, hosts, unsigned and alg")
 		}
 		if err != nil {
 			return at(s.line, "[generate] %s=%q: %w", t.key, t.value, err)
@@ -205,6 +207,14 @@ func (w *World) zoneSection(s section) error {
 	return nil
 }
 
+func parseAlgorithm(value string) (uint8, error) {
+	n, err := strconv.ParseUint(value, 10, 8)
+	if err != nil || !slices.Contains([]uint8{algRSASHA256, algRSASHA512, algECDSAP256, algECDSAP384, algED25519}, uint8(n)) {
+		return 0, errors.New("the lab signs with 8, 10, 13, 14 and 15")
+	}
+	return uint8(n), nil
+}
+
 func (z *zoneSpec) argument(t token) (err error) {
 	sig := &z.signing
 	switch t.key {
@@ -219,11 +229,7 @@ func (z *zoneSpec) argument(t token) (err error) {
 			return errors.New("neither nsec, nsec3 nor none")
 		}
 	case "alg":
-		n, err := strconv.ParseUint(t.value, 10, 8)
-		if err != nil || !slices.Contains([]uint8{algRSASHA256, algRSASHA512, algECDSAP256, algECDSAP384, algED25519}, uint8(n)) {
-			return errors.New("the lab signs with 8, 10, 13, 14 and 15")
-		}
-		sig.algorithm = uint8(n)
+		sig.algorithm, err = parseAlgorithm(t.value)
 	case "keys":
 		if sig.split = t.value == "split"; !sig.split && t.value != "one" {
 			return errors.New("neither one nor split")

@@ -336,6 +336,9 @@ func (s *site) zone() *zone {
 		case u < 0.15:
 			z.signing.algorithm = algED25519
 		}
+		if s.in.spec.alg != 0 {
+			z.signing.algorithm = s.in.spec.alg
+		}
 		if z.signing.nsec3 = d.with(3).chance(0.4); z.signing.nsec3 && d.with(4).chance(0.25) {
 			z.signing.iterations = uint16(1 + d.with(5).below(10))
 			z.signing.salt = binary.BigEndian.AppendUint32(nil, uint32(d.with(6)))

@@ -49,6 +49,7 @@ type generateSpec struct {
 	zones    int     // second-level zones
 	hosts    int     // hosts in them, at least
 	unsigned float64 // share of the zones that are not signed
+	alg      uint8   // by which all others are signed; 0: by a mixture
 }
 
 // Sizes of the generated internet.
