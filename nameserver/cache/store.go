@@ -70,6 +70,12 @@ func (c *Cache) PutDenial(d Denial, epoch uint64) Verdict {
 	return verdict
 }
 
+// PutProof stores an NSEC or NSEC3 RRset of a zone that was validated beside something else than a denial: a referral to an unsigned zone, an answer
+// from a wildcard. It is found by [Cache.CoveringDenial] until expires.
+func (c *Cache) PutProof(zone dns.Name, set dns.RRset, rank Rank, stored, expires time.Duration, epoch uint64) {
+	c.putProof(&Denial{Zone: zone, Rank: rank, Security: Secure, Stored: stored, Expires: expires}, &set, epoch, c.now())
+}
+
 // putProof stores one NSEC or NSEC3 RRset of a secure denial for the ordered index.
 func (c *Cache) putProof(d *Denial, set *dns.RRset, epoch uint64, now time.Duration) {
 	if set.Type != dns.TypeNSEC && set.Type != dns.TypeNSEC3 || !set.Name.IsWithin(d.Zone) {

@@ -326,7 +326,7 @@ func (j *job) denialOf(keys *dnssec.Keys, proofs []dns.RRset) (d *dnssec.Denial,
 	d = dnssec.NewDenial(keys.Zone())
 	good = make([]dns.RRset, 0, len(proofs))
 	for i := range proofs {
-		r := dnssec.CheckSet(&proofs[i], keys, j.r.wall(), j.budget.work)
+		r := j.checkProof(&proofs[i], keys)
 		err := d.Add(&proofs[i], r, j.budget.work)
 		if err == nil && len(good) < cache.MaxProofs {
 			good = append(good, proofs[i])
@@ -340,6 +340,41 @@ func (j *job) denialOf(keys *dnssec.Keys, proofs []dns.RRset) (d *dnssec.Denial,
 		}
 	}
 	return d, good
+}
+
+// checkProof checks a proof, unless the very same was checked before and is still kept: all denials of a zone by NSEC3 have one in common, and
+// referrals to unsigned zones too.
+func (j *job) checkProof(set *dns.RRset, keys *dnssec.Keys) dnssec.Result {
+	now := j.r.clock.Boot()
+	if j.key.fresh == FreshNot {
+		e, ok := j.r.cache.CoveringDenial(keys.Zone(), set.Name, set.Type)
+		if ok && e.Set.Name == set.Name && same(&e, set, now) {
+			return dnssec.Result{Security: cache.Secure, Zone: keys.Zone(), TTL: min(set.TTL, remaining(now, e.Expires))}
+		}
+	}
+	r := dnssec.CheckSet(set, keys, j.r.wall(), j.budget.work)
+	if r.Secure() && r.Wildcard.IsZero() && j.key.fresh != FreshAll && !j.r.wall().IsZero() {
+		kept := *set
+		kept.TTL = min(kept.TTL, r.TTL)
+		j.r.cache.PutProof(keys.Zone(), kept, cache.RankAuthority, now, now+min(time.Duration(kept.TTL)*time.Second, j.table.NegativeMaxTTL), j.epoch)
+	}
+	return r
+}
+
+// checkSOA is checkProof for the SOA record of a denial.
+func (j *job) checkSOA(set *dns.RRset, keys *dnssec.Keys) dnssec.Result {
+	if j.key.fresh == FreshNot {
+		now := j.r.clock.Boot()
+		if e, ok := j.r.cache.Peek(cache.Key{Name: set.Name, Type: dns.TypeSOA, Partition: denialSOAs}); ok && same(&e, set, now) {
+			return dnssec.Result{Security: cache.Secure, Zone: keys.Zone(), TTL: min(set.TTL, remaining(now, e.Expires))}
+		}
+	}
+	return dnssec.CheckSet(set, keys, j.r.wall(), j.budget.work)
+}
+
+// same tells whether a set that was validated is, octet by octet, this one.
+func same(e *cache.Entry, set *dns.RRset, now time.Duration) bool {
+	return e.Security == cache.Secure && now < e.Expires && string(e.Set.Data) == string(set.Data) && string(e.Set.Sigs) == string(set.Sigs)
 }
 
 // checkDenial validates that m.end does not exist, or has no records of the type. In c it leaves the proofs that count, and whether the first
@@ -407,7 +442,7 @@ func (j *job) prove(m *material, keys *dnssec.Keys) (r dnssec.Result, noData boo
 			return dnssec.Result{Security: cache.Bogus, Zone: zone, EDE: dns.EDE{Code: dns.EDEBogus,
 				Text: fmt.Sprintf("%v is denied by %v, but the proofs are of %v", m.end, m.soa.Name, zone)}}, false, nil
 		}
-		if soa = dnssec.CheckSet(&m.soa, keys, j.r.wall(), w); !soa.Secure() {
+		if soa = j.checkSOA(&m.soa, keys); !soa.Secure() {
 			return soa, false, nil
 		}
 	}
