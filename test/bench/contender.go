@@ -48,7 +48,11 @@ func startAnanas(r *Rig, dir string) (*Process, error) {
 		program = filepath.Join(r.Dir, "ananas")
 	}
 	file := filepath.Join(dir, "ananas.yaml")
-	if err := os.WriteFile(file, []byte(r.expand(ananasYAML, dir)), 0o644); err != nil {
+	anchors := "none"
+	if r.Validate {
+		anchors = r.anchorsFile()
+	}
+	if err := os.WriteFile(file, []byte(r.expand(ananasYAML, dir, "{anchors}", anchors)), 0o644); err != nil {
 		return nil, err
 	}
 	return r.start(filepath.Base(dir), r.ResolverCPU, []string{"GOMAXPROCS=1"}, program, "serve", "--config", file)
@@ -56,19 +60,26 @@ func startAnanas(r *Rig, dir string) (*Process, error) {
 
 func startUnbound(r *Rig, dir string) (*Process, error) {
 	file := filepath.Join(dir, "unbound.conf")
-	if err := os.WriteFile(file, []byte(r.expand(unboundConf, dir)), 0o644); err != nil {
+	modules, anchors := "iterator", ""
+	var env []string
+	if r.Validate {
+		modules, anchors = "validator iterator", fmt.Sprintf("trust-anchor-file: %q", r.anchorsFile())
+		env = []string{"LD_PRELOAD=" + r.counter(), "SIGNATURES=" + filepath.Join(dir, signaturesFile)}
+	}
+	if err := os.WriteFile(file, []byte(r.expand(unboundConf, dir, "{modules}", modules, "{anchors}", anchors)), 0o644); err != nil {
 		return nil, err
 	}
-	return r.start(filepath.Base(dir), r.ResolverCPU, nil, r.Unbound, "-d", "-c", file)
+	return r.start(filepath.Base(dir), r.ResolverCPU, env, r.Unbound, "-d", "-c", file)
 }
 
 // expand fills in the places in a configuration that are only known now.
-func (r *Rig) expand(text, dir string) string {
-	return strings.NewReplacer("{dir}", dir, "{hints}", r.hintsFile(), "{address}", Address.Addr().String(),
-		"{port}", fmt.Sprint(Address.Port())).Replace(text)
+func (r *Rig) expand(text, dir string, more ...string) string {
+	return strings.NewReplacer(append(more, "{dir}", dir, "{hints}", r.hintsFile(), "{address}", Address.Addr().String(),
+		"{port}", fmt.Sprint(Address.Port()))...).Replace(text)
 }
 
-func (r *Rig) hintsFile() string { return filepath.Join(r.Dir, "root.hints") }
+func (r *Rig) hintsFile() string   { return filepath.Join(r.Dir, "root.hints") }
+func (r *Rig) anchorsFile() string { return filepath.Join(r.Dir, "root.anchors") }
 
 // Resolver is a contender that runs.
 type Resolver struct {
@@ -128,6 +139,9 @@ func answersVersion() bool {
 }
 
 const maxPage = 64 << 20 // octets that are read of the resolver's pages: a profile of minutes
+
+// Dir is the folder of the resolver's configuration, and of what it leaves.
+func (v *Resolver) Dir() string { return v.dir }
 
 // Metrics saves the resolver's metrics in its folder, if it has any.
 func (v *Resolver) Metrics(ctx context.Context) error {

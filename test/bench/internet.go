@@ -45,7 +45,7 @@ func (r *Rig) StartInternet(world string, seed uint64, log bool) (*Internet, err
 	}
 	names := filepath.Join(r.Dir, "names.txt")
 	args := []string{"-c", strconv.Itoa(r.OtherCPU), filepath.Join(r.Dir, "internet"), "-seed", strconv.FormatUint(seed, 10),
-		"-world", file, "-hints", r.hintsFile(), "-names", names}
+		"-world", file, "-hints", r.hintsFile(), "-anchors", r.anchorsFile(), "-names", names}
 	if log {
 		args = append(args, "-log", filepath.Join(r.Dir, "questions.txt"))
 	}

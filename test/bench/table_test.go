@@ -60,7 +60,7 @@ func TestAnanasYAML(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "ananas.yaml")
-	if err := os.WriteFile(file, []byte(r.expand(ananasYAML, dir)), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(r.expand(ananasYAML, dir, "{anchors}", "none")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := settings.Check(file); err != nil {

@@ -33,6 +33,7 @@ type options struct {
 	log     bool
 	warm    bool
 	only    string
+	algs    string
 }
 
 func main() {
@@ -48,6 +49,8 @@ func main() {
 	flag.BoolVar(&o.log, "log", false, "log each question that the lab gets (with -keep); slows it down")
 	flag.BoolVar(&o.warm, "rehearse", true, "run the first seed once more before, and drop what it measures: servers have then signed most of what they serve")
 	flag.StringVar(&o.only, "only", "", "ananas or unbound: the other is left out")
+	flag.BoolVar(&o.rig.Validate, "validate", false, "both validate, and what that takes is shown apart; each of -algs is a series of its own")
+	flag.StringVar(&o.algs, "algs", "13,15,8", "by which algorithms all of the lab is signed, with -validate; 0 is a mixture")
 	o.rig.Flags(flag.CommandLine)
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -66,11 +69,30 @@ func (o *options) run(ctx context.Context, r *bench.Rig) error {
 		}
 		world = string(text)
 	}
+	if !r.Validate {
+		return o.series(ctx, r, world)
+	}
+	for _, alg := range strings.Split(o.algs, ",") {
+		fmt.Printf("\nAll zones are signed by algorithm %s:\n\n", alg)
+		signed := world
+		if alg != "0" {
+			signed = strings.Replace(world, "[generate]", "[generate alg="+alg+"]", 1)
+		}
+		if err := o.series(ctx, r, signed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// series measures all rounds on one internet.
+func (o *options) series(ctx context.Context, r *bench.Rig, world string) error {
 	r.Progress("starting the lab")
 	net, err := r.StartInternet(world, o.labSeed, o.log)
 	if err != nil {
 		return err
 	}
+	defer net.Stop(10 * time.Second)
 	r.Say("lab: %d hosts; %d questions a round at %.0f a second, %d rounds", len(net.Names), o.queries, o.rate, o.seeds)
 	contenders := bench.Contenders()
 	results := make([][]*result, len(contenders))
@@ -99,6 +121,11 @@ func (o *options) run(ctx context.Context, r *bench.Rig) error {
 			results[c] = append(results[c], v)
 		}
 	}
+	if r.Validate && o.only != "unbound" {
+		if err := o.profile(ctx, r, net, contenders[0], results[0]); err != nil {
+			return err
+		}
+	}
 	fmt.Print(o.table(results[0], results[1]))
 	fmt.Print(compare(r, results[0], results[1]))
 	return nil
@@ -117,7 +144,16 @@ func (o *options) table(ours, theirs []*result) string {
 		return m
 	}
 	title := fmt.Sprintf("%d questions at %.0f/s, %d rounds", o.queries, o.rate, o.seeds)
-	return bench.Table(title, []bench.Measure{
+	var validation []bench.Measure
+	if o.rig.Validate {
+		validation = []bench.Measure{
+			measure("signatures checked per query", "%.3f", func(v *result) float64 { return v.perQuery(float64(v.signatures.Checks)) }),
+			measure("CPU per query in signatures, us", "%.1f", func(v *result) float64 { return v.perQuery(float64(v.signatures.Time.Microseconds())) }),
+			measure("CPU per query in all else, us", "%.0f", func(v *result) float64 { return v.perQuery(float64((v.cpu - v.signatures.Time).Microseconds())) }),
+			measure("answers with AD, %", "%.2f", func(v *result) float64 { return 100 * v.perQuery(float64(v.secure)) }),
+		}
+	}
+	return bench.Table(title, append([]bench.Measure{
 		measure("cold p50, ms", "%.1f", func(v *result) float64 { return bench.Milliseconds(v.cold, 0.5) }),
 		measure("cold p90, ms", "%.1f", func(v *result) float64 { return bench.Milliseconds(v.cold, 0.9) }),
 		measure("cold p99, ms", "%.1f", func(v *result) float64 { return bench.Milliseconds(v.cold, 0.99) }),
@@ -134,7 +170,29 @@ func (o *options) table(ours, theirs []*result) string {
 		measure("CPU per query, us", "%.0f", func(v *result) float64 { return v.perQuery(float64(v.cpu.Microseconds())) }),
 		measure("memory, MiB", "%.0f", func(v *result) float64 { return float64(v.memory) / (1 << 20) }),
 		measure("start-up, ms", "%.0f", func(v *result) float64 { return float64(v.startUp.Milliseconds()) }),
-	})
+	}, validation...))
+}
+
+// verifying are the functions of ours in which signatures are checked.
+const verifying = `dnssec\.\(?\*?(ecdsaKey|rsaKey|ed25519Key|ed448Key)\)?\.verify$`
+
+// profile runs the first round once more, to see what share of the processor time signatures take; that run is not measured otherwise.
+func (o *options) profile(ctx context.Context, r *bench.Rig, net *bench.Internet, c bench.Contender, ours []*result) error {
+	was := r.Profile
+	r.Profile = true
+	defer func() { r.Profile = was }()
+	v, err := o.once(ctx, r, net, c, o.first, "profiled")
+	if err != nil {
+		return err
+	}
+	share, err := v.resolver.ProfiledShare(verifying)
+	if err != nil {
+		return err
+	}
+	for _, v := range ours {
+		v.signatures.Time = time.Duration(share * float64(v.cpu))
+	}
+	return nil
 }
 
 func mean(values []float64) float64 {

@@ -38,6 +38,10 @@ type result struct {
 	startUp  time.Duration
 	load     *load.Report
 	noise    bench.Noise
+
+	resolver   *bench.Resolver // ended
+	signatures bench.Signatures
+	secure     int // answers with AD
 }
 
 func (v *result) perQuery(x float64) float64 { return x / float64(max(1, v.sent)) }
@@ -118,7 +122,11 @@ func (o *options) once(ctx context.Context, r *bench.Rig, net *bench.Internet, c
 		At:      load.Poisson(load.Draw(seed, drawTimes), o.queries, o.rate),
 		Question: func(i int, b []byte) []byte {
 			q := dns.Question{Name: v.names[i], Type: v.types[i], Class: dns.ClassINET}
-			return dns.AppendQuestion(b, 0, dns.FlagRD, q, udpSize, false, nil)
+			flags := dns.FlagRD
+			if r.Validate {
+				flags |= dns.FlagAD // who asks for it is told what is secure (RFC 6840 section 5.7)
+			}
+			return dns.AppendQuestion(b, 0, flags, q, udpSize, false, nil)
 		},
 		Keep:    true,
 		Timeout: o.timeout,
@@ -144,6 +152,12 @@ func (o *options) once(ctx context.Context, r *bench.Rig, net *bench.Internet, c
 	if err := p.Metrics(ctx); err != nil {
 		r.Say("%v", err)
 	}
+	if v.resolver = p; r.Validate {
+		p.Stop(10 * time.Second) // Unbound's count is written at its end
+		if v.signatures, err = p.Signatures(); err != nil {
+			return nil, err
+		}
+	}
 	return v, v.read(r, o.timeout)
 }
 
@@ -166,6 +180,9 @@ func (v *result) read(r *bench.Rig, timeout time.Duration) error {
 			v.digests[i] = digest(a.Message)
 			if a.Message[2]&2 != 0 {
 				v.cut++
+			}
+			if a.Message[3]&0x20 != 0 {
+				v.secure++
 			}
 		} else {
 			v.timeouts++

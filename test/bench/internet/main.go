@@ -23,17 +23,18 @@ func main() {
 	seed := flag.Uint64("seed", 1, "seed of names, addresses, latency and faults")
 	world := flag.String("world", "", "world file")
 	hints := flag.String("hints", "", "file to write the root hints to")
+	anchors := flag.String("anchors", "", "file to write the root's trust anchor to")
 	names := flag.String("names", "", "file to write the names of hosts to, the most popular first")
 	most := flag.Int("most", 1<<20, "names to write at most")
 	log := flag.String("log", "", "file to write each question to")
 	flag.Parse()
-	if err := run(*seed, *world, *hints, *names, *most, *log); err != nil {
+	if err := run(*seed, *world, *hints, *anchors, *names, *most, *log); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(seed uint64, world, hints, names string, most int, log string) error {
+func run(seed uint64, world, hints, anchors, names string, most int, log string) error {
 	text, err := os.ReadFile(world)
 	if err != nil {
 		return err
@@ -61,6 +62,11 @@ func run(seed uint64, world, hints, names string, most int, log string) error {
 	}
 	if err := os.WriteFile(hints, []byte(l.RootHints()), 0o644); err != nil {
 		return err
+	}
+	if anchors != "" {
+		if err := os.WriteFile(anchors, []byte(l.TrustAnchors()), 0o644); err != nil {
+			return err
+		}
 	}
 	if err := writeNames(names, l.Names(most)); err != nil {
 		return err
