@@ -113,14 +113,8 @@ func (a addition) apply(r *reply, qname dns.Name) {
 	}
 	s := newSet(rr.Name, rr.Type, rr.TTL, rr.Data)
 	s.Class = rr.Class
-	switch a.section {
-	case "answer":
-		r.answer = append(r.answer, s)
-	case "authority":
-		r.authority = append(r.authority, s)
-	default:
-		r.additional = append(r.additional, s)
-	}
+	to := r.section(a.section)
+	*to = append(*to, s)
 }
 
 // parseFault reads "KIND key=value ...".

@@ -44,7 +44,20 @@ type scriptedPacket struct {
 	rcode    dns.RCode
 	plain    bool // no OPT
 	lower    bool // the question in lower case
-	add      []addition
+	add      []scriptedRecord
+}
+
+// scriptedRecord is a record of a packet, and who signs the set that it ends.
+type scriptedRecord struct {
+	addition
+	sign []scriptedSignature
+}
+
+// scriptedSignature is a line "sign".
+type scriptedSignature struct {
+	zone    dns.Name
+	as      dns.Name // the owner that is signed: a wildcard; zero: the record's
+	section string   // where the RRSIG stands; "": beside the records
 }
 
 type question struct {
@@ -90,8 +103,12 @@ func (p *scriptedPacket) packet(x *exchange) packet {
 		q.sent = append([]byte(q.name.Wire()), q.sent[q.name.Len():]...)
 	}
 	r := &reply{rcode: p.rcode}
-	for _, a := range p.add {
+	for i := range p.add {
+		a := &p.add[i]
 		a.apply(r, x.q.name)
+		for _, sign := range a.sign {
+			sign.apply(x, r, a)
+		}
 	}
 	opt := x.opt
 	if opt.rcode = p.rcode; p.plain {
@@ -111,6 +128,79 @@ func (p *scriptedPacket) packet(x *exchange) packet {
 		binary.BigEndian.PutUint16(msg, uint16(p.id))
 	}
 	return x.packet(p.delay, msg)
+}
+
+// section returns where the records of a section are collected.
+func (r *reply) section(name string) *[]dns.RRset {
+	switch name {
+	case "answer":
+		return &r.answer
+	case "authority":
+		return &r.authority
+	}
+	return &r.additional
+}
+
+// apply signs the set that the record a ends: all records of its name and type that stand before it in its section.
+func (s *scriptedSignature) apply(x *exchange, r *reply, a *scriptedRecord) {
+	rr, err := a.record(x.q.name)
+	if err != nil {
+		return
+	}
+	set := dns.RRset{Name: rr.Name.Lower(), Type: rr.Type, Class: rr.Class, TTL: rr.TTL}
+	for _, have := range *r.section(a.section) {
+		if have.Name == rr.Name && have.Type == rr.Type {
+			set.Data = append(set.Data, have.Data...)
+		}
+	}
+	owner := set.Name
+	if !s.as.IsZero() {
+		owner = s.as
+	}
+	zones := x.carrier.lab.enclosing(s.zone, x.server.addr, x.since)
+	if len(zones) == 0 || zones[len(zones)-1].apex != s.zone {
+		return
+	}
+	signed := zones[len(zones)-1].sign(set, owner)
+	to := s.section
+	if to == "" {
+		to = a.section
+	}
+	for sig := range signed.Sigs.All() {
+		*r.section(to) = append(*r.section(to), newSet(rr.Name, dns.TypeRRSIG, rr.TTL, sig))
+	}
+}
+
+// signLine reads "ZONE [as=NAME] [section=SECTION]".
+func (p *scriptedPacket) signLine(text string) error {
+	words, err := tokenise(text)
+	if err != nil {
+		return err
+	}
+	if len(p.add) == 0 || len(words) == 0 || words[0].key != "" {
+		return errors.New("stands below a record, and takes a zone")
+	}
+	var s scriptedSignature
+	if s.zone, err = dns.ParseName(words[0].value); err != nil {
+		return err
+	}
+	s.zone = s.zone.Lower()
+	for _, t := range words[1:] {
+		switch {
+		case t.key == "as":
+			if s.as, err = dns.ParseName(t.value); err != nil {
+				return err
+			}
+			s.as = s.as.Lower()
+		case t.key == "section" && slices.Contains([]string{"answer", "authority", "additional"}, t.value):
+			s.section = t.value
+		default:
+			return fmt.Errorf("%q: there are as and section", t.key)
+		}
+	}
+	last := &p.add[len(p.add)-1]
+	last.sign = append(last.sign, s)
+	return nil
 }
 
 func (w *World) replySection(s section) error {
@@ -133,11 +223,13 @@ func (w *World) replySection(s section) error {
 			continue // says that no packet is meant
 		case len(sc.sends) == 0:
 			err = errors.New("stands before the first packet line")
+		case word == "sign":
+			err = sc.sends[len(sc.sends)-1].signLine(rest)
 		default:
 			var a addition
 			if a, err = parseAddition(text); err == nil {
 				last := &sc.sends[len(sc.sends)-1]
-				if last.add = append(last.add, a); last.truth || last.raw != nil {
+				if last.add = append(last.add, scriptedRecord{addition: a}); last.truth || last.raw != nil {
 					err = errors.New("the packet above takes no records")
 				}
 			}
