@@ -53,5 +53,6 @@ type outcome struct {
 	denial *cache.Denial // of the name at the chain's end
 	rcode  dns.RCode     // where neither says it (YXDOMAIN)
 	edes   []dns.EDE     // why it is not secure, if that is anybody's doing
+	weak   bool          // nobody better said that there is nothing: what is stale is better
 	err    *failure
 }

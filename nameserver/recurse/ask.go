@@ -307,11 +307,16 @@ func (ro *round) judge(ctx context.Context, at *attempt, c *candidate, msg *dns.
 		c.fact.setNoEDNS(now) // it answers so, and was silent with EDNS
 	}
 	rep := &reply{msg: msg, v: v, a: a, server: c.server, name: c.name, attempt: at}
-	if v.recursiveLame {
-		c.fact.setLame(ro.d.zone, now)
+	if v.weak != "" {
+		if v.weak == weakRecursive || v.weak == weakNoZone && !a.minimised {
+			c.fact.setLame(ro.d.zone, now)
+		}
 		c.out = true
-		ro.say(c.describe() + " recurses, and is no authority")
-		if ro.pocket == nil {
+		ro.say(c.describe() + " " + v.weak)
+		switch {
+		case a.minimised && v.weak != weakRecursive: // the whole name will be asked for
+			ro.mind = doubling
+		case ro.pocket == nil || ro.pocket.v.denies() && !v.denies():
 			ro.pocket = rep
 		}
 		return nil

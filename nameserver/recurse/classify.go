@@ -34,10 +34,21 @@ type verdict struct {
 	end dns.Name // isAnswer, isAlias, isNXDomain, isNoData: the name at the end of the alias chain in the reply
 	soa dns.Name // isNXDomain, isNoData: the owner of the SOA record; zero if there is none
 
-	// recursiveLame marks an answer from a server that is not authoritative but recurses: it is used only if no other server of
-	// the zone does better.
-	recursiveLame bool
+	// weak, if it says something, is why this is used only if no other server of the zone does better: the server is not authoritative but
+	// recurses, or denies without saying for which zone.
+	weak string
 }
+
+// denies tells whether the reply says that there is nothing.
+func (v *verdict) denies() bool { return v.what == isNXDomain || v.what == isNoData }
+
+// Why a reply is weak.
+const (
+	weakRecursive = "recurses, and is no authority"
+	weakNoZone    = "denies without AA and without an SOA record of the zone"
+	weakSOA       = "denies with an SOA record that is not of the zone"
+	weakReferral  = "answers a question for DS with a referral"
+)
 
 type is uint8
 
@@ -78,9 +89,12 @@ func classify(m *dns.Message, a asked) verdict {
 		return verdict{what: isAlias, end: end, why: fmt.Sprintf("the aliases of %v turn in a circle", a.q.Name)}
 	}
 	authoritative := flags&dns.FlagAA != 0
-	lameRecursion := !a.recursive && !authoritative && flags&dns.FlagRA != 0
+	weak := ""
+	if !a.recursive && !authoritative && flags&dns.FlagRA != 0 {
+		weak = weakRecursive
+	}
 	if found && rcode == dns.RCodeSuccess {
-		return verdict{what: isAnswer, end: end, recursiveLame: lameRecursion}
+		return verdict{what: isAnswer, end: end, weak: weak}
 	}
 	if rcode == dns.RCodeYXDomain && hops > 0 { // RFC 6672 section 2.2: the name got too long
 		return verdict{what: isAnswer, end: end}
@@ -93,28 +107,42 @@ func classify(m *dns.Message, a asked) verdict {
 	}
 	switch {
 	case !soa.IsZero():
-		return verdict{what: denial, end: end, soa: soa, recursiveLame: lameRecursion}
+		return verdict{what: denial, end: end, soa: soa, weak: weak}
 	case hops > 0:
 		// The end of the chain is resolved on its own: this server may not speak for it.
-		return verdict{what: isAlias, end: end, recursiveLame: lameRecursion}
-	case rcode == dns.RCodeNameError && (authoritative || a.recursive):
-		return verdict{what: isNXDomain, end: end, why: "no SOA record: not kept"}
+		return verdict{what: isAlias, end: end, weak: weak}
 	case rcode == dns.RCodeNameError:
-		return verdict{what: isLame, why: "NXDOMAIN without AA and without an SOA record of the zone" + soaWhy}
+		if !authoritative && !a.recursive && weak == "" {
+			weak = weakNoZone
+		}
+		return verdict{what: isNXDomain, end: end, weak: weak, why: "no SOA record: not kept" + soaWhy}
 	}
 	if !a.recursive {
-		cut, why := referralCut(m.Sections[dns.Authority], a)
-		if !cut.IsZero() {
+		cut, ns, why := referralCut(m.Sections[dns.Authority], a)
+		switch ns {
+		case nsBelow:
 			return verdict{what: isReferral, cut: cut}
-		}
-		if why != "" && !authoritative {
+		case nsOfDS: // a server that does not know DS; it may know the proof that there is none
+			return verdict{what: isNoData, end: end, weak: weakReferral, why: why}
+		case nsItself:
+			if !authoritative && weak == "" {
+				return verdict{what: isLame, why: why}
+			}
+		case nsAside:
+			if !authoritative {
+				return verdict{what: isLame, why: why}
+			}
+		case nsAbove: // RFC 2308 section 2.2: NS records and no SOA record are no denial
 			return verdict{what: isLame, why: why}
 		}
 	}
-	if (authoritative || a.recursive) && soaWhy == "" {
-		return verdict{what: isNoData, end: end, why: "no SOA record: not kept"}
+	switch {
+	case soaWhy != "":
+		weak = weakSOA
+	case !authoritative && !a.recursive && weak == "":
+		weak = weakNoZone
 	}
-	return verdict{what: isLame, why: "neither an answer nor a denial nor a referral" + soaWhy}
+	return verdict{what: isNoData, end: end, weak: weak, why: "no SOA record: not kept" + soaWhy}
 }
 
 // classifyRCode deals with the response codes that end it before any record is looked at.
@@ -231,8 +259,21 @@ func denialSOA(authority []dns.RR, a asked, name dns.Name) (_ dns.Name, why stri
 	return dns.Name{}, why
 }
 
-// referralCut returns the zone that the NS records of the authority section refer to: below the zone asked, at or above the name.
-func referralCut(authority []dns.RR, a asked) (_ dns.Name, why string) {
+// nsRecords is what the NS records of the authority section are to the zone asked.
+type nsRecords uint8
+
+const (
+	nsNone nsRecords = iota
+	nsBelow
+	nsOfDS // below, and what was asked for is DS of it
+	nsItself
+	nsAbove
+	nsAside // not above the name
+)
+
+// referralCut returns the zone that the NS records of the authority section refer to: below the zone asked, at or above the name. If it is none, why
+// says what they are instead.
+func referralCut(authority []dns.RR, a asked) (cut dns.Name, ns nsRecords, why string) {
 	for i := range authority {
 		rr := &authority[i]
 		if rr.Type != dns.TypeNS || rr.Class != dns.ClassINET {
@@ -240,16 +281,19 @@ func referralCut(authority []dns.RR, a asked) (_ dns.Name, why string) {
 		}
 		switch {
 		case rr.Name == a.zone:
-			why = fmt.Sprintf("refers to %v itself", a.zone)
+			ns, why = nsItself, fmt.Sprintf("refers to %v itself", a.zone)
 		case !rr.Name.IsWithin(a.zone):
-			why = fmt.Sprintf("refers upwards, to %v", rr.Name)
+			ns, why = nsAbove, fmt.Sprintf("refers upwards, to %v", rr.Name)
+			if !a.zone.IsWithin(rr.Name) {
+				ns, why = nsAside, fmt.Sprintf("refers aside, to %v", rr.Name)
+			}
 		case !a.q.Name.IsWithin(rr.Name):
-			why = fmt.Sprintf("refers aside, to %v", rr.Name)
+			ns, why = nsAside, fmt.Sprintf("refers aside, to %v", rr.Name)
 		case a.q.Type == dns.TypeDS && rr.Name == a.q.Name:
-			why = fmt.Sprintf("refers to %v, but DS is the parent's to answer", rr.Name)
+			ns, why = nsOfDS, fmt.Sprintf("refers to %v, but DS is the parent's to answer", rr.Name)
 		default:
-			return rr.Name, ""
+			return rr.Name, nsBelow, ""
 		}
 	}
-	return dns.Name{}, why
+	return dns.Name{}, ns, why
 }

@@ -95,7 +95,7 @@ func (j *job) glued(k *kept) (outcome, bool) {
 // validated.
 func (j *job) conclude(rep *reply, k *kept, c *checked) outcome {
 	r, now := j.r, j.r.clock.Boot()
-	out := outcome{rcode: rep.msg.RCode()}
+	out := outcome{rcode: rep.msg.RCode(), weak: rep.v.weak != "" && rep.v.denies()}
 	proofs := k.proofs
 	if c != nil {
 		if c.proofs != nil {

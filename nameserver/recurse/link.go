@@ -64,6 +64,9 @@ func (r *Resolver) link(ctx context.Context, q dns.Question, o Opts, begin time.
 	if out.err != nil && old != nil && o.Stale {
 		return r.staleResult(*old, out.err)
 	}
+	if out.weak && old != nil && o.Stale {
+		return r.staleResult(*old, fail(doubling, dns.EDENoReachable, fmt.Sprintf("no server of authority answers for %v", q)))
+	}
 	return linkResult{outcome: out}
 }
 

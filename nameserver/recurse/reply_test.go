@@ -140,8 +140,8 @@ func (v verdict) text() string {
 	} else if !v.end.IsZero() {
 		s += " at " + v.end.String()
 	}
-	if v.recursiveLame {
-		s += ", recursive-lame"
+	if v.weak != "" {
+		s += ", weak: " + v.weak
 	}
 	if v.why != "" {
 		s += " (" + v.why + ")"

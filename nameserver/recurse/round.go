@@ -34,7 +34,7 @@ type round struct {
 	lookedAt  time.Duration // boot time of the newest
 
 	silent []*attempt // given up without a reply
-	pocket *reply     // an answer of a server that recurses without authority: better than none
+	pocket *reply     // a weak answer: better than none
 	before *failure   // of an earlier round with the same servers
 	said   []string
 	cause  string // why the last look-up of a name server failed

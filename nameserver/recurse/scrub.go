@@ -72,33 +72,46 @@ func newUsed(m *dns.Message) *used {
 	return &u
 }
 
-// collect gathers the RRset of name and type from a section, with its signatures. Records that differ in TTL get the lowest (RFC 2181
+// collect gathers the RRset of name and type from a section. Records that differ in TTL get the lowest (RFC 2181
 // section 5.2); a record that is there twice is kept once (section 5).
 func collect(m *dns.Message, s dns.Section, name dns.Name, t dns.Type, u *used) (set dns.RRset, ok bool) {
 	set = dns.RRset{Name: name, Type: t, Class: dns.ClassINET}
 	n := 0
 	for i := range m.Sections[s] {
 		rr := &m.Sections[s][i]
-		if rr.Class != dns.ClassINET || rr.Name != name {
+		if rr.Class != dns.ClassINET || rr.Name != name || rr.Type != t {
 			continue
 		}
-		switch {
-		case rr.Type == t:
-			u[s][i] = true
-			if n == 0 || rr.TTL < set.TTL {
-				set.TTL = rr.TTL
-			}
-			if n++; n <= maxRecords && !set.Data.Contains(rr.Data) {
-				set.Data = set.Data.Append(rr.Data)
-			}
-		case rr.Type == dns.TypeRRSIG && dns.CoveredType(rr.Data) == t:
+		u[s][i] = true
+		if n == 0 || rr.TTL < set.TTL {
+			set.TTL = rr.TTL
+		}
+		if n++; n <= maxRecords && !set.Data.Contains(rr.Data) {
+			set.Data = set.Data.Append(rr.Data)
+		}
+	}
+	collectSigs(m, s, &set, u)
+	for o := range m.Sections {
+		if len(set.Sigs) > 0 {
+			break
+		}
+		collectSigs(m, dns.Section(o), &set, u)
+	}
+	return set, n > 0
+}
+
+// collectSigs adds the signatures that a section has for a set. They belong beside it (RFC 4035 section 3.1.1); where none is, those in another section
+// are looked at: a signature proves itself, wherever it stands.
+func collectSigs(m *dns.Message, s dns.Section, set *dns.RRset, u *used) {
+	for i := range m.Sections[s] {
+		rr := &m.Sections[s][i]
+		if rr.Type == dns.TypeRRSIG && rr.Class == dns.ClassINET && rr.Name == set.Name && dns.CoveredType(rr.Data) == set.Type {
 			u[s][i] = true
 			if !set.Sigs.Contains(rr.Data) {
 				set.Sigs = set.Sigs.Append(rr.Data)
 			}
 		}
 	}
-	return set, n > 0
 }
 
 func (k *kept) keepChain(m *dns.Message, a asked, v verdict, u *used) {
