@@ -54,5 +54,6 @@ type outcome struct {
 	rcode  dns.RCode     // where neither says it (YXDOMAIN)
 	edes   []dns.EDE     // why it is not secure, if that is anybody's doing
 	weak   bool          // nobody better said that there is nothing: what is stale is better
+	spare  *outcome      // what the reply said of the target of the alias that the chain ends with, if nobody says it better
 	err    *failure
 }

@@ -166,11 +166,17 @@ func (j *job) resolve(ctx context.Context) outcome {
 // settle validates an answer and concludes with it. ok is false if it is bogus and another server is to be asked.
 func (j *job) settle(ctx context.Context, rep *reply, k *kept) (out outcome, ok bool) {
 	if j.key.cd {
-		return j.conclude(rep, k, nil), true
+		return j.concludeChain(rep, k, nil), true
 	}
 	c := j.check(ctx, material{zone: rep.a.zone, q: rep.a.q, what: rep.v.what, end: rep.v.end, chain: k.chain, soa: k.soa, proofs: k.proofs})
-	if c.bogus == nil {
-		return j.conclude(rep, k, &c), true
+	switch {
+	case c.bogus == nil:
+		return j.concludeChain(rep, k, &c), true
+	case len(c.sets) > 0 && isAliasType(k.chain[len(c.sets)-1].Type, rep.a.q.Type) && c.bogus.mind == doubling: // what an alias leads to: its own servers may say it better
+		j.tellCut(rep, "is bogus: "+c.bogus.Error())
+		head, first := cutChain(rep, k, len(c.sets))
+		c.denial, c.bogus = finding{}, nil
+		return j.conclude(head, first, &c), true
 	}
 	if j.bogus == nil {
 		j.bogus = &bogusReply{rep, *k, c.bogus}

@@ -94,6 +94,11 @@ func (j *job) glued(k *kept) (outcome, bool) {
 // conclude stores the answer or the denial and makes the outcome that those who wait get. c is what validation said of it, nil if it was not
 // validated.
 func (j *job) conclude(rep *reply, k *kept, c *checked) outcome {
+	return j.compose(rep, k, c, len(k.chain)+1)
+}
+
+// compose is conclude, and stores the first so many sets of the chain and, if that is more than there are, the denial.
+func (j *job) compose(rep *reply, k *kept, c *checked, stored int) outcome {
 	r, now := j.r, j.r.clock.Boot()
 	out := outcome{rcode: rep.msg.RCode(), weak: rep.v.weak != "" && rep.v.denies()}
 	proofs := k.proofs
@@ -107,7 +112,9 @@ func (j *job) conclude(rep *reply, k *kept, c *checked) outcome {
 	if rep.msg.Header.Flags&dns.FlagAA != 0 || rep.a.recursive {
 		rank = cache.RankAuthAnswer
 	}
-	store := j.key.fresh != FreshAll
+	if j.key.fresh == FreshAll {
+		stored = 0
+	}
 	name := rep.a.q.Name
 	for i, set := range k.chain {
 		e := cache.Entry{
@@ -119,7 +126,7 @@ func (j *job) conclude(rep *reply, k *kept, c *checked) outcome {
 		}
 		out.chain = append(out.chain, e)
 		// The answer to ANY is one server's choice of types, and stands for none of them.
-		keep := store && rep.a.q.Type != dns.TypeANY && set.Type != dns.TypeRRSIG
+		keep := i < stored && rep.a.q.Type != dns.TypeANY && set.Type != dns.TypeRRSIG
 		if keep {
 			r.put(e, j.epoch)
 		}
@@ -129,7 +136,7 @@ func (j *job) conclude(rep *reply, k *kept, c *checked) outcome {
 				j.keepProofs(e, proofs)
 			}
 		}
-		name = j.keepSynthesised(name, e, store)
+		name = j.keepSynthesised(name, e, i < stored)
 	}
 	if rep.v.what != isNXDomain && rep.v.what != isNoData {
 		return out
@@ -152,7 +159,7 @@ func (j *job) conclude(rep *reply, k *kept, c *checked) outcome {
 		if c != nil {
 			j.gradeDenial(&d, &c.denial)
 		}
-		if store && d.Expires > now {
+		if stored > len(k.chain) && d.Expires > now {
 			j.keepDenial(d, rank)
 		}
 	} else if c != nil {

@@ -166,6 +166,7 @@ func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer,
 	ans := Answer{Security: cache.Secure}
 	begin := r.clock.Boot()
 	var seen []dns.Name
+	var spare *outcome // for the next link
 	for link := q; ; {
 		if a, ok := local(o.Table, link); ok {
 			o.span.event(KindLocal, "answered here: a special-use name", "name", link.Name.String())
@@ -184,9 +185,13 @@ func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer,
 		}
 		seen = append(seen, link.Name)
 		l := r.link(ctx, link, o, begin)
+		if l.err != nil && l.err != errNotCached && !l.err.bogus && spare != nil {
+			l = linkResult{outcome: *spare}
+		}
 		if l.err != nil {
 			return r.failed(o, l.err, l.ede)
 		}
+		spare = l.spare
 		next, more := ans.extend(link, l, r.clock.Boot())
 		if ans.aliases() > o.Table.Limits.CNAMEDepth {
 			r.m.limits.With("cname_depth").Inc()
