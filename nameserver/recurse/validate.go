@@ -50,7 +50,12 @@ func (j *job) check(ctx context.Context, m material) (c checked) {
 	for i := range m.chain {
 		set := &m.chain[i]
 		f := j.checkSet(ctx, set, m.zone)
-		if f.Secure() && !f.Wildcard.IsZero() {
+		switch {
+		case !f.Secure() || f.Wildcard.IsZero():
+		case set.Type == dns.TypeDNAME && set.Name != m.q.Name:
+			// RFC 4592 section 4.4 leaves it undefined what it would redirect.
+			f = bogusFinding(dns.EDEBogus, "%v DNAME comes from a wildcard, and can redirect nothing", set.Name)
+		default:
 			f, c.proofs = j.checkExpanded(ctx, set, f, m.proofs)
 		}
 		j.tellSet(set, &f)
