@@ -27,7 +27,7 @@ func (j *job) keysAhead(ctx context.Context, d *delegation) {
 		return
 	}
 	q := dns.Question{Name: zone, Type: dns.TypeDNSKEY, Class: dns.ClassINET}
-	if j.r.flight.runs(jobKey{q.Name, q.Type, j.table, FreshNot, j.epoch, false, false}) {
+	if j.r.flight.runs(jobKey{q.Name, q.Type, j.table, FreshNot, j.epoch, false, false, dns.Name{}}) {
 		return
 	}
 	span := j.span

@@ -27,9 +27,10 @@ type Opts struct {
 	Budget *Budget // shared with all that this resolution causes; nil: a new one
 	Trace  *Trace  // nil: off
 
-	silent bool // no failure of it is reported (RFC 9567): it is a report, or another resolution will want it and report
-	server bool // the address of a name server is wanted: glue will do
-	waiter *job // the job that needs this, in the wait graph
+	silent bool     // no failure of it is reported (RFC 9567): it is a report, or another resolution will want it and report
+	server bool     // the address of a name server is wanted: glue will do
+	above  dns.Name // and it lies in this zone, of which no server is known: the zone above is asked
+	waiter *job     // the job that needs this, in the wait graph
 	span   span
 	depth  int // jobs above this one
 }

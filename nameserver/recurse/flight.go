@@ -20,6 +20,8 @@ type jobKey struct {
 	// server: what is wanted is where a name server is, and glue will do. Clients never share such a job, for glue is no answer.
 	server bool
 	cd     bool // what comes is not validated
+	// above, if it is a name: the zone whose own servers can't be asked, so that those of the zone above it are.
+	above dns.Name
 }
 
 // runs tells whether there is a job for key.

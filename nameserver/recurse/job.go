@@ -100,8 +100,12 @@ func (j *job) resolve(ctx context.Context) outcome {
 		return out
 	}
 	d := r.deepest(t, j.q, j.key.fresh)
+	above := !j.key.above.IsZero()
+	if above {
+		d = r.above(t, j.q, j.key.above, j.key.fresh)
+	}
 	j.keysAhead(ctx, d)
-	m := minimiser{q: j.q, off: t.Minimisation == MinimiseOff || d.from == fromForward}
+	m := minimiser{q: j.q, off: t.Minimisation == MinimiseOff || d.from == fromForward || above}
 	cached, parentAgain := d.from == fromReferral, false
 	for referrals := 0; ; {
 		q, whole := m.next(d.zone)

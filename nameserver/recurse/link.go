@@ -102,7 +102,7 @@ func (r *Resolver) awaitOne(ctx context.Context, q dns.Question, o Opts, begin, 
 		return outcome{err: fail(forget, dns.EDENotReady, errClosed.Error())}, false
 	}
 	t := o.Table
-	key := jobKey{q.Name, q.Type, t, o.Fresh, r.cache.Epoch(), o.server, o.CD}
+	key := jobKey{q.Name, q.Type, t, o.Fresh, r.cache.Epoch(), o.server, o.CD, o.above}
 	limit := t.Limits.Jobs
 	if o.waiter != nil {
 		limit *= 2 // what a running job needs is not refused for want of room, or nothing would ever end
@@ -253,7 +253,7 @@ func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duratio
 		return
 	}
 	if _, failed := r.failures.get(failureKey{q.Name, q.Type}, now, true); failed ||
-		r.flight.runs(jobKey{q.Name, q.Type, o.Table, FreshAnswer, r.cache.Epoch(), false, o.CD}) {
+		r.flight.runs(jobKey{q.Name, q.Type, o.Table, FreshAnswer, r.cache.Epoch(), false, o.CD, dns.Name{}}) {
 		return // it was tried a moment ago, or is being asked for
 	}
 	select {

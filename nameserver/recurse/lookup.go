@@ -38,10 +38,15 @@ func (ro *round) lookUp(ctx context.Context) {
 		if len(ns.addrs) > 0 {
 			continue
 		}
+		var above dns.Name
 		if ns.name.IsWithin(ro.d.zone) {
-			// Only the servers of this zone could tell, and if one of them did answer, nothing would have to be looked up.
-			ro.say(fmt.Sprintf("%v lies in the zone and has no glue", ns.name))
-			continue
+			// Only the servers of this zone could tell, and if one of them did answer, nothing would have to be looked up. But the zone above
+			// may have forgotten the glue, and know it when asked.
+			if len(ro.cands) > 0 || ro.d.zone.IsRoot() || j.key.above == ro.d.zone {
+				ro.say(fmt.Sprintf("%v lies in the zone and has no glue", ns.name))
+				continue
+			}
+			above = ro.d.zone
 		}
 		if ro.looked >= t.Limits.Glueless {
 			j.r.m.limits.With("glueless").Inc()
@@ -56,7 +61,7 @@ func (ro *round) lookUp(ctx context.Context) {
 		ro.looked++
 		ro.lookedAt = j.r.clock.Boot()
 		ro.nextName++
-		ro.startLookup(ctx, ns.name, ro.families())
+		ro.startLookup(ctx, ns.name, above, ro.families())
 		return
 	}
 }
@@ -81,7 +86,7 @@ func (ro *round) lookUpOther(ctx context.Context) {
 		}
 		ro.looked++
 		ro.nextOther++
-		ro.startLookup(ctx, name, []dns.Type{missing})
+		ro.startLookup(ctx, name, dns.Name{}, []dns.Type{missing})
 		return
 	}
 }
@@ -110,8 +115,8 @@ func (ro *round) families() []dns.Type {
 	return types
 }
 
-// startLookup looks for addresses of the types in turn, until there is one.
-func (ro *round) startLookup(ctx context.Context, name dns.Name, types []dns.Type) {
+// startLookup looks for addresses of the types in turn, until there is one; above is as in Opts.
+func (ro *round) startLookup(ctx context.Context, name, above dns.Name, types []dns.Type) {
 	if ro.found == nil {
 		ro.found = make(chan addressesFound, ro.j.table.Limits.Glueless+1)
 	}
@@ -132,7 +137,7 @@ func (ro *round) startLookup(ctx context.Context, name dns.Name, types []dns.Typ
 		defer r.recovered("the look-up of name server "+name.String(), func(f *failure) { out.err = f })
 		for _, typ := range types {
 			a, err := r.Resolve(ctx, dns.Question{Name: name, Type: typ, Class: dns.ClassINET}, Opts{
-				Table: j.table, Fresh: below(j.key.fresh), Budget: j.budget, server: true, waiter: j, span: span, depth: j.depth + 1,
+				Table: j.table, Fresh: below(j.key.fresh), Budget: j.budget, server: true, above: above, waiter: j, span: span, depth: j.depth + 1,
 			})
 			if err != nil { // the other family lies in the same zone and would fail the same way
 				out.err = err
