@@ -204,6 +204,7 @@ func (ro *round) take(ctx context.Context, got received) *reply {
 	case got.wrong:
 		ro.say("replies that looked forged in place of " + c.describe())
 		ro.tell(at, "replies that do not match the question: forged, or a server that changes its case; asked again over TCP")
+		c.cased = c.cased || got.cased
 		ro.again(ctx, c, c.fact.manner(now), true)
 		return nil
 	case got.err != nil:
@@ -215,6 +216,13 @@ func (ro *round) take(ctx context.Context, got received) *reply {
 			c.tries = max(c.tries, maxTries-1) // TCP that fails costs most
 			if r.heardSince(at.started) {
 				c.fact.overTCP(false, now)
+			}
+			if c.cased && !c.lower {
+				// TCP can't tell who changed the case. Who forged the first reply has to guess id and port of another one.
+				c.lower = true
+				m := c.fact.manner(now)
+				m.mixCase = false
+				ro.again(ctx, c, m, false)
 			}
 		}
 		return nil
@@ -244,8 +252,8 @@ func (ro *round) take(ctx context.Context, got received) *reply {
 	a := ro.a
 	a.edns, a.options, a.tcp = at.edns, at.options, at.tcp
 	v := classify(msg, a)
-	if at.tcp && flattened {
-		c.fact.setFlattens(now) // over TCP nobody else can have written it: this server changes case
+	if at.tcp && flattened || !at.tcp && c.lower {
+		c.fact.setFlattens(now) // nobody else can have written it over TCP, or guessed twice: this server changes case
 	}
 	if at.span.on() {
 		at.span.event(KindReply, fmt.Sprintf("%v in %.1f ms: %v%s", msg.RCode(), float64(rtt.Microseconds())/1000, v.what, because(v.why)),

@@ -21,6 +21,8 @@ type candidate struct {
 	fact   *fact
 	tries  int
 	doubt  bool // another server of its family was silent in this round, and none of that family was ever heard
+	cased  bool // a reply came in another case than the question
+	lower  bool // so it was asked in lower case
 	out    bool // not asked again in this round: it said that it does not serve the zone, or worse
 }
 

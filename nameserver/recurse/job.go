@@ -176,7 +176,7 @@ func (j *job) settle(ctx context.Context, rep *reply, k *kept) (out outcome, ok 
 	switch {
 	case c.bogus == nil:
 		return j.concludeChain(rep, k, &c), true
-	case len(c.sets) > 0 && isAliasType(k.chain[len(c.sets)-1].Type, rep.a.q.Type) && c.bogus.mind == doubling: // what an alias leads to: its own servers may say it better
+	case len(c.sets) > 0 && isAliasType(k.chain[len(c.sets)-1].Type, rep.a.q.Type): // what an alias leads to: its own servers may say it better
 		j.tellCut(rep, "is bogus: "+c.bogus.Error())
 		head, first := cutChain(rep, k, len(c.sets))
 		c.denial, c.bogus = finding{}, nil

@@ -29,6 +29,7 @@ type received struct {
 	msg     []byte // own copy
 	at      time.Duration
 	wrong   bool // too many wrong replies: ask over TCP
+	cased   bool // the last of them was wrong in its case only
 	err     error
 }
 
@@ -205,7 +206,7 @@ func (s *sockets) match(u *udpSocket, b []byte, from netip.AddrPort) {
 			u.remove(i)
 			i--
 			s.r.m.spoofed.Inc()
-			p.to <- received{attempt: p.attempt, at: now, wrong: true}
+			p.to <- received{attempt: p.attempt, at: now, wrong: true, cased: err == nil && h.ID == p.id && questionCased(b, h, p)}
 		}
 	}
 	u.closeIfDone()
@@ -220,6 +221,19 @@ func questionEchoed(b []byte, h dns.Header, p *pending) bool {
 	}
 	return h.QDCount == 1 && len(b) >= dns.HeaderLen+len(p.wire) &&
 		string(b[dns.HeaderLen:dns.HeaderLen+len(p.wire)]) == string(p.wire)
+}
+
+// questionCased tells whether the reply repeats the question in another case.
+func questionCased(b []byte, h dns.Header, p *pending) bool {
+	if h.QDCount != 1 || len(b) < dns.HeaderLen+len(p.wire) {
+		return false
+	}
+	for i, want := range p.wire {
+		if got := b[dns.HeaderLen+i]; got != want && (got^want != 0x20 || got|0x20 < 'a' || got|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
 }
 
 // wrong tells whether replies came for p that did not match.
