@@ -239,6 +239,11 @@ func (ro *round) take(ctx context.Context, got received) *reply {
 	flattened := at.restoreCase(got.msg)
 	msg := new(dns.Message)
 	if err := dns.Parse(got.msg, msg); err != nil {
+		if !at.tcp && len(got.msg) >= replyBufSize { // it ended where our buffer does
+			ro.tell(at, "the reply is larger than was asked for, and cut off; asked again over TCP")
+			ro.again(ctx, c, c.fact.manner(now), true)
+			return nil
+		}
 		r.m.malformed.Inc()
 		ro.fault(c, at, "malformed reply: "+err.Error(), dns.EDEInvalidData)
 		c.out = at.tcp || c.tries >= 2
