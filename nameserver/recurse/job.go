@@ -162,7 +162,7 @@ func (j *job) resolve(ctx context.Context) outcome {
 		case rep.v.what == isNXDomain, rep.v.what == isAlias && len(k.chain) > 0 && k.chain[0].Type == dns.TypeDNAME:
 			m.off = true
 		default:
-			j.conclude(rep, &k, nil) // kept: the next name in this zone need not ask
+			j.compose(rep, &k, nil, 1) // kept: the next name in this zone need not ask
 		}
 	}
 }

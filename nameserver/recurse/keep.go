@@ -242,7 +242,7 @@ func (j *job) concludeBogus() outcome {
 	if b.rep.msg.Header.Flags&dns.FlagAA != 0 || b.rep.a.recursive {
 		rank = cache.RankAuthAnswer
 	}
-	for _, set := range b.k.chain {
+	for _, set := range b.k.chain[:min(len(b.k.chain), 1)] { // what is behind an alias was not asked for
 		if j.key.fresh == FreshAll || b.rep.a.q.Type == dns.TypeANY || set.Type == dns.TypeRRSIG {
 			break
 		}
