@@ -184,6 +184,7 @@ type signers struct {
 	anchors dns.Records
 	expires time.Duration // boot time
 	trust   trust         // if the state is another than cutSigned
+	denied  cache.Denial  // that there are DS records, if that was checked just now
 }
 
 // delegationState is what the zone above says of a name.
@@ -314,10 +315,8 @@ func (j *job) cachedSigners(ctx context.Context, zone dns.Name, above trust, now
 	}
 	s, ok := j.signersFrom(ctx, zone, above, m, d.Expires)
 	if ok && s.state == cutUnsigned {
-		d.Security, d.Expires = s.trust.security, min(d.Expires, s.trust.expires)
-		if len(m.soa.Data) == 0 { // a referral's: what it proves is remembered with the zone, and no client is to be answered from it
-			return s, true
-		}
+		// One from a referral has no SOA record and answers nobody by itself; but its proofs can deny.
+		d.Security, d.Expires, d.Proof = s.denied.Security, min(d.Expires, s.trust.expires), s.denied.Proof
 		j.r.putDenial(d, j.epoch)
 	}
 	return s, ok
@@ -340,7 +339,12 @@ func (j *job) signersFrom(ctx context.Context, zone dns.Name, above trust, m mat
 	if m.what == isNXDomain {
 		d.Kind = cache.NXDomain
 	}
-	return j.deniedSigners(zone, above, &d), true
+	if c.proofs != nil {
+		d.Proof = c.proofs
+	}
+	s := j.deniedSigners(zone, above, &d)
+	s.denied = d
+	return s, true
 }
 
 // deniedSigners says what a validated denial of DS means: an unsigned delegation, or no delegation.
