@@ -92,6 +92,7 @@ type Message struct {
 	Sections [3][]RR  // without OPT
 	EDNS     EDNS
 	HasEDNS  bool
+	Misfits  int // A and AAAA records whose data is no address: they are left out, and do not make the others worthless
 
 	// Owners read so far, by offset: most owners of a reply are a pointer to one of few. 64 hold all names of a referral of 13
 	// servers, or of a chain of aliases with its signatures; a reply with more makes some of them anew.
@@ -125,7 +126,7 @@ var (
 // the last record are ignored, as resolvers have always done. On an error m holds what was read so far: the header if there was one.
 func Parse(b []byte, m *Message) error {
 	h, err := ParseHeader(b)
-	m.Header, m.Question, m.EDNS, m.HasEDNS, m.seen = h, Question{}, EDNS{}, false, 0
+	m.Header, m.Question, m.EDNS, m.HasEDNS, m.Misfits, m.seen = h, Question{}, EDNS{}, false, 0, 0
 	m.arena = nil // records handed out earlier may still be in use
 	for i := range m.Sections {
 		m.Sections[i] = m.Sections[i][:0]
@@ -195,7 +196,10 @@ func (m *Message) record(b []byte, off int, s Section) (int, error) {
 		rr.Data = m.keep(m.rdata, len(b)-off)
 	default:
 		rr.Data = b[off:end:end]
-		if !layoutOf(rr.Type).fits(rr.Data) {
+		if fits := layoutOf(rr.Type).fits(rr.Data); !fits && (rr.Type == TypeA || rr.Type == TypeAAAA) {
+			m.Misfits++
+			return end, nil
+		} else if !fits {
 			return 0, fmt.Errorf("%v %v: %w", name, rr.Type, ErrRDLength)
 		}
 	}

@@ -26,6 +26,9 @@ func describeMessage(m *Message) string {
 		}
 	}
 	s.WriteString(";")
+	if m.Misfits > 0 {
+		fmt.Fprintf(&s, " misfits %d", m.Misfits)
+	}
 	if m.HasEDNS {
 		e := describe(Query{HasEDNS: true, EDNS: EDNS{UDPSize: m.EDNS.UDPSize, Version: m.EDNS.Version, DO: m.EDNS.DO, Options: m.EDNS.Options}})
 		_, e, _ = strings.Cut(e, " EDNS")
