@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
 
@@ -60,7 +61,7 @@ func (s *Server) admitType(q *query) (recurse.Answer, next) {
 	case dns.TypeMAILA, dns.TypeMAILB:
 		return refusal(dns.RCodeNotImplemented, dns.EDENotSupported, q.Type.String()+" is obsolete"), answer
 	case dns.TypeANY:
-		if !s.proven(q) { // RFC 8482 section 4.4: whoever means it comes back over TCP; a forged address does not
+		if q.Transport == listen.UDP { // RFC 8482 section 4.4: whoever means it comes back over TCP; a forged address does not
 			return recurse.Answer{Truncated: true}, answer
 		}
 	default:
