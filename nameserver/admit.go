@@ -43,6 +43,8 @@ func (s *Server) admit(q *query) (recurse.Answer, next) {
 		return recurse.Answer{RCode: dns.RCodeBadVersion}, answer
 	case badCookie(q.EDNS.Options):
 		return refusal(dns.RCodeFormatError, dns.EDEOther, "a cookie has 8 octets, or 16 to 40"), answer
+	case q.Transport == listen.TCP && badKeepalive(q.EDNS.Options):
+		return refusal(dns.RCodeFormatError, dns.EDEOther, "the keepalive option of a query is empty"), answer
 	case q.QName == nil: // only a cookie is asked for (RFC 7873 section 5.4)
 		return recurse.Answer{}, answer
 	case q.Class == dns.ClassCHAOS:
@@ -51,6 +53,12 @@ func (s *Server) admit(q *query) (recurse.Answer, next) {
 		return refusal(dns.RCodeRefused, dns.EDENotSupported, "class "+q.Class.String()+" is not served"), answer
 	}
 	return s.admitType(q)
+}
+
+// badKeepalive tells whether a client says how long a connection may be idle, which is the server's to say (RFC 7828 section 3.2.1).
+func badKeepalive(o dns.Options) bool {
+	data, ok := o.Find(dns.OptionKeepalive)
+	return ok && len(data) > 0
 }
 
 // admitType deals with what is not a question for records, and with questions that may only be answered from the cache.

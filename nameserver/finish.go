@@ -39,6 +39,9 @@ func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
 		s.begin(&b, q, out, limit, flags|dns.FlagTC, opt)
 		s.m.truncated.Inc()
 	}
+	if fits {
+		s.additional(&b, q, a)
+	}
 	if q.HasEDNS {
 		b.OPT(opt)
 	}
@@ -68,7 +71,7 @@ func (s *Server) records(b *dns.Builder, q *query, a *recurse.Answer) bool {
 		if name.Equal(owner) {
 			name = owner
 		}
-		if !b.AddRRset(dns.Answer, name, set, set.TTL, do) {
+		if !b.AddRotated(dns.Answer, name, set, set.TTL, do, s.first(set)) {
 			return false
 		}
 		if set.Type == dns.TypeCNAME {
@@ -87,6 +90,31 @@ func (s *Server) records(b *dns.Builder, q *query, a *recurse.Answer) bool {
 		}
 	}
 	return true
+}
+
+// additional writes what fits of the additional section. What does not is left out, and no reason for TC (RFC 2181 section 9).
+func (s *Server) additional(b *dns.Builder, q *query, a *recurse.Answer) {
+	for i := range a.Additional {
+		set := &a.Additional[i]
+		name := set.Name
+		if name.Equal(q.name) {
+			name = q.name
+		}
+		b.AddRotated(dns.Additional, name, set, set.TTL, q.validates(), s.first(set))
+	}
+}
+
+// first is the record with which a set begins in this answer: of addresses any, so that clients which take the first one spread over all of
+// them (RFC 1794); of other types the one that came first.
+func (s *Server) first(set *dns.RRset) int {
+	if set.Type != dns.TypeA && set.Type != dns.TypeAAAA {
+		return 0
+	}
+	n := set.Data.Len()
+	if n < 2 {
+		return 0
+	}
+	return int(s.random() % uint64(n))
 }
 
 // udpLimit is how many octets an answer over UDP may have: what the client takes (RFC 6891 section 6.2.3: less than 512 means 512), and no
@@ -109,8 +137,12 @@ func (s *Server) edns(q *query, a *recurse.Answer, room int) dns.EDNS {
 	if data, ok := q.EDNS.Options.Find(dns.OptionCookie); ok && len(data) >= 8 {
 		e.Options = s.appendCookie(e.Options, data[:8], q)
 	}
+	if _, ok := q.EDNS.Options.Find(dns.OptionNSID); ok && s.nsid != "" && q.table.Access.Allowed(q.Client.Addr()) {
+		// RFC 5001 section 2.2: whatever the client's option holds. Who may not ask is not told whom he asked either.
+		e.Options = e.Options.Append(dns.OptionNSID, []byte(s.nsid))
+	}
 	if _, ok := q.EDNS.Options.Find(dns.OptionKeepalive); ok && q.Transport == listen.TCP {
-		// RFC 7828 section 3.1: in units of 100 milliseconds.
+		// RFC 7828 section 3.1: in units of 100 milliseconds. Over UDP the option must be ignored (section 3.3.1).
 		e.Options = e.Options.Append(dns.OptionKeepalive, binary.BigEndian.AppendUint16(nil, uint16(min(q.Idle/(100*time.Millisecond), 65535))))
 	}
 	for i := range a.EDEs {

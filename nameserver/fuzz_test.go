@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +32,8 @@ old      DNAME example.
 a.b.ent  AAAA  2001:db8::1
 bytes    TYPE65280 \# 4 01020304
 $GENERATE 1-100 big A 192.0.2.$
+$GENERATE 1-5 few TXT $
+big      HTTPS 1 . alpn="h2"
 [zone refused.example servers=192.0.2.2]
 [server 192.0.2.2]
 fault refused
@@ -88,7 +91,7 @@ func newServed(t testing.TB) (*Server, *telemetry.Crashes) {
 	r := recurse.New(recurse.Config{
 		Network: network, Clock: clock, Random: random, Cache: c, Limits: rs.Limits, Metrics: metrics, Crashes: crashes,
 	})
-	s := New(Config{Resolver: r, Clock: clock, Random: random, Table: table, Metrics: metrics, Crashes: crashes, Log: log, Version: "9.9", Name: "node-1"})
+	s := New(Config{Resolver: r, Clock: clock, Random: random, Table: table, Metrics: metrics, Crashes: crashes, Log: log, Version: "9.9", Name: "node-1", NSID: "node-1"})
 	t.Cleanup(func() {
 		s.Close()
 		r.Close()
@@ -183,7 +186,11 @@ func check(t *testing.T, s *Server, p listen.Packet, query, answer []byte, must 
 			t.Fatalf("EDNS in one of query and answer:\n%v\n%v", &q, &a)
 		}
 	}
-	for _, rr := range append(a.Answer, a.Ns...) {
+	beside := slices.DeleteFunc(slices.Clone(a.Extra), func(rr miekg.RR) bool { return rr.Header().Rrtype == miekg.TypeOPT })
+	if len(beside) > 0 && (a.Truncated || len(a.Answer) == 0) {
+		t.Fatalf("additional records beside nothing:\n%v", &a)
+	}
+	for _, rr := range slices.Concat(a.Answer, a.Ns, beside) {
 		if rr.Header().Class != a.Question[0].Qclass {
 			t.Fatalf("a record of another class than was asked for:\n%v", &a)
 		}
@@ -237,6 +244,7 @@ func packets(t testing.TB) [][]byte {
 		pack("bytes.example.", typ, edns(4096, false))
 	}
 	pack("big.example.", miekg.TypeA, edns(0, false))
+	pack("big.example.", miekg.TypeHTTPS, edns(1232, true, &miekg.EDNS0_NSID{Code: miekg.EDNS0NSID}))
 	pack("big.example.", miekg.TypeA, edns(65535, true, cookie("0123456789abcdef"), &miekg.EDNS0_TCP_KEEPALIVE{Code: miekg.EDNS0TCPKEEPALIVE}))
 	pack("www.example.", miekg.TypeA, edns(1232, false, cookie("0123456789abcdef01000000000000000123456789abcdef")))
 	pack("www.example.", miekg.TypeA, edns(1232, false, cookie("01234567")))

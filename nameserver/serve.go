@@ -26,6 +26,7 @@ type Config struct {
 	Log      *slog.Logger
 	Version  string // told to version.bind CH TXT
 	Name     string // told to id.server CH TXT; "" tells nothing
+	NSID     string // told to clients who ask with that option (RFC 5001); "" tells nothing
 }
 
 // Server answers queries. It is the handler of the listening sockets.
@@ -40,6 +41,8 @@ type Server struct {
 	secret   siphash.Key // of server cookies
 	version  string
 	name     string
+	nsid     string
+	random   func() uint64
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -49,8 +52,9 @@ type Server struct {
 // New returns a server with its first table. Close it before its resolver.
 func New(c Config) *Server {
 	s := &Server{
-		resolver: c.Resolver, clock: c.Clock, crashes: c.Crashes, log: c.Log, version: c.Version, name: c.Name,
-		m: newMetrics(c.Metrics), clients: newClients(),
+		resolver: c.Resolver, clock: c.Clock, crashes: c.Crashes, log: c.Log, version: c.Version, name: c.Name, nsid: c.NSID,
+		random: c.Random,
+		m:      newMetrics(c.Metrics), clients: newClients(),
 	}
 	for i := range s.secret {
 		s.secret[i] = byte(c.Random())

@@ -110,7 +110,7 @@ func Start(o Options) (_ *Node, err error) {
 	})
 	n.server = nameserver.New(nameserver.Config{
 		Resolver: n.resolver, Clock: n.clock, Random: random, Table: tables.Nameserver, Metrics: n.metrics, Crashes: n.crashes,
-		Log: n.log, Version: n.version, Name: nodeName(own),
+		Log: n.log, Version: n.version, Name: nodeName(own), NSID: own.Name,
 	})
 
 	// The API can be asked as soon as it listens, so what it reaches is there by now; it says not ready until the node serves.

@@ -37,14 +37,15 @@ type Opts struct {
 
 // Answer is the result of a resolution. TTLs of its records are what is left of them.
 type Answer struct {
-	RCode     dns.RCode
-	Answer    []dns.RRset    // aliases in chain order, then what was asked for
-	Authority []dns.RRset    // of a denial: SOA first, then NSEC or NSEC3; of an answer made from a wildcard: NSEC or NSEC3
-	Security  cache.Security // of all records in both sections: the least of them
-	Stale     bool
-	Truncated bool // say TC, and nothing else
-	Local     bool // made here by a rule of RFC 6303 or 6761: authoritative
-	EDEs      []dns.EDE
+	RCode      dns.RCode
+	Answer     []dns.RRset    // aliases in chain order, then what was asked for
+	Authority  []dns.RRset    // of a denial: SOA first, then NSEC or NSEC3; of an answer made from a wildcard: NSEC or NSEC3
+	Additional []dns.RRset    // of targets of the answer, from the cache; whatever does not fit may be left out
+	Security   cache.Security // of all records in both sections: the least of them
+	Stale      bool
+	Truncated  bool // say TC, and nothing else
+	Local      bool // made here by a rule of RFC 6303 or 6761: authoritative
+	EDEs       []dns.EDE
 }
 
 // outcome is how a job ended: records, a denial, both (an alias to a name that the same reply denies), or a failure.

@@ -205,6 +205,7 @@ func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer,
 			if f := sentinel(o.Table, q, &ans); f != nil && !o.CD {
 				return r.failed(o, f)
 			}
+			r.additional(&ans, q, &o)
 			r.tellAnswer(o, &ans)
 			return ans, nil
 		}

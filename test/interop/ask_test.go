@@ -17,12 +17,13 @@ import (
 
 // reply is what a tool showed.
 type reply struct {
-	text      string // all of it
-	rcode     string
-	flags     []string
-	question  string // name as the tool showed it
-	answer    []dns.RR
-	authority []dns.RR
+	text       string // all of it
+	rcode      string
+	flags      []string
+	question   string // name as the tool showed it
+	answer     []dns.RR
+	authority  []dns.RR
+	additional []dns.RR // without OPT
 }
 
 // askTime is how long a tool may take in all. Longer than any resolver may take to fail.
@@ -59,7 +60,7 @@ func parseReply(text string) (*reply, error) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if statusOf.MatchString(line) {
-			r.answer, r.authority = nil, nil
+			r.answer, r.authority, r.additional = nil, nil, nil
 		}
 		if m := sectionOf.FindStringSubmatch(line); m != nil {
 			section = m[1]
@@ -72,17 +73,20 @@ func parseReply(text string) (*reply, error) {
 		if section == "QUESTION" {
 			r.question = strings.Fields(strings.TrimLeft(line, "; "))[0]
 		}
-		if strings.HasPrefix(line, ";") || section != "ANSWER" && section != "AUTHORITY" {
+		if strings.HasPrefix(line, ";") || section != "ANSWER" && section != "AUTHORITY" && section != "ADDITIONAL" {
 			continue
 		}
 		rr, err := dns.NewRR(line)
 		if err != nil || rr == nil {
 			return nil, fmt.Errorf("reading record %q: %v", line, err)
 		}
-		if section == "ANSWER" {
+		switch section {
+		case "ANSWER":
 			r.answer = append(r.answer, rr)
-		} else {
+		case "AUTHORITY":
 			r.authority = append(r.authority, rr)
+		default:
+			r.additional = append(r.additional, rr)
 		}
 	}
 	return r, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -196,14 +197,11 @@ func (r *result) check(a *ask, q *miekg.Msg) {
 	opt := m.IsEdns0()
 	odd((opt != nil) != a.edns, "an OPT record is there: %v; it was sent: %v", opt != nil, a.edns)
 	odd(opt != nil && opt.Do() != a.opt.Do(), "DO is not as it was sent")
-	for _, rr := range m.Extra {
-		odd(rr.Header().Rrtype != miekg.TypeOPT, "additional record %v", rr)
-	}
-	odd(m.Truncated && len(m.Answer)+len(m.Ns) > 0, "TC with records")
+	odd(m.Truncated && len(m.Answer)+len(m.Ns)+len(additional(m)) > 0, "TC with records")
 	odd(m.Rcode == miekg.RcodeServerFailure && len(m.Answer) > 0, "SERVFAIL with records")
 	odd(m.Rcode == miekg.RcodeServerFailure && opt != nil && len(edes(m)) == 0, "SERVFAIL without an extended error")
 	seen := map[string]bool{}
-	for _, rr := range append(append([]miekg.RR{}, m.Answer...), m.Ns...) {
+	for _, rr := range slices.Concat(m.Answer, m.Ns, additional(m)) {
 		text := rr.String()
 		odd(seen[text], "twice: %s", text)
 		seen[text] = true
@@ -214,6 +212,16 @@ func (r *result) check(a *ask, q *miekg.Msg) {
 			odd(true, "in a section of data: %s", text)
 		}
 	}
+}
+
+// additional returns the additional section without the OPT record.
+func additional(m *miekg.Msg) (section []miekg.RR) {
+	for _, rr := range m.Extra {
+		if rr.Header().Rrtype != miekg.TypeOPT {
+			section = append(section, rr)
+		}
+	}
+	return section
 }
 
 func edes(m *miekg.Msg) (list []*miekg.EDNS0_EDE) {

@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"bytes"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -21,13 +23,23 @@ type expectation struct {
 	authority []string
 	exactly   bool        // authority is all of its section
 	records   *comparison // how many the answer section has, in place of lines
-	edes      []edeWant
-	anyEDE    bool
-	options   []uint16
-	size      *comparison
-	within    time.Duration
-	after     time.Duration
-	timing    []string // lines of within, after, size, records and option, kept by -update
+
+	additional []string // all of its section but OPT
+
+	edes    []edeWant
+	anyEDE  bool
+	options []optionWant
+	size    *comparison
+	within  time.Duration
+	after   time.Duration
+	timing  []string // lines of within, after, size, records and option, kept by -update
+}
+
+// optionWant is an EDNS option that has to be there, or not.
+type optionWant struct {
+	code   uint16
+	absent bool
+	data   []byte // nil: whatever it is
 }
 
 type edeWant struct {
@@ -60,7 +72,7 @@ func parseExpectation(file string, line int, lines []want) (e expectation, err e
 		}
 		rest := w.words[1:]
 		switch w.words[0] {
-		case "answer", "authority":
+		case "answer", "authority", "additional":
 			if len(rest) == 1 && rest[0] == "none" {
 				e.exactly = e.exactly || w.words[0] == "authority"
 				continue
@@ -69,10 +81,13 @@ func parseExpectation(file string, line int, lines []want) (e expectation, err e
 			if err != nil {
 				return e, bad("%w", err)
 			}
-			if w.words[0] == "answer" {
+			switch w.words[0] {
+			case "answer":
 				e.answer = append(e.answer, text)
-			} else {
+			case "authority":
 				e.authority, e.exactly = append(e.authority, text), true
+			default:
+				e.additional = append(e.additional, text)
 			}
 		case "ede":
 			if len(rest) == 1 && rest[0] == "any" {
@@ -87,12 +102,12 @@ func parseExpectation(file string, line int, lines []want) (e expectation, err e
 				return e, bad("%q is no code", rest[0])
 			}
 			e.edes = append(e.edes, edeWant{uint16(n), strings.Join(rest[1:], "")})
-		case "option":
-			n, err := strconv.ParseUint(strings.Join(rest, " "), 10, 16)
+		case "option", "no":
+			o, err := parseOption(w.words)
 			if err != nil {
-				return e, bad("no code")
+				return e, bad("%w", err)
 			}
-			e.options, e.timing = append(e.options, uint16(n)), append(e.timing, w.text)
+			e.options, e.timing = append(e.options, o), append(e.timing, w.text)
 		case "records":
 			c, err := parseComparison(rest)
 			if err != nil {
@@ -121,7 +136,7 @@ func parseExpectation(file string, line int, lines []want) (e expectation, err e
 			status, e.anyEDE = true, true
 		default:
 			if _, ok := miekg.StringToRcode[w.words[0]]; !ok && w.words[0] != badVersion || status {
-				return e, bad("neither answer, authority, records, ede, option, size, within, after, dropped, any nor one response code")
+				return e, bad("neither answer, authority, additional, records, ede, option, size, within, after, dropped, any nor one response code")
 			}
 			e.rcode, status = w.words[0], true
 			for _, f := range rest {
@@ -136,6 +151,59 @@ func parseExpectation(file string, line int, lines []want) (e expectation, err e
 		return e, placed(file, line, "no line says which response code is expected; any will do with the word any")
 	}
 	return e, nil
+}
+
+// parseOption reads "option CODE [HEX]" or "no option CODE".
+func parseOption(words []string) (o optionWant, err error) {
+	if o.absent = words[0] == "no"; o.absent {
+		words = words[1:]
+	}
+	if len(words) < 2 || len(words) > 3 || words[0] != "option" || o.absent && len(words) == 3 {
+		return o, fmt.Errorf("not: option CODE [HEX], or: no option CODE")
+	}
+	n, err := strconv.ParseUint(words[1], 10, 16)
+	if err != nil {
+		return o, fmt.Errorf("no code")
+	}
+	o.code = uint16(n)
+	if len(words) == 3 {
+		o.data, err = hex.DecodeString(words[2])
+	}
+	return o, err
+}
+
+// check says what is wrong with the options of an answer; "" if nothing is.
+func (o optionWant) check(m *miekg.Msg) string {
+	var found []miekg.EDNS0
+	if opt := m.IsEdns0(); opt != nil {
+		for _, have := range opt.Option {
+			if have.Option() == o.code {
+				found = append(found, have)
+			}
+		}
+	}
+	switch {
+	case o.absent && len(found) > 0:
+		return fmt.Sprintf("there is an option %d", o.code)
+	case !o.absent && len(found) != 1:
+		return fmt.Sprintf("there are %d options %d", len(found), o.code)
+	case o.data != nil:
+		if data := optionData(found[0]); !bytes.Equal(data, o.data) {
+			return fmt.Sprintf("the option %d is %x", o.code, data)
+		}
+	}
+	return ""
+}
+
+// optionData is what an option holds, as octets.
+func optionData(o miekg.EDNS0) []byte {
+	m := &miekg.Msg{Extra: []miekg.RR{&miekg.OPT{Hdr: miekg.RR_Header{Name: ".", Rrtype: miekg.TypeOPT}, Option: []miekg.EDNS0{o}}}}
+	b, err := m.Pack()
+	const before = 12 + 11 + 4 // header, OPT record, code and length
+	if err != nil || len(b) < before {
+		return nil
+	}
+	return b[before:]
 }
 
 // canonical writes a record as the library writes it: "NAME TYPE DATA", or "NAME TTL TYPE DATA" if a TTL is there. A line that ends in ... is
@@ -237,9 +305,9 @@ func (e *expectation) check(r *result, n int) (wrong []string) {
 	if e.size != nil && !e.size.holds(float64(len(r.raw))) {
 		bad("the answer has %d octets", len(r.raw))
 	}
-	for _, code := range e.options {
-		if opt := r.msg.IsEdns0(); opt == nil || !slices.ContainsFunc(opt.Option, func(o miekg.EDNS0) bool { return o.Option() == code }) {
-			bad("there is no option %d", code)
+	for _, o := range e.options {
+		if text := o.check(r.msg); text != "" {
+			bad("%s", text)
 		}
 	}
 	if e.rcode == "" {
@@ -259,6 +327,9 @@ func (e *expectation) check(r *result, n int) (wrong []string) {
 	}
 	if e.exactly && !isSection(number(e.authority, n), r.msg.Ns) {
 		bad("the authority section is not as expected")
+	}
+	if !isSection(number(e.additional, n), additional(r.msg)) {
+		bad("the additional section is not as expected")
 	}
 	if !e.anyEDE && !e.edesMatch(edes(r.msg)) {
 		bad("the extended errors are not as expected")
@@ -312,6 +383,9 @@ func (e *expectation) render(r *result) (lines []string) {
 		if len(r.msg.Ns) == 0 {
 			lines = append(lines, "authority none")
 		}
+	}
+	for _, rr := range additional(r.msg) {
+		lines = append(lines, "additional "+cut(show(rr, ttl(e.additional))))
 	}
 	if e.anyEDE {
 		lines = append(lines, "ede any")

@@ -117,7 +117,7 @@ func (p *play) open(seed uint64, change func([]byte) []byte) error {
 		Network: p.network, Clock: p.clock, Random: random, Cache: p.cache, Limits: tables.Nameserver.Recursion.Limits, Metrics: p.metrics,
 	})
 	p.server = nameserver.New(nameserver.Config{
-		Resolver: p.resolver, Clock: p.clock, Random: random, Table: tables.Nameserver, Metrics: p.metrics, Version: "9.9", Name: "node-1",
+		Resolver: p.resolver, Clock: p.clock, Random: random, Table: tables.Nameserver, Metrics: p.metrics, Version: "9.9", Name: "node-1", NSID: "node-1",
 	})
 	return nil
 }

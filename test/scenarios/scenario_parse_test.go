@@ -20,11 +20,12 @@ func TestErrorsHavePlaces(t *testing.T) {
 		head + "frob\n":                                  `x.scn:5: unknown step "frob"`,
 		head + "\nask com\n":                             "x.scn:6: ask: takes a name and a type",
 		head + "ask com A\n":                             "x.scn:5: no line says which response code is expected; any will do with the word any",
-		head + "ask com A\n\tNOEROR\n":                   `x.scn:6: "NOEROR": neither answer, authority, records, ede, option, size, within, after, dropped, any nor one response code`,
+		head + "ask com A\n\tNOEROR\n":                   `x.scn:6: "NOEROR": neither answer, authority, additional, records, ede, option, size, within, after, dropped, any nor one response code`,
 		head + "ask com A\n\tNOERROR rd\n":               `x.scn:6: "NOERROR rd": "rd" is none of [aa tc ad cd]`,
 		head + "ask com A +frob\n\tany\n":                "x.scn:5: ask: +frob: unknown; see README.md",
 		head + "ask com A\n\tany\n\tanswer com. A 1.2\n": `x.scn:7: "answer com. A 1.2": dns: bad A A: "1.2" at line: 1:10`,
 		head + "ask com A\n\tany\n\tede x\n":             `x.scn:7: "ede x": "x" is no code`,
+		head + "ask com A\n\tany\n\tno 3\n":              `x.scn:7: "no 3": not: option CODE [HEX], or: no option CODE`,
 		head + "ask com A \"\n":                          "x.scn:5: a quote is not closed",
 		head + "advance fast\n":                          `x.scn:5: advance: "fast" is no duration such as 1.8s or 10m`,
 		head + "questions ~ 3\n":                         `x.scn:5: questions: "~" is none of = <= >= < >`,
@@ -44,7 +45,7 @@ func TestErrorsHavePlaces(t *testing.T) {
 
 // TestWrongAnswersAreSeen holds that an answer that is not as expected is never passed.
 func TestWrongAnswersAreSeen(t *testing.T) {
-	const right = "NOERROR aa\nanswer a. A 192.0.2.1\nanswer a. 60 A 192.0.2.2\nanswer b. TXT \"x\"\nede 3 \"old\"\nauthority none"
+	const right = "NOERROR aa\nanswer a. A 192.0.2.1\nanswer a. 60 A 192.0.2.2\nanswer b. TXT \"x\"\nede 3 \"old\"\nadditional c. A 192.0.2.9\noption 15 0003746f6f206f6c64\nno option 3\nauthority none"
 	m := new(miekg.Msg)
 	m.Authoritative = true
 	for _, text := range []string{"a. 60 A 192.0.2.2", "a. 60 A 192.0.2.1", `b. 60 TXT "x"`} {
@@ -56,7 +57,11 @@ func TestWrongAnswersAreSeen(t *testing.T) {
 	}
 	opt := &miekg.OPT{Hdr: miekg.RR_Header{Name: ".", Rrtype: miekg.TypeOPT}}
 	opt.Option = []miekg.EDNS0{&miekg.EDNS0_EDE{InfoCode: 3, ExtraText: "too old"}}
-	m.Extra = []miekg.RR{opt}
+	extra, err := miekg.NewRR("c. 60 A 192.0.2.9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Extra = []miekg.RR{extra, opt}
 	check := func(text string) []string {
 		t.Helper()
 		var lines []want
@@ -81,7 +86,8 @@ func TestWrongAnswersAreSeen(t *testing.T) {
 		{"192.0.2.1", "192.0.2.3"}, {"60 A", "61 A"}, {"answer b. TXT \"x\"\n", ""}, {`b. TXT "x"`, `b. TXT "y"`},
 		{"authority none", "authority a. NS b."}, {"ede 3", "ede 4"}, {`"old"`, `"new"`}, {"ede 3 \"old\"\n", ""},
 		{"answer a. A 192.0.2.1\n", "answer b. TXT \"x\"\nanswer a. A 192.0.2.1\n"}, {"authority none", "records 2"}, {"authority none", "size < 100"},
-		{"authority none", "after 1s"}, {"authority none", "option 10"},
+		{"authority none", "after 1s"}, {"authority none", "option 10"}, {"746f6f", "746f6e"}, {"no option 3", "no option 15"},
+		{"additional c. A 192.0.2.9\n", ""}, {"192.0.2.9", "192.0.2.8"}, {"authority none", "additional d. A 192.0.2.9"},
 	} {
 		if wrong := check(strings.Replace(right, change[0], change[1], 1)); len(wrong) == 0 {
 			t.Errorf("%q in place of %q is not seen", change[1], change[0])
