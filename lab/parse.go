@@ -235,7 +235,11 @@ func (z *zoneSpec) argument(t token) (err error) {
 			return errors.New("neither one nor split")
 		}
 	case "key":
-		sig.generation, err = parseCount(t.value, 0, 1<<15)
+		sig.generation, err = parseCount(t.value, 0, maxGeneration)
+	case "publish":
+		sig.published, err = parseGenerations(t.value)
+	case "revoke":
+		sig.revoked, err = parseGenerations(t.value)
 	case "optout":
 		sig.optOut, err = strconv.ParseBool(t.value)
 	case "iterations":
@@ -287,7 +291,7 @@ func (z *zoneSpec) argument(t token) (err error) {
 	case "until":
 		z.until, err = parseDuration(t.value)
 	default:
-		return errors.New("unknown; there are sign, alg, keys, key, optout, iterations, salt, ds, signatures, delegate, delegations, servers, at, from and until")
+		return errors.New("unknown; there are sign, alg, keys, key, publish, revoke, optout, iterations, salt, ds, signatures, delegate, delegations, servers, at, from and until")
 	}
 	return err
 }
@@ -405,6 +409,25 @@ func (w *World) addFault(to *[]*fault, words []token) error {
 	f.place = w.faults
 	*to = append(*to, f)
 	return nil
+}
+
+// Bounds of the keys of a written zone: numbers, and how many besides its own.
+const (
+	maxGeneration = 1 << 15
+	maxOtherKeys  = 200
+)
+
+func parseGenerations(s string) (all []int, err error) {
+	for text := range strings.SplitSeq(s, ",") {
+		n, err := parseCount(text, 0, maxGeneration)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, n); len(all) > maxOtherKeys {
+			return nil, fmt.Errorf("more than %d keys", maxOtherKeys)
+		}
+	}
+	return all, nil
 }
 
 func parseCount(s string, low, high int) (int, error) {

@@ -35,8 +35,10 @@ type signing struct {
 	optOut     bool // RFC 5155 section 6
 	iterations uint16
 	salt       []byte
-	generation int  // changes the keys
-	noDS       bool // signed, but the parent does not say so
+	generation int   // changes the keys
+	published  []int // generations whose key-signing keys stand in the DNSKEY set besides, and sign nothing
+	revoked    []int // generations whose key-signing keys stand there with the REVOKE bit, and sign the set (RFC 5011 section 2.1)
+	noDS       bool  // signed, but the parent does not say so
 	flaw       flaw
 }
 
@@ -68,8 +70,9 @@ type key struct {
 }
 
 const (
-	flagsZSK = 256
-	flagsKSK = 257
+	flagsZSK    = 256
+	flagsKSK    = 257
+	flagsRevoke = 128
 )
 
 // rsaPool is how many RSA keys a lab has. Finding one takes 10 ms, so zones share them.
@@ -190,8 +193,24 @@ func (z *zone) keys() (ksk, zsk *key) {
 		if z.signing.split {
 			z.zsk = z.ring.newKey(z.apex, z.signing, flagsZSK)
 		}
+		for _, n := range z.signing.published {
+			z.published = append(z.published, z.generation(n))
+		}
+		for _, n := range z.signing.revoked {
+			k := z.generation(n)
+			k.flags |= flagsRevoke
+			k.tag = keyTag(k.data())
+			z.revoked = append(z.revoked, k)
+		}
 	})
 	return z.ksk, z.zsk
+}
+
+// generation derives the key-signing key that the zone has with key=n.
+func (z *zone) generation(n int) *key {
+	s := z.signing
+	s.generation = n
+	return z.ring.newKey(z.apex, s, flagsKSK)
 }
 
 func (z *zone) dnskeys() dns.RRset {
@@ -199,6 +218,9 @@ func (z *zone) dnskeys() dns.RRset {
 	s := newSet(z.apex, dns.TypeDNSKEY, keyTTL, ksk.data())
 	if zsk != ksk {
 		s.Data = s.Data.Append(zsk.data())
+	}
+	for _, k := range slices.Concat(z.published, z.revoked) {
+		s.Data = s.Data.Append(k.data())
 	}
 	return s
 }
@@ -246,10 +268,21 @@ func (z *zone) sign(s dns.RRset, owner dns.Name) dns.RRset {
 	if z.signing.off() || z.signing.flaw == flawMissing || len(s.Data) == 0 || len(s.Sigs) > 0 {
 		return s
 	}
-	ksk, k := z.keys()
+	ksk, zsk := z.keys()
+	by := []*key{zsk}
 	if s.Type == dns.TypeDNSKEY {
-		k = ksk
+		by = append([]*key{ksk}, z.revoked...)
 	}
+	var sigs dns.Records
+	for _, k := range by {
+		sigs = sigs.Append(z.signature(s, owner, k))
+	}
+	s.Sigs = sigs
+	return s
+}
+
+// signature makes the RRSIG of s by one key.
+func (z *zone) signature(s dns.RRset, owner dns.Name, k *key) []byte {
 	start := z.ring.clock().Truncate(signaturePeriod)
 	inception, expiration := start.Add(-signatureBefore), start.Add(signaturePeriod+signatureAfter)
 	switch z.signing.flaw {
@@ -289,8 +322,7 @@ func (z *zone) sign(s dns.RRset, owner dns.Name) dns.RRset {
 		signature = bytes.Clone(signature)
 		signature[len(signature)-1] ^= 0xFF
 	}
-	s.Sigs = dns.Records(nil).Append(append(rrsig, signature...))
-	return s
+	return append(rrsig, signature...)
 }
 
 // signature signs, or finds the signature that was made of the same octets before.
