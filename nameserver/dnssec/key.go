@@ -78,14 +78,21 @@ var (
 
 // readKey takes a DNSKEY apart. An error says why the key can't be used, as the end of a sentence about it.
 func readKey(k *dns.DNSKEY, tag uint16, t *Table) (key, error) {
+	out, err := readRevocable(k, tag, t)
+	if err == nil && k.Flags&dns.DNSKEYFlagRevoke != 0 {
+		return key{}, errRevoked
+	}
+	return out, err
+}
+
+// readRevocable is readKey, also for a key that is revoked.
+func readRevocable(k *dns.DNSKEY, tag uint16, t *Table) (key, error) {
 	a := Algorithm(k.Algorithm)
 	switch {
 	case k.Flags&dns.DNSKEYFlagZone == 0:
 		return key{}, errNotZoneKey
 	case k.Protocol != dns.DNSKEYProtocol:
 		return key{}, errProtocol
-	case k.Flags&dns.DNSKEYFlagRevoke != 0:
-		return key{}, errRevoked
 	case !t.SupportsAlgorithm(a):
 		return key{}, errAlgorithm
 	}
