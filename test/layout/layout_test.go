@@ -35,6 +35,7 @@ var order = [][]string{
 	{"nameserver", "proxy"},
 	{"nameserver/zone", "nameserver/plugin", "proxy/packet", "proxy/stream", "proxy/web", "proxy/upstream"},
 	{"nameserver/recurse", "proxy/cache"},
+	{"nameserver/rollover"},
 	{"nameserver/dnssec"},
 	{"nameserver/cache"},
 	{"function", "mail", "probe", "fleet", "detect"},
