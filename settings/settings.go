@@ -35,7 +35,7 @@ type Node struct {
 	// Name tells nodes apart, in metrics, logs and id.server CH TXT; "" is the name of the host.
 	Name string `yaml:"name"`
 
-	// Data is the folder for the admin token and crash reports, later the store and keys. It is made if it is not there.
+	// Data is the folder for the admin token, crash reports and what is known of trust anchors, later the store. It is made if it is not there.
 	Data string `yaml:"data"`
 
 	// Cache is the memory that cached records take in all, fixed at the start. At 220 octets a name 256 MiB hold 1.2 million signed names.

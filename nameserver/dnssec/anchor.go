@@ -25,17 +25,18 @@ func SignedBy(zone dns.Name, set *dns.RRset, rdata []byte, at time.Time, w *Work
 	return CheckSet(set, newKeys(zone, []key{out}), at, w)
 }
 
-// Names tells whether one of the DS records has the digest of this key of the zone (RFC 4034 section 5.1.4). Records with digests that
-// are not supported name no key.
+// Names tells whether one of the DS records, which are all that there are, has the digest of this key of the zone (RFC 4034 section 5.1.4).
+// Records that [CheckKeys] would not follow name no key.
 func (t *Table) Names(zone dns.Name, ds dns.Records, rdata []byte) bool {
 	k, err := dns.ParseDNSKEY(rdata)
 	if err != nil {
 		return false
 	}
 	tag := k.KeyTag()
-	for data := range ds.All() {
-		d, err := dns.ParseDS(data)
-		if err == nil && d.KeyTag == tag && d.Algorithm == k.Algorithm && t.SupportsDigest(Digest(d.DigestType)) &&
+	usable, _ := t.usable(zone, ds)
+	for i := range usable {
+		d := &usable[i]
+		if d.KeyTag == tag && d.Algorithm == k.Algorithm &&
 			bytes.Equal(d.Digest, digest(Digest(d.DigestType).row().hash, []byte(zone.Lower().Wire()), rdata)) {
 			return true
 		}

@@ -70,6 +70,7 @@ func TestNames(t *testing.T) {
 		{what: "SHA-384", ds: records(a.ds(zone, SHA384)), key: a.data(), want: true},
 		{what: "SHA-1", ds: records(a.ds(zone, SHA1)), key: a.data(), want: true},
 		{what: "SHA-1, off", ds: records(a.ds(zone, SHA1)), key: a.data(), change: func(s *Settings) { s.SHA1Digests = false }},
+		{what: "SHA-1 beside SHA-256 of another", ds: records(a.ds(zone, SHA1), b.ds(zone, SHA256)), key: a.data()},
 		{what: "second of two", ds: records(b.ds(zone, SHA256), a.ds(zone, SHA256)), key: a.data(), want: true},
 		{what: "another key", ds: records(b.ds(zone, SHA256)), key: a.data()},
 		{what: "another zone", ds: records(a.ds(name("test."), SHA256)), key: a.data()},

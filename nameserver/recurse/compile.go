@@ -38,7 +38,8 @@ var (
 // stub[0].zone.
 func Compile(s Settings, c *cache.Table, stub []Stub, forward []Forward, files func(path string) ([]byte, error)) (*Table, error) {
 	t := &Table{
-		Limits: s.Limits, Minimisation: s.QNAMEMinimisation, IPv4: s.IPv4, IPv6: s.IPv6, ErrorReports: s.ErrorReports,
+		Limits: s.Limits, Minimisation: s.QNAMEMinimisation, IPv4: s.IPv4, IPv6: s.IPv6,
+		ErrorReports: s.ErrorReports, TrustAnchorUpdates: s.TrustAnchorUpdates,
 		MaxTTL: c.MaxTTL, MinTTL: c.MinTTL, NegativeMaxTTL: c.NegativeMaxTTL, Stale: c.Stale,
 	}
 	var e strictyaml.Errors
@@ -63,7 +64,8 @@ func Compile(s Settings, c *cache.Table, stub []Stub, forward []Forward, files f
 		return nil, err
 	}
 	t.compileAbove()
-	t.agree(s.Validation)
+	t.agreed = fmt.Sprintf("%+v", s.Validation)
+	t.agree()
 	return t, nil
 }
 

@@ -18,6 +18,10 @@ type Settings struct {
 	// "none" turns validation off.
 	TrustAnchors string `yaml:"trust_anchors"`
 
+	// TrustAnchorUpdates has the anchors follow the zones' keys (RFC 5011), beginning with those of TrustAnchors. Off, these are used as they
+	// stand: a node that nobody looks after fails when the root has changed its keys.
+	TrustAnchorUpdates bool `yaml:"trust_anchor_updates"`
+
 	// NegativeTrustAnchors are zones that are not validated although an anchor is above them (RFC 7646).
 	NegativeTrustAnchors []NegativeTrustAnchor `yaml:"negative_trust_anchors"`
 
@@ -177,6 +181,8 @@ func (m *Minimisation) UnmarshalText(b []byte) error {
 // Defaults returns the settings of a node for which nothing else is set. The arithmetic is with the fields.
 func Defaults() Settings {
 	return Settings{
+		TrustAnchorUpdates: true,
+
 		QNAMEMinimisation: MinimiseRelaxed,
 		IPv4:              true,
 		IPv6:              true,

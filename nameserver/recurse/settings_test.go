@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -331,6 +332,7 @@ func TestFingerprint(t *testing.T) {
 		"ipv6":     func(g *given) { g.IPv6 = false },
 		"anchors":  func(g *given) { g.TrustAnchors = "b" },
 		"none":     func(g *given) { g.TrustAnchors = "none" },
+		"updates":  func(g *given) { g.TrustAnchorUpdates = false },
 		"negative": func(g *given) { g.NegativeTrustAnchors = []NegativeTrustAnchor{{Zone: name("x.")}} },
 		"until":    func(g *given) { g.NegativeTrustAnchors = []NegativeTrustAnchor{{name("x."), time.Unix(1, 0)}} },
 		"kind":     func(g *given) { g.forward, g.stub = []Forward{Forward(g.stub[0])}, g.stub[1:] },
@@ -350,6 +352,45 @@ func TestFingerprint(t *testing.T) {
 	}
 	if table.WithListeners(addrPorts("192.0.2.53:53")).Fingerprint() == table.Fingerprint() {
 		t.Error("listeners do not show")
+	}
+}
+
+// The anchors of some zones are replaced, or taken away, and what hangs on them is told apart; the table before is as it was.
+func TestWithAnchors(t *testing.T) {
+	g := given{Settings: Defaults(), files: map[string]string{"a": ". DS 1 13 2 " + digest + "\nexample. DS 2 13 2 " + digest + "\ntest. DS 3 13 2 " + digest}}
+	g.TrustAnchors = "a"
+	table, err := g.compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags := func(table *Table) (all []string) {
+		for _, a := range table.Anchors() {
+			for data := range a.DS.All() {
+				all = append(all, fmt.Sprint(a.Zone, " ", data[1]))
+			}
+			for range a.DNSKEY.All() {
+				all = append(all, fmt.Sprint(a.Zone, " key"))
+			}
+		}
+		return all
+	}
+	before := tags(table)
+	if want := []string{". 1", "example. 2", "test. 3"}; !slices.Equal(before, want) {
+		t.Fatalf("%q", before)
+	}
+	root, example := Anchor{Zone: dns.Root, DNSKEY: dns.Records{}.Append([]byte{1, 1, 3, 13, 9})}, Anchor{Zone: name("example.")}
+	next := table.WithAnchors(root, example)
+	if got, want := tags(next), []string{". key", "test. 3"}; !slices.Equal(got, want) {
+		t.Errorf("%q, not %q", got, want)
+	}
+	if a, ok := next.Anchor(name("www.example.")); !ok || !a.Zone.IsRoot() {
+		t.Errorf("the anchor of www.example. is that of %v", a.Zone)
+	}
+	if !slices.Equal(tags(table), before) {
+		t.Errorf("the table before has become %q", tags(table))
+	}
+	if next.terms == table.terms || next.Fingerprint() == table.Fingerprint() || next.WithAnchors(table.Anchors()...).terms != table.terms {
+		t.Error("what the trust in zones depends on is not told apart")
 	}
 }
 

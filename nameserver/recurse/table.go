@@ -22,6 +22,9 @@ type Table struct {
 	IPv4, IPv6   bool
 	ErrorReports bool
 
+	// TrustAnchorUpdates tells whether the anchors are to follow the zones' keys (RFC 5011); see [Table.WithAnchors].
+	TrustAnchorUpdates bool
+
 	// How long what was found may be kept and given: bounds of TTLs, and how long after its end an answer may be given if nothing
 	// better is to be had. From the section cache.
 	MaxTTL, MinTTL, NegativeMaxTTL, Stale time.Duration
@@ -29,6 +32,7 @@ type Table struct {
 	hints      []Hint
 	validate   bool
 	validation *dnssec.Table
+	agreed     string                  // the settings of validation, in words
 	terms      [16]byte                // names all on which the trust in a zone depends
 	anchors    map[dns.Name]Anchor     // by zone, lower case
 	negative   map[dns.Name]time.Time  // by zone, lower case; wall time of the end, zero: none
@@ -89,6 +93,34 @@ func (t *Table) WithListeners(listeners []netip.AddrPort) *Table {
 	}
 	return &n
 }
+
+// Anchors returns all trust anchors, by zone. The caller must not change them.
+func (t *Table) Anchors() []Anchor {
+	all := make([]Anchor, 0, len(t.anchors))
+	for _, z := range slices.SortedFunc(maps.Keys(t.anchors), dns.Name.Compare) {
+		all = append(all, t.anchors[z])
+	}
+	return all
+}
+
+// WithAnchors returns the table with other trust anchors for these zones, which have some in t: what RFC 5011 says that they are now. An
+// Anchor without records takes those of its zone away, which then counts as one that never had any (RFC 5011 section 5).
+func (t *Table) WithAnchors(anchors ...Anchor) *Table {
+	n := *t
+	n.anchors = maps.Clone(t.anchors)
+	for _, a := range anchors {
+		if a.DS.Len() == 0 && a.DNSKEY.Len() == 0 {
+			delete(n.anchors, a.Zone)
+		} else {
+			n.anchors[a.Zone] = a
+		}
+	}
+	n.agree()
+	return &n
+}
+
+// Validation returns what signatures are checked with.
+func (t *Table) Validation() *dnssec.Table { return t.validation }
 
 // Hints returns the servers of the root that the settings name. The caller must not change them.
 func (t *Table) Hints() []Hint { return t.hints }
@@ -166,7 +198,7 @@ func (t *Table) NegativeAnchor(name dns.Name, now time.Time) (zone dns.Name, unt
 // Fingerprint names what the table says: two tables that act alike have the same one. It reads the whole table.
 func (t *Table) Fingerprint() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%x %+v %v %v %v %v %v %v %v %v %v\n", t.terms, t.Limits, t.Minimisation, t.IPv4, t.IPv6, t.ErrorReports, t.MaxTTL, t.MinTTL, t.NegativeMaxTTL, t.Stale, t.validate)
+	fmt.Fprintf(h, "%x %+v %v %v %v %v %v %v %v %v %v %v\n", t.terms, t.Limits, t.Minimisation, t.IPv4, t.IPv6, t.ErrorReports, t.TrustAnchorUpdates, t.MaxTTL, t.MinTTL, t.NegativeMaxTTL, t.Stale, t.validate)
 	for _, hint := range t.hints {
 		fmt.Fprintf(h, "hint %v %v\n", hint.Name, hint.Addrs)
 	}
@@ -181,9 +213,9 @@ func (t *Table) Fingerprint() string {
 }
 
 // agree makes the name of what the trust in a zone depends on.
-func (t *Table) agree(s dnssec.Settings) {
+func (t *Table) agree() {
 	h := sha256.New()
-	fmt.Fprintf(h, "%v %+v\n", t.validate, s)
+	fmt.Fprintf(h, "%v %s\n", t.validate, t.agreed)
 	for _, z := range slices.SortedFunc(maps.Keys(t.anchors), dns.Name.Compare) {
 		fmt.Fprintf(h, "anchor %v %x %x\n", z, t.anchors[z].DS, t.anchors[z].DNSKEY)
 	}

@@ -262,7 +262,8 @@ func (p *Point) settle(c Checks) {
 		}
 	}
 	for i := range p.Keys {
-		if k := &p.Keys[i]; k.State.Trusted() && !a.DNSKEY.Contains(k.Data) {
+		// What a DS record of the settings names needs no DNSKEY record beside it: that it was seen changes nothing.
+		if k := &p.Keys[i]; k.State.Trusted() && !a.names(k.Data, c) {
 			a.DNSKEY = a.DNSKEY.Append(k.Data)
 		}
 	}

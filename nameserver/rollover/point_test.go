@@ -182,6 +182,9 @@ func TestRandomZones(t *testing.T) {
 			for _, l := range strings.Split(letters, "") {
 				i := next.find(newKey(l).data())
 				trusted := i >= 0 && next.Keys[i].State.Trusted() || next.Trusted().DNSKEY.Contains(newKey(l).data())
+				if i >= 0 && trusted != next.Trusted().names(newKey(l).data(), c) {
+					t.Fatalf("seed %d: %s is %v, and does not count as that", seed, l, next.Keys[i].State)
+				}
 				named := (l == "A" || l == "B") && !gone[l]
 				switch {
 				case trusted && gone[l]:

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/ananas-edge/ananas/dns"
 )
 
 func toBase64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
@@ -247,16 +245,15 @@ func (s *story) keys() string {
 
 func (s *story) trusts() string {
 	a := s.point.Trusted()
+	unseen := s.point.Unseen(s.checks)
 	var all []string
-	for data := range s.point.Unseen(s.checks).All() {
-		for c := 'A'; c <= 'z'; c++ {
-			if s.checks.Table.Names(zoneName, dns.Records{}.Append(data), newKey(string(c)).data()) {
-				all = append(all, "ds:"+string(c))
-			}
+	for c := 'A'; c <= 'z'; c++ {
+		switch data := newKey(string(c)).data(); {
+		case s.checks.Table.Names(zoneName, unseen, data):
+			all = append(all, "ds:"+string(c))
+		case a.names(data, s.checks):
+			all = append(all, "key:"+string(c))
 		}
-	}
-	for data := range a.DNSKEY.All() {
-		all = append(all, "key:"+nameOf(data))
 	}
 	slices.Sort(all)
 	if a.Empty() {
