@@ -1,9 +1,11 @@
 package telemetry
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -43,6 +45,10 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			for _, s := range f.vec.all() {
 				out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(s.Value()), s.values...)
 			}
+		case f.gauges != nil:
+			for _, g := range f.readGauges(c.m.overflow) {
+				out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, g.value, g.values...)
+			}
 		case f.counter != nil:
 			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(f.counter.Value()))
 		case f.histogram != nil:
@@ -66,6 +72,38 @@ func (h *Histogram) read(desc *prometheus.Desc) prometheus.Metric {
 		}
 	}
 	return prometheus.MustNewConstHistogram(desc, total, float64(h.sum.Load())/1e9, cumulative)
+}
+
+// gauge is one series of a gauge with labels.
+type gauge struct {
+	value  float64
+	values []string
+}
+
+// readGauges returns the series of a gauge with labels. What a function shows before it panics is shown.
+func (f *family) readGauges(overflow *Counter) map[string]*gauge {
+	all := map[string]*gauge{}
+	show := func(value float64, values ...string) {
+		if len(values) != len(f.labels) {
+			panic(fmt.Sprintf("telemetry: metric %q: %d values for the labels %q", f.name, len(values), f.labels))
+		}
+		values, key := seriesOf(values)
+		if all[key] == nil && len(all) >= MaxSeries {
+			overflow.Inc()
+			values, key = seriesOf(slices.Repeat([]string{"other"}, len(f.labels)))
+		}
+		if all[key] == nil {
+			all[key] = &gauge{values: values}
+		}
+		all[key].value += value
+	}
+	for _, g := range f.gauges {
+		func() {
+			defer func() { _ = recover() }()
+			g(show)
+		}()
+	}
+	return all
 }
 
 // sum adds the functions up. One that panics makes the sum NaN: a broken gauge must not take the page with it.

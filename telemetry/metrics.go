@@ -34,7 +34,7 @@ const (
 	kindHistogram kind = "histogram"
 )
 
-// family is all that is registered under one name. Which of the last four fields is set follows from kind and labels.
+// family is all that is registered under one name. Which of the last five fields is set follows from kind and labels.
 type family struct {
 	name, help string
 	kind       kind
@@ -43,6 +43,7 @@ type family struct {
 	counter   *Counter
 	vec       *CounterVec
 	funcs     []func() float64 // of a gauge or a counter that is kept elsewhere; added up
+	gauges    []func(Show)     // of a gauge with labels
 	histogram *Histogram
 }
 
@@ -89,6 +90,21 @@ func (m *Metrics) GaugeFunc(name, help string, f func() float64) {
 	fam, unlock := m.register(name, help, kindGauge, nil)
 	defer unlock()
 	fam.funcs = append(fam.funcs, f)
+}
+
+// Show tells the value of a gauge for values of its labels, one for each in the order of registration.
+type Show func(value float64, values ...string)
+
+// GaugeVecFunc registers a gauge with labels that is read by calling f at every scrape. f calls show for each series; what is shown twice, or
+// by several functions under the same name, is added up. f must be quick and may be called from any goroutine. Beyond [MaxSeries] series
+// the rest is added up under the labels "other".
+func (m *Metrics) GaugeVecFunc(name, help string, labels []string, f func(show Show)) {
+	if len(labels) == 0 {
+		panic(fmt.Sprintf("telemetry: registering metric %q: a vector without labels is a gauge", name))
+	}
+	fam, unlock := m.register(name, help, kindGauge, labels)
+	defer unlock()
+	fam.gauges = append(fam.gauges, f)
 }
 
 // CounterFunc is [Metrics.GaugeFunc] for a number that only grows and is kept by its owner, such as one that is striped over
@@ -144,7 +160,7 @@ func (m *Metrics) sorted() []family {
 	all := make([]family, 0, len(m.families))
 	for _, f := range m.families {
 		c := *f
-		c.funcs = slices.Clone(f.funcs)
+		c.funcs, c.gauges = slices.Clone(f.funcs), slices.Clone(f.gauges)
 		all = append(all, c)
 	}
 	m.mu.Unlock()

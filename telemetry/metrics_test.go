@@ -82,6 +82,7 @@ func TestRegistrationOfTheSameName(t *testing.T) {
 		"bad name":      func() { m.Counter("packets", "Packets.") },
 		"bad name, nil": func() { (*Metrics)(nil).Counter("packets", "Packets.") },
 		"values":        func() { v.With("a", "b") },
+		"gauge labels":  func() { m.GaugeVecFunc("ananas_listen_queue_bytes", "Queue.", nil, func(Show) {}) },
 		"function":      func() { m.CounterFunc("ananas_listen_packets_total", "Packets.", func() float64 { return 0 }) },
 	} {
 		if !panics(f) {
@@ -115,6 +116,24 @@ func TestNilMetricsGivesWorkingInstruments(t *testing.T) {
 	}
 }
 
+// A gauge shows no more series than any other metric, and loses nothing of the sum.
+func TestGaugesAreBounded(t *testing.T) {
+	m := NewMetrics()
+	m.GaugeVecFunc("ananas_trust_anchors", "Keys.", []string{"zone"}, func(show Show) {
+		for i := range MaxSeries + 5 {
+			show(1, fmt.Sprintf("%d.example.", i))
+		}
+		show(1, "too", "many")
+	})
+	page := scrape(t, m)
+	if n := strings.Count(page, "ananas_trust_anchors{"); n != MaxSeries+1 || !strings.Contains(page, "ananas_trust_anchors{zone=\"other\"} 5\n") {
+		t.Errorf("%d series", n)
+	}
+	if v := m.overflow.Value(); v != 5 {
+		t.Errorf("%d are told to be over the limit", v)
+	}
+}
+
 // exampleMetrics has one metric of each kind and all that needs escaping.
 func exampleMetrics() *Metrics {
 	m := NewMetrics()
@@ -128,6 +147,14 @@ func exampleMetrics() *Metrics {
 	m.CounterFunc("ananas_cache_misses_total", "Misses, kept by core.", func() float64 { return 4 })
 	m.CounterFunc("ananas_cache_misses_total", "Misses, kept by core.", func() float64 { return 3 })
 	m.GaugeFunc("ananas_cache_broken_ratio", "A gauge that panics.", func() float64 { panic("broken") })
+	for range 2 {
+		m.GaugeVecFunc("ananas_trust_anchors", "Keys.", []string{"zone", "state"}, func(show Show) {
+			show(1, "b.", "valid")
+			show(2, ".", "valid")
+			show(0.5, "bad \xff byte", "gone")
+			panic("broken")
+		})
+	}
 	h := m.Histogram("ananas_nameserver_answer_seconds", "Time to answer.")
 	for _, d := range []time.Duration{-time.Second, time.Microsecond, 1500, 30 * time.Millisecond, 10 * time.Second, time.Minute} {
 		h.Observe(d)
@@ -187,6 +214,7 @@ func TestExpositionIsReadByTheParser(t *testing.T) {
 		{"ananas_cache_hits_total", nil, 3},
 		{"ananas_cache_misses_total", nil, 7},
 		{"ananas_cache_entries", nil, 3.5},
+		{"ananas_trust_anchors", map[string]string{"zone": ".", "state": "valid"}, 4},
 		{"ananas_recurse_questions_total", map[string]string{"transport": "udp", "cause": "miss"}, 2},
 		{"ananas_recurse_questions_total", map[string]string{"transport": "tcp", "cause": "a\"quote\", a \\ and a\nbreak"}, 1},
 		{"ananas_recurse_questions_total", map[string]string{"transport": "udp", "cause": "bad \uFFFD byte"}, 1},
@@ -201,7 +229,7 @@ func TestExpositionIsReadByTheParser(t *testing.T) {
 	for name, f := range families {
 		want := dto.MetricType_COUNTER
 		switch name {
-		case "ananas_cache_entries", "ananas_cache_broken_ratio":
+		case "ananas_cache_entries", "ananas_cache_broken_ratio", "ananas_trust_anchors":
 			want = dto.MetricType_GAUGE
 		case "ananas_nameserver_answer_seconds":
 			want = dto.MetricType_HISTOGRAM
