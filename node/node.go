@@ -44,6 +44,7 @@ type Node struct {
 	cache    *cache.Cache
 	resolver *recurse.Resolver
 	server   *nameserver.Server
+	anchors  *anchors
 	listen   *listen.Server
 	admin    *admin.Server
 
@@ -108,8 +109,11 @@ func Start(o Options) (_ *Node, err error) {
 		Network: network, Clock: n.clock, Random: random, Cache: n.cache, Limits: tables.Nameserver.Recursion.Limits,
 		Metrics: n.metrics, Crashes: n.crashes, Log: n.log,
 	})
+	// What is known of trust anchors is older than the settings, and holds from the first query on.
+	n.anchors = newAnchors(n, filepath.Join(own.Data, AnchorFile))
+	table := n.anchors.configure(tables.Nameserver)
 	n.server = nameserver.New(nameserver.Config{
-		Resolver: n.resolver, Clock: n.clock, Random: random, Table: tables.Nameserver, Metrics: n.metrics, Crashes: n.crashes,
+		Resolver: n.resolver, Clock: n.clock, Random: random, Table: table, Metrics: n.metrics, Crashes: n.crashes,
 		Log: n.log, Version: n.version, Name: nodeName(own), NSID: own.Name,
 	})
 
@@ -118,6 +122,7 @@ func Start(o Options) (_ *Node, err error) {
 		return nil, err
 	}
 	n.listen.Serve(n.server)
+	n.anchors.serve(n.server)
 	n.health.Check("serving", func() error { return nil })
 	n.log.Info("serving", "dns", n.listen.Addrs(), "admin", n.adminAddr, "version", n.version, "settings", n.source())
 	if !tables.Nameserver.Recursion.Validates() {
@@ -196,6 +201,9 @@ func (n *Node) Close() error {
 		if err := n.admin.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			errs = append(errs, err)
 		}
+	}
+	if n.anchors != nil {
+		n.anchors.close() // it asks through the resolver
 	}
 	if n.server != nil {
 		n.server.Close()

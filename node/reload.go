@@ -39,8 +39,8 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	r.Changed = append(r.Changed, settings.Changed(n.file, next)...)
 	if f := tables.Fingerprint(); f != n.fingerprint {
 		n.cache.SetTable(tables.Cache)
-		moved := n.server.Table().Recursion.Moved(tables.Nameserver.Recursion)
-		n.server.Swap(tables.Nameserver)
+		moved := n.anchors.settings().Recursion.Moved(tables.Nameserver.Recursion)
+		n.anchors.configure(tables.Nameserver)
 		for _, zone := range moved {
 			if _, _, err := n.resolver.Purge(zone, true); err != nil {
 				r.Warnings = append(r.Warnings, err.Error())
