@@ -46,20 +46,23 @@ type follower struct {
 	state   string
 	start   time.Time
 	node    *Node
-	log     strings.Builder
+
+	ahead    time.Duration // of the wall clock
+	earliest time.Time
+	log      strings.Builder
 }
 
 func (f *follower) open() {
 	n := &Node{metrics: telemetry.NewMetrics(), health: telemetry.NewHealth()}
 	n.log = slog.New(slog.NewTextHandler(&f.log, nil))
-	n.clock = recurse.Clock{Boot: func() time.Duration { return time.Since(f.start) }, Wall: time.Now}
+	n.clock = recurse.Clock{Boot: func() time.Duration { return time.Since(f.start) }, Wall: func() time.Time { return time.Now().Add(f.ahead) }}
 	n.crashes = telemetry.NewCrashes(f.t.TempDir(), n.metrics, n.log, time.Now)
 	var err error
 	if n.cache, err = cache.New(cache.Config{Bytes: 4 << 20, Now: n.clock.Boot, Seed: 1, Metrics: n.metrics}); err != nil {
 		f.t.Fatal(err)
 	}
 	n.resolver = recurse.New(recurse.Config{
-		Network: f.network, Clock: n.clock, Random: newRandom(), Cache: n.cache, Limits: f.base.Recursion.Limits, Metrics: n.metrics, Log: n.log,
+		Network: f.network, Clock: n.clock, Earliest: f.earliest, Random: newRandom(), Cache: n.cache, Limits: f.base.Recursion.Limits, Metrics: n.metrics, Log: n.log,
 	})
 	n.anchors = newAnchors(n, f.state)
 	table := n.anchors.configure(f.base)
@@ -100,32 +103,7 @@ func (f *follower) is(zone, security, states string) {
 // the node is started anew now and then. A key that is announced for 19 days only is not trusted, though it signs the zone later.
 func TestKeysRollOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		world, err := lab.ParseWorld(rolling)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l, err := lab.New(lab.Config{Seed: 1, World: world})
-		if err != nil {
-			t.Fatal(err)
-		}
-		network := l.Network()
-		defer network.Close()
-		files := map[string]string{"hints": l.RootHints(), "anchors": anchorsOf(t, network, l, "corp", "192.0.2.1") + anchorsOf(t, network, l, "thief", "192.0.2.2")}
-		rs := recurse.Defaults()
-		rs.RootHints, rs.TrustAnchors = "hints", "anchors"
-		ct, err := cache.Compile(cache.Defaults())
-		if err != nil {
-			t.Fatal(err)
-		}
-		rt, err := recurse.Compile(rs, ct, nil, nil, func(name string) ([]byte, error) { return []byte(files[name]), nil })
-		if err != nil {
-			t.Fatal(err)
-		}
-		base, err := nameserver.Compile(nameserver.AccessDefaults(), nameserver.LimitDefaults(), rt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f := &follower{t: t, network: network, base: base, state: filepath.Join(t.TempDir(), AnchorFile), start: time.Now()}
+		f := newFollower(t, rolling, "corp 192.0.2.1", "thief 192.0.2.2")
 		wait := func(until time.Duration) {
 			<-time.After(until - time.Since(f.start))
 			synctest.Wait()
@@ -163,8 +141,43 @@ func TestKeysRollOver(t *testing.T) {
 	})
 }
 
+// newFollower makes the world and its settings: each of anchored is a zone whose keys are trust anchors, and the address of its server.
+func newFollower(t *testing.T, text string, anchored ...string) *follower {
+	t.Helper()
+	world, err := lab.ParseWorld(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := lab.New(lab.Config{Seed: 1, World: world})
+	if err != nil {
+		t.Fatal(err)
+	}
+	network := l.Network()
+	t.Cleanup(func() { network.Close() })
+	files := map[string]string{"hints": l.RootHints()}
+	for _, a := range anchored {
+		zone, server, _ := strings.Cut(a, " ")
+		files["anchors"] += anchorsOf(t, network, zone, server)
+	}
+	rs := recurse.Defaults()
+	rs.RootHints, rs.TrustAnchors = "hints", "anchors"
+	ct, err := cache.Compile(cache.Defaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rt, err := recurse.Compile(rs, ct, nil, nil, func(name string) ([]byte, error) { return []byte(files[name]), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := nameserver.Compile(nameserver.AccessDefaults(), nameserver.LimitDefaults(), rt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &follower{t: t, network: network, base: base, state: filepath.Join(t.TempDir(), AnchorFile), start: time.Now()}
+}
+
 // anchorsOf asks a server of the lab for the keys of a zone, and returns the secure entry points as a zone file.
-func anchorsOf(t *testing.T, network recurse.Network, l *lab.Lab, zone, server string) string {
+func anchorsOf(t *testing.T, network recurse.Network, zone, server string) string {
 	t.Helper()
 	c, err := network.ListenUDP(false, 40000)
 	if err != nil {

@@ -45,6 +45,7 @@ type Node struct {
 	resolver *recurse.Resolver
 	server   *nameserver.Server
 	anchors  *anchors
+	time     *timekeeper
 	listen   *listen.Server
 	admin    *admin.Server
 
@@ -105,8 +106,10 @@ func Start(o Options) (_ *Node, err error) {
 	if network == nil {
 		network = recurse.SystemNetwork{}
 	}
+	earliest, saved := n.earliestTime(own)
 	n.resolver = recurse.New(recurse.Config{
-		Network: network, Clock: n.clock, Random: random, Cache: n.cache, Limits: tables.Nameserver.Recursion.Limits,
+		Earliest: earliest,
+		Network:  network, Clock: n.clock, Random: random, Cache: n.cache, Limits: tables.Nameserver.Recursion.Limits,
 		Metrics: n.metrics, Crashes: n.crashes, Log: n.log,
 	})
 	// What is known of trust anchors is older than the settings, and holds from the first query on.
@@ -123,8 +126,12 @@ func Start(o Options) (_ *Node, err error) {
 	}
 	n.listen.Serve(n.server)
 	n.anchors.serve(n.server)
+	n.time = n.keepTime(own, earliest, saved)
 	n.health.Check("serving", func() error { return nil })
 	n.log.Info("serving", "dns", n.listen.Addrs(), "admin", n.adminAddr, "version", n.version, "settings", n.source())
+	for _, w := range tables.Warnings() {
+		n.log.Warn(w.Text, "hint", w.Hint)
+	}
 	if !tables.Nameserver.Recursion.Validates() {
 		n.log.Warn("answers are not validated: recursion.trust_anchors is none")
 	}
@@ -201,6 +208,9 @@ func (n *Node) Close() error {
 		if err := n.admin.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			errs = append(errs, err)
 		}
+	}
+	if n.time != nil {
+		n.time.close()
 	}
 	if n.anchors != nil {
 		n.anchors.close() // it asks through the resolver

@@ -35,6 +35,9 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	if err != nil {
 		return r, err
 	}
+	for _, w := range tables.Warnings() {
+		r.Warnings = append(r.Warnings, w.Text+"; "+w.Hint)
+	}
 	r.Restart = append(r.Restart, settings.Restart(n.file, next)...)
 	r.Changed = append(r.Changed, settings.Changed(n.file, next)...)
 	if f := tables.Fingerprint(); f != n.fingerprint {

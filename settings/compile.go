@@ -21,6 +21,9 @@ type Tables struct {
 // Fingerprint names what the tables say: tables that act alike have the same one.
 func (t *Tables) Fingerprint() string { return t.Nameserver.Fingerprint() }
 
+// Warnings are what is allowed in the settings, and hardly ever meant.
+func (t *Tables) Warnings() []recurse.Warning { return t.Nameserver.Recursion.Warnings() }
+
 // Compile checks the part `settings` as a whole, reads the files that it names, and makes its tables. listeners are the
 // addresses at which this node answers, those of interfaces in place of one that stands for all: no question may go to them. The
 // error is a [*strictyaml.Errors]; nothing else is returned with it.
@@ -33,15 +36,12 @@ func (f *File) Compile(listeners []netip.AddrPort) (*Tables, error) {
 }
 
 // Check opens and compiles a file without using it.
-func Check(name string) (*File, error) {
+func Check(name string) (*Tables, error) {
 	f, err := Open(name)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.Compile(f.Node.Listen.DNS); err != nil {
-		return nil, err
-	}
-	return f, nil
+	return f.Compile(f.Node.Listen.DNS)
 }
 
 // compile makes the tables of s; files reads a file that s names.

@@ -12,7 +12,7 @@ type checkCommand struct {
 }
 
 func (checkCommand) Help() string {
-	return `Exit code 0: the file is good. 1: it is not, and the output says why.
+	return `Exit code 0: the file is good. 1: it is not, and the output says why. What is allowed and hardly ever meant is a warning.
 
 Example:
   ananas check ananas.yaml`
@@ -20,8 +20,14 @@ Example:
 
 // Run checks the file.
 func (c checkCommand) Run(p *process) error {
-	if _, err := settings.Check(c.File); err != nil {
+	tables, err := settings.Check(c.File)
+	if err != nil {
 		return err
+	}
+	for _, w := range tables.Warnings() {
+		if _, err := fmt.Fprintf(p.stderr, "warning: %s: %s\n   hint: %s\n", c.File, w.Text, w.Hint); err != nil {
+			return fmt.Errorf("writing the output: %w", err)
+		}
 	}
 	if _, err := fmt.Fprintf(p.stdout, "%s: good\n", c.File); err != nil {
 		return fmt.Errorf("writing the output: %w", err)

@@ -252,13 +252,17 @@ func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duratio
 	if life < aheadMin || e.Hits == 0 || e.Expires-now > life/aheadPart || !o.Ahead {
 		return
 	}
-	if _, failed := r.failures.get(failureKey{q.Name, q.Type}, now, true); failed ||
-		r.flight.runs(jobKey{q.Name, q.Type, o.Table, FreshAnswer, r.cache.Epoch(), false, o.CD, dns.Name{}}) {
-		return // it was tried a moment ago, or is being asked for
+	k := failureKey{q.Name, q.Type}
+	if _, failed := r.failures.get(k, now, true); failed {
+		return // it was tried a moment ago
+	}
+	if _, begun := r.refreshing.LoadOrStore(k, struct{}{}); begun {
+		return
 	}
 	select {
 	case r.ahead <- struct{}{}:
 	default:
+		r.refreshing.Delete(k)
 		r.m.limits.With("ahead").Inc()
 		return
 	}
@@ -267,6 +271,7 @@ func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duratio
 	go func() {
 		defer r.wg.Done()
 		defer func() { <-r.ahead }()
+		defer r.refreshing.Delete(k)
 		defer r.recovered("refreshing "+q.String(), func(*failure) {})
 		r.await(r.ctx, dns.Question{Name: q.Name, Type: q.Type, Class: q.Class}, Opts{
 			Table: o.Table, Fresh: FreshAnswer, CD: o.CD, Budget: r.NewBudget(o.Table),

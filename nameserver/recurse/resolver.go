@@ -34,8 +34,8 @@ type Config struct {
 	Crashes *telemetry.Crashes // nil: panics are counted only
 	Log     *slog.Logger
 
-	// Earliest is a wall time that has passed for sure: while the clock is before it, signature times are not checked. The zero time
-	// trusts the clock.
+	// Earliest is a wall time that has passed for sure: while the clock is more than a day before it, or before a time that signatures have proved since,
+	// signature times are not checked. The zero time trusts the clock whatever it shows.
 	Earliest time.Time
 }
 
@@ -54,6 +54,7 @@ type Resolver struct {
 	trusts   *trusts
 	renewals renewals
 	earliest time.Time
+	proven   atomic.Int64 // wall time, seconds since 1970; 0: none yet
 	flight   flight
 	zones    zoneCounts
 	udp4     *sockets
@@ -67,7 +68,8 @@ type Resolver struct {
 	primeAgain                 atomic.Int64  // boot time before which a failed priming is not repeated
 	reports                    chan struct{} // under way
 	reportsBegun, reportsSince atomic.Int64  // in the interval since that boot time
-	ahead                      chan struct{} // prefetches and refreshes under way
+	ahead                      chan struct{} // prefetches under way, as many at a time
+	refreshing                 sync.Map      // failureKey of each
 
 	ctx    context.Context
 	cancel context.CancelFunc

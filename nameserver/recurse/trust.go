@@ -166,7 +166,7 @@ func (j *job) trust(ctx context.Context, zone dns.Name) trust {
 	}
 	var t trust
 	if zone == anchor.Zone {
-		t = j.trustKeys(ctx, zone, signers{anchors: anchor.DNSKEY, ds: anchor.DS, expires: now + j.table.MaxTTL})
+		t = j.trustKeys(ctx, zone, signers{anchored: true, anchors: anchor.DNSKEY, ds: anchor.DS, expires: now + j.table.MaxTTL})
 	} else {
 		s := j.signersOf(ctx, zone)
 		if s.state != cutSigned {
@@ -179,12 +179,13 @@ func (j *job) trust(ctx context.Context, zone dns.Name) trust {
 
 // signers is what names the keys of a zone.
 type signers struct {
-	state   delegationState
-	ds      dns.Records
-	anchors dns.Records
-	expires time.Duration // boot time
-	trust   trust         // if the state is another than cutSigned
-	denied  cache.Denial  // that there are DS records, if that was checked just now
+	state    delegationState
+	anchored bool // by the settings, not by the zone above
+	ds       dns.Records
+	anchors  dns.Records
+	expires  time.Duration // boot time
+	trust    trust         // if the state is another than cutSigned
+	denied   cache.Denial  // that there are DS records, if that was checked just now
 }
 
 // delegationState is what the zone above says of a name.
@@ -426,7 +427,11 @@ func (j *job) trustKeys(ctx context.Context, zone dns.Name, s signers) trust {
 
 // checkKeys is the check of a DNSKEY set. What it finds is remembered, unless a limit of ours ended it.
 func (j *job) checkKeys(zone dns.Name, set *dns.RRset, s signers) trust {
-	keys, r := dnssec.CheckKeys(zone, set, s.ds, s.anchors, j.r.wall(), j.budget.work)
+	wall := j.r.wall()
+	keys, r := dnssec.CheckKeys(zone, set, s.ds, s.anchors, wall, j.budget.work)
+	if r.Secure() && s.anchored { // what a zone below says of time would be any zone's word
+		j.r.prove(wall)
+	}
 	now := j.r.clock.Boot()
 	t := trust{zone: zone, security: r.Security, keys: keys, why: r.EDE, ds: s.ds, stored: now, set: &r}
 	t.expires = s.expires
@@ -478,10 +483,40 @@ func mindOf(r dnssec.Result) remember {
 // servers that would set it have names that may have to be validated).
 func (r *Resolver) wall() time.Time {
 	now := r.clock.Wall()
-	if now.Before(r.earliest) {
+	if r.earliest.IsZero() {
+		return now
+	}
+	if proven := r.ProvenTime(); now.Before(r.earliest.Add(-clockSlack)) || now.Before(proven.Add(-clockSlack)) {
 		return time.Time{}
 	}
 	return now
+}
+
+// clockSlack is how far a clock may be set back and still be taken for right: by a time service that corrects it, or a time zone that was taken for
+// another. Signatures are made for days at least, and begin hours before they are published.
+const clockSlack = 24 * time.Hour
+
+// ClockTrusted tells whether the wall clock can be right; see [Config.Earliest]. While it can't, times of signatures are not checked, and nothing is
+// said to be secure.
+func (r *Resolver) ClockTrusted() bool { return !r.wall().IsZero() }
+
+// ProvenTime returns the latest wall time at which the signatures of the keys of a trust anchor's zone were in time: a time that has passed, for who
+// signed them knew it. The zero time if there was none.
+func (r *Resolver) ProvenTime() time.Time {
+	if s := r.proven.Load(); s != 0 {
+		return time.Unix(s, 0)
+	}
+	return time.Time{}
+}
+
+// prove notes such a time.
+func (r *Resolver) prove(at time.Time) {
+	for s := at.Unix(); !at.IsZero(); {
+		old := r.proven.Load()
+		if s <= old || r.proven.CompareAndSwap(old, s) {
+			return
+		}
+	}
 }
 
 // renewals remembers whose DS records were asked for anew a moment ago, so that a broken zone does not have them asked for with each query.

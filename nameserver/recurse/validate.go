@@ -242,7 +242,7 @@ func (j *job) needFresh(ctx context.Context, q dns.Question) outcome {
 // checkApex validates the DNSKEY set of a zone by what the zone above or an anchor says of its keys. ok is false if the name is no zone.
 func (j *job) checkApex(ctx context.Context, set *dns.RRset, anchor Anchor) (finding, bool) {
 	zone := set.Name
-	s := signers{ds: anchor.DS, anchors: anchor.DNSKEY, expires: j.r.clock.Boot() + j.table.MaxTTL}
+	s := signers{anchored: true, ds: anchor.DS, anchors: anchor.DNSKEY, expires: j.r.clock.Boot() + j.table.MaxTTL}
 	if zone != anchor.Zone {
 		switch s = j.signersOf(ctx, zone); s.state {
 		case cutNone:
