@@ -26,6 +26,9 @@ func (f *failure) root() string {
 	return f.ede.Text
 }
 
+// forged tells whether servers answered, and what they said can't be believed. What could not be validated for want of keys is no such thing.
+func (f *failure) forged() bool { return f.bogus && f.mind == doubling }
+
 // remember says for how long a failure is worth keeping (RFC 9520).
 type remember uint8
 

@@ -47,7 +47,7 @@ func (r *Resolver) link(ctx context.Context, q dns.Question, o Opts, begin time.
 			if o.span.on() {
 				o.span.event(KindCache, "this failed a moment ago and is not tried again yet: "+f.Error())
 			}
-			if old != nil && o.Stale {
+			if old != nil && o.Stale && !f.forged() {
 				return r.staleResult(*old, f)
 			}
 			return linkResult{outcome: outcome{err: f}, ede: dns.EDE{Code: dns.EDECachedError}}
@@ -61,7 +61,7 @@ func (r *Resolver) link(ctx context.Context, q dns.Question, o Opts, begin time.
 		patience = o.Table.Limits.StaleTimer
 	}
 	out := r.await(ctx, q, o, begin, patience)
-	if out.err != nil && old != nil && o.Stale {
+	if out.err != nil && old != nil && o.Stale && !out.err.forged() { // servers that answer, and wrongly, are no outage
 		return r.staleResult(*old, out.err)
 	}
 	if out.weak && old != nil && o.Stale {

@@ -270,7 +270,13 @@ func (s *step) compileReload(sc *scenario) error {
 			p.fatal(err)
 		}
 		p.cache.SetTable(tables.Cache)
+		moved := p.server.Table().Recursion.Moved(tables.Nameserver.Recursion)
 		p.server.Swap(tables.Nameserver)
+		for _, zone := range moved { // as package node does
+			if _, _, err := p.resolver.Purge(zone, true); err != nil {
+				p.fatal(err)
+			}
+		}
 	}
 	return nil
 }
