@@ -5,7 +5,7 @@ FUZZTIME ?= 10m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run test race fuzz bench bench-cold bench-validate bench-attack bench-memory lint check gen clean
+.PHONY: help build run test race fuzz bench bench-cold bench-validate diff-peers bench-attack bench-memory lint check gen clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench-cold: build ## cold resolution beside Unbound on the same lab (root; Debia
 
 bench-validate: build ## cold validated resolution beside Unbound, zones signed by 13, 15 and 8 (root; Debian's unbound, gcc)
 	$(GO) run ./test/bench/cold -validate -seeds 3
+
+diff-peers: build ## 10,000 answers beside Unbound's and PowerDNS Recursor's, all validating (root; Debian's unbound, pdns-recursor, gcc)
+	$(GO) run ./test/bench/diff
 
 bench-attack: build ## random names under a zone that drops, beside Unbound (root; Debian's unbound)
 	$(GO) run ./test/bench/attack

@@ -152,7 +152,7 @@ func classifyRCode(m *dns.Message, a asked, rcode dns.RCode) (verdict, bool) {
 		return verdict{}, false
 	case dns.RCodeFormatError, dns.RCodeNotImplemented, dns.RCodeBadVersion:
 		switch {
-		case a.edns && a.options && m.HasEDNS:
+		case a.edns && a.options: // even if it answers as one that never heard of EDNS: without it a signed zone is lost
 			return verdict{what: isNoOptions, why: rcode.String()}, true
 		case a.edns:
 			return verdict{what: isNoEDNS, why: rcode.String()}, true

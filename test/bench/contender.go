@@ -39,6 +39,33 @@ func Contenders() []Contender {
 	}
 }
 
+// Recursor is PowerDNS Recursor, which only the comparison of answers runs.
+func Recursor() Contender { return Contender{"recursor", startRecursor, ""} }
+
+//go:embed recursor.conf
+var recursorConf string
+
+func startRecursor(r *Rig, dir string) (*Process, error) {
+	if err := os.WriteFile(filepath.Join(dir, "recursor.conf"), []byte(r.expand(recursorConf, dir)), 0o644); err != nil {
+		return nil, err
+	}
+	anchors, err := os.ReadFile(r.anchorsFile())
+	if err != nil {
+		return nil, err
+	}
+	var lua strings.Builder
+	lua.WriteString("clearTA('.')\n")
+	for line := range strings.Lines(string(anchors)) {
+		if _, ds, ok := strings.Cut(line, "DS"); ok {
+			fmt.Fprintf(&lua, "addTA('.', %q)\n", strings.TrimSpace(ds))
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "anchors.lua"), []byte(lua.String()), 0o644); err != nil {
+		return nil, err
+	}
+	return r.start(filepath.Base(dir), r.ResolverCPU, nil, "pdns_recursor", "--config-dir="+dir)
+}
+
 // Address is where each resolver answers.
 var Address = netip.MustParseAddrPort("127.0.0.1:5335")
 
