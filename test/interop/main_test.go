@@ -34,10 +34,13 @@ var needs = []struct{ program, debian string }{
 	{"ldns-key2ds", "ldnsutils"},
 	{"ldns-signzone", "ldnsutils"},
 	{"unbound", "unbound"},
+	{"unbound-host", "unbound-host"},
+	{"kzonesign", "knot-dnssecutils"},
+	{"keymgr", "knot"},
 	{"ip", "iproute2"},
 }
 
-const aptLine = "apt-get install --no-install-recommends nsd bind9 knot bind9-dnsutils knot-dnsutils ldnsutils unbound iproute2"
+const aptLine = "apt-get install --no-install-recommends nsd bind9 knot bind9-dnsutils knot-dnsutils knot-dnssecutils ldnsutils unbound unbound-host iproute2 dns-root-data"
 
 // The test binary runs twice: outside, where it looks whether all that is needed is there and builds ananas, and inside new namespaces
 // of network, processes and mounts, where the tests run. insideDir tells the second run that it is the second, and where its files are.

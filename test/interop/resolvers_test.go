@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -33,10 +34,11 @@ type resolver struct {
 
 // settings are what a test sets in ananas's file. The zero value is a resolver in this world with nothing else set.
 type settings struct {
-	listen []string // addresses beside the first, which is the resolver's own
-	node   string   // more lines of the part node, indented by two
-	rest   string   // more of the part settings, indented by two
-	access string   // of access, in one line; "" is "{ allow: [127.0.0.0/8, \"::1/128\"] }"
+	listen  []string // addresses beside the first, which is the resolver's own
+	node    string   // more lines of the part node, indented by two
+	rest    string   // more of the part settings, indented by two
+	access  string   // of access, in one line; "" is "{ allow: [127.0.0.0/8, \"::1/128\"] }"
+	anchors string   // file of trust anchors; "" is none
 	// recursion are more lines of that section, indented by four.
 	recursion string
 }
@@ -91,9 +93,9 @@ func (r *resolver) write(t *testing.T, s settings) {
 %ssettings:
   recursion:
     root_hints: %s
-    trust_anchors: none
+    trust_anchors: %s
 %s  access: %s
-%s`, filepath.Join(r.dir, "data"), listen, r.addr.Addr(), s.node, hints(t), s.recursion, access, s.rest))
+%s`, filepath.Join(r.dir, "data"), listen, r.addr.Addr(), s.node, hints(t), cmp.Or(s.anchors, "none"), s.recursion, access, s.rest))
 }
 
 func (r *resolver) writeRaw(t *testing.T, text string) {

@@ -42,7 +42,9 @@ type zone struct {
 	name string // presentation form, with the final dot
 	how  string // "", nsec, nsec3
 	file string // what the server reads
-	ds   []string
+
+	foreign *foreign // made by makeForeign; nil: of testdata
+	ds      []string
 }
 
 // clients are addresses that tests ask from, besides loopback.
@@ -61,9 +63,19 @@ func startWorld(dir string) (*world, error) {
 	if err := w.read("testdata/world.txt"); err != nil {
 		return w, err
 	}
+	if err := w.addForeigners(); err != nil {
+		return w, err
+	}
 	for _, s := range w.servers {
 		for _, z := range s.zones {
-			if err := w.writeZone(z); err != nil {
+			make := w.writeZone
+			if z.foreign != nil {
+				make = w.makeForeign
+			}
+			if z.file != "" {
+				continue // several servers have it
+			}
+			if err := make(z); err != nil {
 				return w, fmt.Errorf("making zone %q: %w", z.name, err)
 			}
 		}
