@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"testing"
 
 	"github.com/ananas-edge/ananas/lab"
@@ -40,6 +41,36 @@ func TestClass(t *testing.T) {
 		d := difference{question: question{kind: "x"}, said: said}
 		if got := d.class(); got != want {
 			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
+// The classes that were seen when the document was written are explained by it, and no others are by accident.
+func TestExplains(t *testing.T) {
+	text, err := os.ReadFile("../../../" + explained)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for class, want := range map[string]bool{
+		"ananas alone: NOERROR, not NOERROR ad (generated, with CD)":    true,
+		"ananas alone: NXDOMAIN, not NXDOMAIN ad (signed, with CD)":     true,
+		"ananas alone: NOERROR, not NOERROR ad (signed)":                false,
+		"ananas alone: SERVFAIL, not NOERROR ad (signed)":               false,
+		"ananas alone: NOERROR ad, not NOERROR (unsigned)":              false,
+		"ananas alone: NOERROR, not SERVFAIL (broken)":                  false,
+		"ananas alone: records (signed)":                                false,
+		"unbound alone: NOERROR, not NOERROR ad (generated, with CD)":   true,
+		"recursor alone: SERVFAIL, not NXDOMAIN (broken, with CD)":      true,
+		"recursor alone: NXDOMAIN ad, not NXDOMAIN (unsigned, with CD)": true,
+		"recursor alone: SERVFAIL ad, not SERVFAIL (opt-out)":           true,
+		"recursor alone: NOERROR ad, not NXDOMAIN ad (iterations)":      true,
+		"all three differ: NOERROR, not SERVFAIL (broken)":              false,
+		"recursor alone: truncated, not NOERROR ad (signed)":            true,
+		"recursor alone: NXDOMAIN ad, not NOERROR ad (signed)":          true,
+		"recursor alone: NOERROR ad, not NOERROR (generated, with CD)":  true,
+	} {
+		if got := explains(string(text), class); got != want {
+			t.Errorf("%q: %v", class, got)
 		}
 	}
 }
