@@ -83,6 +83,10 @@ var kinds = byName(
 	&kind{name: "echo-options", doc: "the EDNS options come back as they were sent", shape: func(x *exchange, _ *fault) {
 		x.opt.options = x.q.options
 	}},
+	&kind{name: "report-channel", doc: "replies name the agent name=, to whom failures are to be reported (RFC 9567)", takes: []string{"name"},
+		shape: func(x *exchange, f *fault) {
+			x.opt.options = append(x.opt.options, dns.Options{}.Append(dns.OptionReportChannel, []byte(f.name.Wire()))...)
+		}},
 	&kind{name: "cookies", doc: "DNS cookies: as=correct, enforce (BADCOOKIE without), always-bad, wrong (another client's) or short (no server part)",
 		takes: []string{"as"}, as: []string{"correct", "enforce", "always-bad", "wrong", "short"},
 		shape: cookieOption, instead: cookieDemand},
