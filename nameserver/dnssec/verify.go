@@ -29,8 +29,32 @@ func (k *ecdsaKey) verify(signed, signature []byte) bool {
 	if len(signature) != 2*k.size {
 		return false
 	}
-	r, s := new(big.Int).SetBytes(signature[:k.size]), new(big.Int).SetBytes(signature[k.size:])
-	return ecdsa.Verify(k.key, digest(k.hash, signed), r, s)
+	var buf [maxECDSA]byte
+	return ecdsa.VerifyASN1(k.key, digest(k.hash, signed), appendASN1(buf[:0], signature[:k.size], signature[k.size:]))
+}
+
+// maxECDSA is the length of a signature by P-384 in DER: two numbers of 48 octets, each with a zero ahead, a tag and a length, in a sequence.
+const maxECDSA = 2 + 2*(2+1+48)
+
+// appendASN1 writes r and s as DER has them (RFC 3279 section 2.2.3): without zeros ahead, but for one where the first bit would be a sign. The library
+// takes no other form, and makes this one itself by way of big numbers, which costs a twentieth of a check.
+func appendASN1(b, r, s []byte) []byte {
+	r, s = bytes.TrimLeft(r, "\x00"), bytes.TrimLeft(s, "\x00")
+	length := func(n []byte) int {
+		if len(n) == 0 || n[0]&0x80 != 0 {
+			return len(n) + 1
+		}
+		return len(n)
+	}
+	b = append(b, 0x30, byte(4+length(r)+length(s)))
+	for _, n := range [...][]byte{r, s} {
+		b = append(b, 0x02, byte(length(n)))
+		if length(n) > len(n) {
+			b = append(b, 0)
+		}
+		b = append(b, n...)
+	}
+	return b
 }
 
 type ed25519Key []byte

@@ -133,8 +133,10 @@ func (r *Resolver) awaitOne(ctx context.Context, q dns.Question, o Opts, begin, 
 		if j.span.on() {
 			j.span = j.span.event(KindJob, "not in the cache: ask", "name", q.Name.String(), "type", q.Type.String())
 		}
-		r.wg.Add(1)
-		go r.runJob(j)
+		r.wg.Add(2) // for the job, and for a goroutine that may be new
+		if !r.crew.run(func() { r.runJob(j) }, r.wg.Done) {
+			r.wg.Done()
+		}
 	} else if o.span.on() {
 		o.span.event(KindJoin, "the same question is being resolved already: wait for it")
 	}

@@ -56,6 +56,7 @@ type Resolver struct {
 	earliest time.Time
 	proven   atomic.Int64 // wall time, seconds since 1970; 0: none yet
 	flight   flight
+	crew     *crew
 	zones    zoneCounts
 	udp4     *sockets
 	udp6     *sockets
@@ -87,6 +88,7 @@ func New(c Config) *Resolver {
 	}
 	r.m = newMetrics(c.Metrics, r)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.crew = newCrew(r.ctx.Done())
 	r.servers = newServers(c.Limits.Servers, func() { r.m.limits.With("servers").Inc() })
 	r.failures = newFailures(maxFailures, func() { r.m.limits.With("failures").Inc() })
 	r.renewals.m = make(map[dns.Name]time.Duration)
