@@ -60,6 +60,7 @@ func Compile(s Settings, c *cache.Table, stub []Stub, forward []Forward, files f
 	t.compileHints(&e, s.RootHints, files)
 	t.compileAnchors(&e, s.TrustAnchors, files)
 	t.compileNegative(&e, s.NegativeTrustAnchors)
+	t.compileLocalRoot(&e, s.LocalRoot)
 	if err := e.OrNil(); err != nil {
 		return nil, err
 	}

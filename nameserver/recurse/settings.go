@@ -39,6 +39,9 @@ type Settings struct {
 	// ErrorReports has failures reported to the agents that name servers name (RFC 9567). They learn which names fail here.
 	ErrorReports bool `yaml:"error_reports"`
 
+	// LocalRoot says where a copy of the root zone comes from that is asked in place of the root servers (RFC 8806).
+	LocalRoot LocalRootSettings `yaml:"local_root"`
+
 	// Validation says what is validated and what that may cost.
 	Validation dnssec.Settings `yaml:"validation"`
 

@@ -25,6 +25,9 @@ type Table struct {
 	// TrustAnchorUpdates tells whether the anchors are to follow the zones' keys (RFC 5011); see [Table.WithAnchors].
 	TrustAnchorUpdates bool
 
+	// LocalRoot is where a copy of the root zone comes from, if one is to be used.
+	LocalRoot LocalRootSettings
+
 	// How long what was found may be kept and given: bounds of TTLs, and how long after its end an answer may be given if nothing
 	// better is to be had. From the section cache.
 	MaxTTL, MinTTL, NegativeMaxTTL, Stale time.Duration
@@ -205,6 +208,7 @@ func (t *Table) Fingerprint() string {
 	for _, z := range slices.SortedFunc(maps.Keys(t.upstreams), dns.Name.Compare) {
 		fmt.Fprintf(h, "upstream %v %v\n", z, t.upstreams[z])
 	}
+	fmt.Fprintf(h, "local root %+v\n", t.LocalRoot)
 	fmt.Fprintf(h, "never %v %v", t.never.String(), t.implicit)
 	if t.implicit {
 		fmt.Fprintf(h, " own %v", slices.SortedFunc(maps.Keys(t.own), netip.Addr.Compare))
