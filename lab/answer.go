@@ -99,6 +99,9 @@ func (w *writer) answer(name dns.Name) (next dns.Name) {
 // found answers from a node; owner is the wildcard that name was expanded from, or name itself.
 func (w *writer) found(name, owner dns.Name, nd node) (next dns.Name) {
 	add := func(s dns.RRset) {
+		if s.Type == dns.TypeZONEMD && name == w.zone.apex && !w.zone.digests.off() {
+			s = w.zone.digested()
+		}
 		s = w.signed(s, owner)
 		s.Name = name
 		w.reply.answer = append(w.reply.answer, s)

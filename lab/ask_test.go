@@ -113,6 +113,9 @@ func show(section []miekg.RR) string {
 			continue
 		}
 		fields := strings.Fields(rr.String())
+		if rr.Header().Rrtype == miekg.TypeZONEMD { // the digest is that of this week's signatures
+			fields = fields[:7]
+		}
 		if rr.Header().Ttl == 0 {
 			fields[3] = "(TTL 0) " + fields[3]
 		}

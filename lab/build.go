@@ -54,7 +54,7 @@ func (l *Lab) addWritten(specs []*zoneSpec) error {
 		l.addZone(spec, spec.tree.clone())
 	}
 	if l.internet == nil && l.written[dns.Root] == nil {
-		l.addZone(&zoneSpec{apex: dns.Root, signing: signing{algorithm: algECDSAP256, split: true}}, rootTree())
+		l.addZone(&zoneSpec{apex: dns.Root, signing: signing{algorithm: algECDSAP256, split: true}, digests: digesting{sha384: true}}, rootTree())
 	}
 	slices.Sort(l.phases)
 	return nil
@@ -73,9 +73,12 @@ func (l *Lab) addZone(spec *zoneSpec, t *tree) {
 		}
 		t.settle()
 	}
-	z := &zone{apex: spec.apex, content: t, signing: spec.signing, ring: l.ring, at: spec.at, from: spec.from, until: spec.until}
+	z := &zone{apex: spec.apex, content: t, signing: spec.signing, digests: spec.digests, ring: l.ring, at: spec.at, from: spec.from, until: spec.until}
 	soa, _ := t.node(spec.apex).set(dns.TypeSOA)
 	z.minimum = negativeTTL(soa)
+	if _, written := t.node(spec.apex).set(dns.TypeZONEMD); written {
+		z.digests = digesting{}
+	}
 	l.written[spec.apex] = append(l.written[spec.apex], z)
 	for _, when := range []time.Duration{spec.from, spec.until} {
 		if when > 0 {

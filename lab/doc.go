@@ -8,7 +8,7 @@
 //
 // The way of a question through the files: memory.go, stream.go or sockets.go take it in; exchange.go draws what becomes of it, by
 // fault.go and kinds.go; answer.go answers from a zone, whose content is in written.go, generate.go or site.go and host.go; denial.go
-// and sign.go prove it; message.go lays it out.
+// and sign.go prove it; message.go lays it out. transfer.go gives the root as a whole, with the digest of zonemd.go.
 //
 // What is drawn is a function of seed, server, question and attempt, so that a run can be repeated, question by question. The package
 // answers for itself with code of its own: it shares names and types with the resolver (package dns), and no way of reading or

@@ -38,6 +38,7 @@ type packet struct {
 	after time.Duration // after wait
 	from  netip.AddrPort
 	data  []byte
+	end   bool // TCP: the connection is closed then
 }
 
 // arrive takes a message in and draws what becomes of it. It returns nil if nothing does.
@@ -160,7 +161,12 @@ func (x *exchange) packets() []packet {
 	if x.script != nil {
 		return x.script.packets(x)
 	}
-	out := []packet{x.packet(x.early, x.message())}
+	var out []packet
+	if z := x.transferred(); z != nil {
+		out = x.transfer(z)
+	} else {
+		out = []packet{x.packet(x.early, x.message())}
+	}
 	for _, f := range x.faults {
 		if f.kind.send != nil {
 			out = f.kind.send(x, f, out)
@@ -170,7 +176,7 @@ func (x *exchange) packets() []packet {
 }
 
 func (x *exchange) packet(after time.Duration, msg []byte) packet {
-	return packet{after, netip.AddrPortFrom(x.server.addr, port), msg}
+	return packet{after: after, from: netip.AddrPortFrom(x.server.addr, port), data: msg}
 }
 
 // message is what the server says, faults included that change what it says.

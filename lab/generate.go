@@ -210,7 +210,7 @@ func rootAddresses() map[dns.Name][]netip.Addr {
 }
 
 func (in *internet) makeRoot() {
-	in.root = &zone{apex: dns.Root, ring: in.ring, minimum: 86400, signing: signing{algorithm: algECDSAP256, split: true}}
+	in.root = &zone{apex: dns.Root, ring: in.ring, minimum: 86400, signing: signing{algorithm: algECDSAP256, split: true}, digests: digesting{sha384: true}}
 	if in.spec.alg != 0 {
 		in.root.signing.algorithm = in.spec.alg
 	}

@@ -178,6 +178,10 @@ var kinds = byName(
 		},
 		send: spoof},
 
+	&kind{name: "transfer", doc: "a transfer of the root: as=cut or stall after n= messages, tamper (another address in glue) or strip (no ZONEMD)",
+		takes: []string{"n", "as"}, as: []string{"cut", "stall", "tamper", "strip"}, n: 1,
+		arrive: func(x *exchange, _ *fault) (bool, bool) { return false, x.transfers() }, send: endEarly},
+
 	&kind{name: "tcp-refuse", doc: "TCP connections are refused", connect: refuses},
 	&kind{name: "tcp-silent", doc: "TCP does not connect", connect: silent},
 	&kind{name: "tcp-close", doc: "TCP connections are closed instead of answered", send: func(x *exchange, _ *fault, out []packet) []packet {

@@ -251,6 +251,8 @@ func (z *zoneSpec) argument(t token) (err error) {
 			return errors.New("longer than 255 octets")
 		}
 		sig.salt = []byte(t.value)
+	case "zonemd":
+		z.digests, err = parseDigests(t.value)
 	case "ds":
 		switch t.value {
 		case "yes":
@@ -291,7 +293,7 @@ func (z *zoneSpec) argument(t token) (err error) {
 	case "until":
 		z.until, err = parseDuration(t.value)
 	default:
-		return errors.New("unknown; there are sign, alg, keys, key, publish, revoke, optout, iterations, salt, ds, signatures, delegate, delegations, servers, at, from and until")
+		return errors.New("unknown; there are sign, alg, keys, key, publish, revoke, optout, iterations, salt, ds, signatures, delegate, delegations, servers, zonemd, at, from and until")
 	}
 	return err
 }

@@ -264,4 +264,7 @@ func (w *streamWriter) tell(x *exchange, p packet) {
 		}
 		frame = frame[step:]
 	}
+	if p.end {
+		_ = w.conn.Close()
+	}
 }

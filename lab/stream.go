@@ -166,6 +166,7 @@ func (c *tcpConn) tell(x *exchange, p packet) {
 		return
 	}
 	c.idle.Reset(tcpIdle)
+	c.eof = p.end
 	frame := append(binary.BigEndian.AppendUint16(nil, uint16(len(p.data))), p.data...)
 	dripping := len(c.held) > 0
 	switch {

@@ -67,6 +67,7 @@ type zoneSpec struct {
 	apex     dns.Name
 	tree     *tree
 	signing  signing
+	digests  digesting
 	delegate bool // the parent gets a delegation if it has none
 
 	noDelegations bool         // delegates only what its text says

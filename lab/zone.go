@@ -18,6 +18,7 @@ type zone struct {
 	ring    *keyring
 	addrs   []netip.Addr // its servers
 	minimum uint32       // seconds; TTL of denials (RFC 2308 section 5, RFC 9077)
+	digests digesting
 
 	// A written zone may hold only at some servers or for some time.
 	at          []netip.Addr // empty: at all of addrs
@@ -32,6 +33,10 @@ type zone struct {
 	chainOnce sync.Once
 	names     []dns.Name   // of content.chain, in canonical order
 	hashes    []hashedName // the same by NSEC3 hash
+
+	digestLock   sync.Mutex
+	digest       dns.RRset // ZONEMD, of
+	digestPeriod int64     // this period of the signatures
 }
 
 // content is what a zone holds. Names are in lower case and at or below the apex.
@@ -67,6 +72,9 @@ func (n node) set(t dns.Type) (dns.RRset, bool) {
 // node is content.node with the DNSSEC records that stand in a zone like others: DNSKEY, NSEC3PARAM, DS.
 func (z *zone) node(n dns.Name) node {
 	nd := z.content.node(n)
+	if n == z.apex && !z.digests.off() {
+		nd.sets = append(slices.Clip(nd.sets), z.placeholders())
+	}
 	if z.signing.off() {
 		return nd
 	}
