@@ -22,7 +22,7 @@ var (
 // Parse makes a zone of a zone file (RFC 1035 section 5; see [dns.ParseZone]); file is named in errors.
 func Parse(text, file string, apex dns.Name) (*Zone, error) {
 	if len(text) > maxOctets {
-		return nil, fmt.Errorf("reading zone %v from %q: it has more than %d octets", apex, file, maxOctets)
+		return nil, fmt.Errorf("reading zone %v from %q: %w", apex, file, limitOctets)
 	}
 	rrs, err := dns.ParseZone(text, file, apex, maxRecords)
 	if err != nil {
@@ -61,7 +61,7 @@ func build(apex dns.Name, rrs []dns.RR) (*Zone, error) {
 // sort puts the records into canonical order (RFC 4034 section 6.1, RFC 8976 section 3.3.1: by owner, type and data), each once.
 func (z *Zone) sort(rrs []dns.RR) ([]record, error) {
 	if len(rrs) > maxRecords {
-		return nil, fmt.Errorf("it has more than %d records", maxRecords)
+		return nil, limitRecords
 	}
 	order := make(map[dns.Name]int)
 	records := make([]record, 0, len(rrs))

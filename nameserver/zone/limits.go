@@ -23,6 +23,9 @@ const (
 	// idleTime is how long the next octets of a server may take to come.
 	idleTime = 10 * time.Second
 
+	// roundTime is for all servers in turn, until the retry of the SOA record is waited for.
+	roundTime = 10 * time.Minute
+
 	// transferTime is for one server in all: 24 MiB in it are 200 KiB a second, and the root's 1.4 MiB 12 KiB a second.
 	transferTime = 2 * time.Minute
 )
