@@ -33,14 +33,15 @@ const (
 	fromReferral
 	fromStub
 	fromForward
+	fromLocal
 )
 
-var sourceNames = [...]string{"root hints", "delegation", "stub", "forward"}
+var sourceNames = [...]string{"root hints", "delegation", "stub", "forward", "local root"}
 
 func (s source) String() string { return sourceNames[s] }
 
 // deepest returns the closest zone above (or at) the question's name whose servers are known: a stub or forward of the
-// settings, else the cached delegation with the most labels, else the root hints. A question for DS is the parent's to answer.
+// settings, else the cached delegation with the most labels, else the local root, else the root hints. A question for DS is the parent's to answer.
 func (r *Resolver) deepest(t *Table, q dns.Question, fresh Fresh) *delegation {
 	name := q.Name
 	if q.Type == dns.TypeDS && !name.IsRoot() {
@@ -59,6 +60,9 @@ func (r *Resolver) deepest(t *Table, q dns.Question, fresh Fresh) *delegation {
 			if ok && (n == floor || kind == KindForward) {
 				break
 			}
+			if n.IsRoot() && r.localUsable(t) {
+				break
+			}
 			if d := r.cachedDelegation(n, now); d != nil {
 				return d
 			}
@@ -73,6 +77,9 @@ func (r *Resolver) deepest(t *Table, q dns.Question, fresh Fresh) *delegation {
 			from = fromForward
 		}
 		return &delegation{zone: zone, from: from, fixed: servers}
+	}
+	if r.localUsable(t) {
+		return &delegation{zone: dns.Root, from: fromLocal}
 	}
 	return r.hints(t)
 }
@@ -182,6 +189,8 @@ func appendAddrs(out []netip.Addr, data dns.Records) []netip.Addr {
 // describe says for the trace who is asked.
 func (d *delegation) describe() string {
 	switch d.from {
+	case fromLocal:
+		return "the local root"
 	case fromStub, fromForward:
 		return fmt.Sprintf("%v %v: %v", d.from, d.zone, d.fixed)
 	}

@@ -100,5 +100,62 @@ func (t *Table) compileLocalRoot(e *strictyaml.Errors, s LocalRootSettings) {
 	}
 }
 
+// LocalRoot is a copy of the root zone in this process (RFC 8806).
+type LocalRoot interface {
+	// Usable tells whether the copy may be asked now.
+	Usable() bool
+
+	// Ask returns what an authoritative server of the root replies to a question, as a whole message of any size, with signatures and proofs. about says for
+	// people which copy it was. ok is false if there is none that may be asked now.
+	Ask(q dns.Question) (reply []byte, about string, ok bool)
+}
+
+// localUsable tells whether there is a copy of the root zone to be asked in place of the root servers.
+func (r *Resolver) localUsable(t *Table) bool {
+	return r.local != nil && t.LocalRoot.On() && r.local.Usable()
+}
+
+// askLocal asks the local root as a server would be asked, but for the network: nothing of the budget is spent, and the reply is parsed and
+// classified like any other. If it can't be used (the copy became too old just now, or what it said before failed validation), rep is nil,
+// and servers are those of the root.
+func (j *job) askLocal(d *delegation, q dns.Question, minimised bool) (rep *reply, servers *delegation) {
+	r := j.r
+	refuse := func(why string) (*reply, *delegation) {
+		servers = r.hints(j.table)
+		if own := r.cachedDelegation(dns.Root, r.clock.Boot()); own != nil && j.key.fresh != FreshAll {
+			servers = own
+		}
+		if j.span.on() {
+			j.span.event(KindDelegation, "the local root can't be used: "+why, "zone", d.zone.String(), "source", d.from.String())
+		}
+		return nil, servers
+	}
+	if j.bogus != nil {
+		return refuse("an answer failed validation")
+	}
+	wire, about, ok := r.local.Ask(q)
+	if !ok {
+		return refuse("it has become too old")
+	}
+	a := asked{zone: d.zone, q: q, edns: true, tcp: true, minimised: minimised, elsewhere: j.table.Elsewhere(q.Name)}
+	sp := j.span
+	if sp.on() {
+		sp = sp.event(KindDelegation, "ask "+q.String()+" of "+about, "zone", d.zone.String(), "name", q.Name.String(), "type", q.Type.String(), "source", d.from.String())
+	}
+	msg := new(dns.Message)
+	if err := dns.Parse(wire, msg); err != nil {
+		r.m.malformed.Inc()
+		return refuse("malformed reply: " + err.Error())
+	}
+	v := classify(msg, a)
+	if sp.on() {
+		sp.event(KindReply, fmt.Sprintf("%v: %v%s", msg.RCode(), v.what, because(v.why)), "rcode", msg.RCode().String(), "is", v.what.String(), "size", fmt.Sprint(len(wire)))
+	}
+	if v.what >= isLame || v.weak != "" {
+		return refuse(v.what.String() + because(v.why+v.weak))
+	}
+	return &reply{msg: msg, v: v, a: a, attempt: &attempt{span: sp}}, nil
+}
+
 // Speaks tells whether the family of an address is on.
 func (t *Table) Speaks(a netip.Addr) bool { return a.Is4() && t.IPv4 || a.Is6() && t.IPv6 }

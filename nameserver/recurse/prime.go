@@ -14,6 +14,9 @@ func (r *Resolver) prime(t *Table) {
 	if _, _, _, ok := t.Lookup(dns.Root); ok {
 		return // the root's servers are never asked
 	}
+	if r.localUsable(t) {
+		return // nor are they while there is a copy of what they say
+	}
 	if int64(r.clock.Boot()) < r.primeAgain.Load() || !r.priming.CompareAndSwap(false, true) {
 		return
 	}

@@ -34,6 +34,8 @@ type Config struct {
 	Crashes *telemetry.Crashes // nil: panics are counted only
 	Log     *slog.Logger
 
+	LocalRoot LocalRoot // nil: there is none
+
 	// Earliest is a wall time that has passed for sure: while the clock is more than a day before it, or before a time that signatures have proved since,
 	// signature times are not checked. The zero time trusts the clock whatever it shows.
 	Earliest time.Time
@@ -47,6 +49,7 @@ type Resolver struct {
 	cache   *cache.Cache
 	crashes *telemetry.Crashes
 	log     *slog.Logger
+	local   LocalRoot
 	m       *metrics
 
 	servers  *servers
@@ -80,7 +83,7 @@ type Resolver struct {
 // New returns a resolver that is ready. Close it.
 func New(c Config) *Resolver {
 	r := &Resolver{
-		network: c.Network, clock: c.Clock, random: c.Random, cache: c.Cache, crashes: c.Crashes, log: c.Log, earliest: c.Earliest,
+		network: c.Network, clock: c.Clock, random: c.Random, cache: c.Cache, crashes: c.Crashes, log: c.Log, local: c.LocalRoot, earliest: c.Earliest,
 		ahead: make(chan struct{}, maxAhead), reports: make(chan struct{}, maxReports),
 	}
 	if r.log == nil {

@@ -84,7 +84,7 @@ func (j *job) newRound(d *delegation, q dns.Question, minimised bool) *round {
 
 // askPart is ask for a part of the name, which jobs for other names of the zone may be asking for already: it is asked once.
 func (j *job) askPart(ctx context.Context, d *delegation, q dns.Question) (*reply, *failure) {
-	if j.key.fresh == FreshAll {
+	if j.key.fresh == FreshAll || d.from == fromLocal {
 		return j.ask(ctx, d, q, true)
 	}
 	key := partKey{d.zone, q, j.table, j.epoch}
@@ -120,6 +120,13 @@ func (j *job) askPart(ctx context.Context, d *delegation, q dns.Question) (*repl
 
 // ask asks the servers of d and returns the first reply that can be used.
 func (j *job) ask(ctx context.Context, d *delegation, q dns.Question, minimised bool) (*reply, *failure) {
+	if d.from == fromLocal {
+		rep, servers := j.askLocal(d, q, minimised)
+		if rep != nil {
+			return rep, nil
+		}
+		d = servers
+	}
 	zone := d.zone
 	if d.from == fromForward { // it stands for all that lies below: two labels more are about what has servers of its own
 		zone = q.Name.Ancestor(zone.Labels() + 2)

@@ -187,7 +187,7 @@ func (r *reply) addresses(ns *dns.RRset) {
 		n, _ := r.z.node(host.Lower())
 		for _, t := range [...]dns.Type{dns.TypeA, dns.TypeAAAA} {
 			if s, ok := r.z.set(n, t); ok {
-				r.b.AddRRset(dns.Additional, n.name, &s, s.TTL, false) // what does not fit is left out
+				r.b.AddRRset(dns.Additional, n.name, &s, s.TTL, r.do) // what does not fit is left out
 			}
 		}
 	}

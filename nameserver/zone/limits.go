@@ -4,15 +4,11 @@ import "time"
 
 // Limits of a zone. The root zone of 2026 has some 25,000 records, 1.4 MiB on the wire and 2.2 MiB as a file.
 const (
-	// maxRecords is how many records a zone may have: ten times the root's.
+	// maxRecords is how many records a zone may have: ten times the root's. It bounds the messages of a transfer, too, each of which has one at least.
 	maxRecords = 250_000
 
 	// maxOctets is how long a zone may be, as a file or as the messages of a transfer: ten times the root's file.
 	maxOctets = 24 << 20
-
-	// maxMessages bounds the messages of a transfer. A server that sends each record in a message of its own, as RFC 5936 section 2.2 lets it,
-	// needs as many as there are records.
-	maxMessages = maxRecords + 2
 )
 
 // Limits of the time that a server may take.
@@ -20,7 +16,7 @@ const (
 	// connectTime is for a TCP connection: a round trip, and two more SYN packets after 1 and 2 s.
 	connectTime = 5 * time.Second
 
-	// idleTime is how long the next octets of a server may take to come.
+	// idleTime is how long the next message of a server may take to come: 64 KiB in it are 6.4 KiB a second.
 	idleTime = 10 * time.Second
 
 	// roundTime is for all servers in turn, until the retry of the SOA record is waited for.

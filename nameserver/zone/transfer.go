@@ -25,10 +25,9 @@ func (e *limitError) Error() string { return e.text }
 
 // The limits of a zone and of its transfer.
 var (
-	limitRecords  = &limitError{"records", fmt.Sprintf("it has more than %d records", maxRecords)}
-	limitOctets   = &limitError{"octets", fmt.Sprintf("it has more than %d octets", maxOctets)}
-	limitMessages = &limitError{"messages", fmt.Sprintf("it comes in more than %d messages", maxMessages)}
-	limitTime     = &limitError{"time", fmt.Sprintf("it takes longer than %v", transferTime)}
+	limitRecords = &limitError{"records", fmt.Sprintf("it has more than %d records", maxRecords)}
+	limitOctets  = &limitError{"octets", fmt.Sprintf("it has more than %d octets", maxOctets)}
+	limitTime    = &limitError{"time", fmt.Sprintf("it takes longer than %v", transferTime)}
 )
 
 // Reasons not to believe what a server sends. They are the ends of sentences about its reply.
@@ -181,9 +180,6 @@ func readTransfer(read func() ([]byte, error), id uint16, apex dns.Name) ([]dns.
 	var m dns.Message
 	var out []dns.RR
 	for n := 1; ; n++ {
-		if n > maxMessages {
-			return nil, limitMessages
-		}
 		b, err := read()
 		if err != nil {
 			return nil, fmt.Errorf("message %d: %w", n, err)
