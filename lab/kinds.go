@@ -178,8 +178,8 @@ var kinds = byName(
 		},
 		send: spoof},
 
-	&kind{name: "transfer", doc: "a transfer of the root: as=cut or stall after n= messages, tamper (another address in glue) or strip (no ZONEMD)",
-		takes: []string{"n", "as"}, as: []string{"cut", "stall", "tamper", "strip"}, n: 1,
+	&kind{name: "transfer", doc: "a transfer of the root: as=cut or stall after n= messages, tamper (another address in glue), forge (another DS) or strip (no ZONEMD)",
+		takes: []string{"n", "as"}, as: []string{"cut", "stall", "tamper", "forge", "strip"}, n: 1,
 		arrive: func(x *exchange, _ *fault) (bool, bool) { return false, x.transfers() }, send: endEarly},
 
 	&kind{name: "tcp-refuse", doc: "TCP connections are refused", connect: refuses},

@@ -195,6 +195,20 @@ func (l *Lab) RootHints() string {
 	return b.String()
 }
 
+// RootZone returns the root zone as its servers transfer it at the start, as zone-file text.
+func (l *Lab) RootZone() string {
+	z := l.root
+	sets := z.records()
+	if !z.digests.off() {
+		sets = append(sets, z.sign(z.digested(), z.apex))
+	}
+	var b strings.Builder
+	for _, rr := range canonicalRecords(sets) {
+		fmt.Fprintln(&b, rr)
+	}
+	return b.String()
+}
+
 // TrustAnchors returns the root's DS set as zone-file text; "" if the root is not signed.
 func (l *Lab) TrustAnchors() string {
 	if l.root.signing.off() {

@@ -141,15 +141,20 @@ func setLen(s dns.RRset) int {
 
 // spoil changes what is transferred.
 func (f *fault) spoil(sets []dns.RRset) []dns.RRset {
-	switch f.as {
-	case "tamper": // one address that nobody has signed
+	alter := func(t dns.Type) { // one record
 		for i, s := range sets {
-			if s.Type == dns.TypeA && len(s.Sigs) == 0 {
+			if s.Type == t && (len(s.Sigs) == 0 || t == dns.TypeDS) {
 				sets[i].Data = slices.Clone(s.Data)
 				sets[i].Data[len(s.Data)-1] ^= 1
 				break
 			}
 		}
+	}
+	switch f.as {
+	case "tamper": // what nobody has signed
+		alter(dns.TypeA)
+	case "forge": // what is signed
+		alter(dns.TypeDS)
 	case "strip": // what would show it
 		sets = slices.DeleteFunc(sets, func(s dns.RRset) bool { return s.Type == dns.TypeZONEMD })
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/cache"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
+	"github.com/ananas-edge/ananas/nameserver/zone"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/telemetry"
 )
@@ -43,6 +44,7 @@ type Node struct {
 	health   *telemetry.Health
 	cache    *cache.Cache
 	resolver *recurse.Resolver
+	local    *zone.LocalRoot
 	server   *nameserver.Server
 	anchors  *anchors
 	time     *timekeeper
@@ -107,8 +109,9 @@ func Start(o Options) (_ *Node, err error) {
 		network = recurse.SystemNetwork{}
 	}
 	earliest, saved := n.earliestTime(own)
+	n.local = n.newLocalRoot(own, network, random)
 	n.resolver = recurse.New(recurse.Config{
-		Earliest: earliest,
+		Earliest: earliest, LocalRoot: n.local,
 		Network:  network, Clock: n.clock, Random: random, Cache: n.cache, Limits: tables.Nameserver.Recursion.Limits,
 		Metrics: n.metrics, Crashes: n.crashes, Log: n.log,
 	})
@@ -119,6 +122,10 @@ func Start(o Options) (_ *Node, err error) {
 		Resolver: n.resolver, Clock: n.clock, Random: random, Table: table, Metrics: n.metrics, Crashes: n.crashes,
 		Log: n.log, Version: n.version, Name: nodeName(own), NSID: own.Name,
 	})
+
+	// What there is of the root zone without the network is there before the first query; it is verified by the anchors that hold.
+	n.local.Configure(tables.Nameserver.Recursion.LocalRoot, n.file.Path(tables.Nameserver.Recursion.LocalRoot.File))
+	n.local.Start()
 
 	// The API can be asked as soon as it listens, so what it reaches is there by now; it says not ready until the node serves.
 	if err := n.openAdmin(own); err != nil {
@@ -211,6 +218,9 @@ func (n *Node) Close() error {
 	}
 	if n.time != nil {
 		n.time.close()
+	}
+	if n.local != nil {
+		n.local.Close()
 	}
 	if n.anchors != nil {
 		n.anchors.close() // it asks through the resolver

@@ -51,6 +51,12 @@ func (n *Node) reload() (admin.Reloaded, error) {
 		}
 		n.fingerprint = f
 	}
+	// Files that the settings name are read again, also where nothing else has changed.
+	root := n.server.Table().Recursion.LocalRoot
+	n.local.Configure(root, next.Path(root.File))
+	if w := n.local.Warning(); w != "" {
+		r.Warnings = append(r.Warnings, w)
+	}
 	// The part `node` stays as it was at the start, so that what needs a restart is told again at each reload until there was one.
 	kept := *next
 	kept.Node = n.file.Node

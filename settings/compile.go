@@ -55,11 +55,12 @@ func (s *Settings) compile(listeners []netip.AddrPort, files func(string) ([]byt
 	r, err := recurse.Compile(s.Recursion, c, s.Stub, s.Forward, files)
 	e.Join("", err)
 	for i, u := range s.Stub {
-		checkLoop(&e, fmt.Sprintf("stub[%d]", i), u.Servers, listeners)
+		checkLoop(&e, fmt.Sprintf("stub[%d]", i), "servers", u.Servers, listeners)
 	}
 	for i, u := range s.Forward {
-		checkLoop(&e, fmt.Sprintf("forward[%d]", i), u.Servers, listeners)
+		checkLoop(&e, fmt.Sprintf("forward[%d]", i), "servers", u.Servers, listeners)
 	}
+	checkLoop(&e, "recursion.local_root", "axfr", s.Recursion.LocalRoot.AXFR, listeners)
 	if r != nil {
 		r = r.WithListeners(listeners)
 	}
@@ -72,12 +73,12 @@ func (s *Settings) compile(listeners []netip.AddrPort, files func(string) ([]byt
 }
 
 // checkLoop refuses to send questions to ourselves.
-func checkLoop(e *strictyaml.Errors, path string, servers, listeners []netip.AddrPort) {
+func checkLoop(e *strictyaml.Errors, path, key string, servers, listeners []netip.AddrPort) {
 	for i, server := range servers {
 		if slices.ContainsFunc(listeners, func(l netip.AddrPort) bool {
 			return l == server || l.Port() == server.Port() && l.Addr().IsUnspecified() && server.Addr().IsLoopback()
 		}) {
-			e.Addf(fmt.Sprintf("%s.servers[%d]", path, i), "name another server, or another address in node.listen.dns",
+			e.Addf(fmt.Sprintf("%s.%s[%d]", path, key, i), "name another server, or another address in node.listen.dns",
 				"%v is this node itself: it would ask itself for ever", server)
 		}
 	}

@@ -338,6 +338,10 @@ func TestFingerprint(t *testing.T) {
 		"kind":     func(g *given) { g.forward, g.stub = []Forward{Forward(g.stub[0])}, g.stub[1:] },
 		"server":   func(g *given) { g.stub[0].Servers = addrPorts("192.0.2.1:54") },
 		"never":    func(g *given) { g.NeverQuery = []netip.Prefix{} },
+		"local":    func(g *given) { g.LocalRoot.File = "root.zone" },
+		"transfer": func(g *given) { g.LocalRoot.AXFR = addrPorts("192.0.2.1:53") },
+		"digest":   func(g *given) { g.LocalRoot = LocalRootSettings{File: "root.zone", ZONEMD: ZONEMDRequired} },
+		"age":      func(g *given) { g.LocalRoot = LocalRootSettings{File: "root.zone", MaxAge: time.Hour} },
 		"explicit": func(g *given) { g.NeverQuery = DefaultNeverQuery() }, // without our listeners
 	} {
 		got := print(change)

@@ -216,4 +216,3 @@ func TestAnswerTooLarge(t *testing.T) {
 		t.Errorf("flags %x, %d records", m.Header.Flags, len(m.Sections[dns.Answer]))
 	}
 }
-

@@ -33,8 +33,9 @@ type Config struct {
 	// Table returns the table that queries take now: whose trust anchors hold.
 	Table func() *recurse.Table
 
-	// Earliest is a wall time that has passed for sure, as in [recurse.Config].
-	Earliest time.Time
+	// ClockTrusted tells whether the wall clock can be right; nil: it always is. While it can't, times of signatures are not checked, and the age of what
+	// lies on the disk is not known.
+	ClockTrusted func() bool
 }
 
 // LocalRoot is a copy of the root zone that is kept fresh and asked in place of the root servers (RFC 8806). It is a [recurse.LocalRoot].
@@ -47,7 +48,7 @@ type LocalRoot struct {
 	log      *slog.Logger
 	m        metrics
 	table    func() *recurse.Table
-	earliest time.Time
+	trusted  func() bool
 
 	held atomic.Pointer[held] // nil: nothing
 
@@ -89,7 +90,7 @@ const never = time.Duration(math.MaxInt64)
 func NewLocalRoot(c Config) *LocalRoot {
 	l := &LocalRoot{
 		network: c.Network, clock: c.Clock, random: c.Random, file: copyFile{filepath.Join(c.Folder, CopyFile)}, crashes: c.Crashes, log: c.Log,
-		table: c.Table, earliest: c.Earliest, due: never, wake: make(chan struct{}, 1),
+		table: c.Table, trusted: c.ClockTrusted, due: never, wake: make(chan struct{}, 1),
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
@@ -167,11 +168,10 @@ func (l *LocalRoot) policy() Policy {
 
 // wall is the time for signatures; the zero time while the clock can't be right.
 func (l *LocalRoot) wall() time.Time {
-	now := l.clock.Wall()
-	if now.Before(l.earliest) {
+	if l.trusted != nil && !l.trusted() {
 		return time.Time{}
 	}
-	return now
+	return l.clock.Wall()
 }
 
 // hold takes a copy that was verified in use, or the same again. confirmed is the boot time at which it was known to be current.

@@ -84,7 +84,7 @@ func (k *keeper) start() {
 		Clock:   recurse.Clock{Boot: func() time.Duration { return booted + time.Since(start) }, Wall: func() time.Time { return k.wall() }},
 		Random:  func() uint64 { n += 7919; return n },
 		Folder:  k.folder, Metrics: k.metrics, Log: slog.New(slog.NewTextHandler(&k.logged, nil)),
-		Table: func() *recurse.Table { return k.table }, Earliest: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC),
+		Table: func() *recurse.Table { return k.table }, ClockTrusted: func() bool { return k.wall().Year() > 1990 },
 	})
 	k.Start()
 }

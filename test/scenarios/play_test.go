@@ -19,6 +19,7 @@ import (
 	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/cache"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
+	"github.com/ananas-edge/ananas/nameserver/zone"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/telemetry"
 )
@@ -41,6 +42,7 @@ type play struct {
 	metrics  *telemetry.Metrics
 	cache    *cache.Cache
 	resolver *recurse.Resolver
+	local    *zone.LocalRoot
 	server   *nameserver.Server
 	folder   string // for the files that settings name
 
@@ -98,6 +100,11 @@ func (p *play) open(seed uint64, change func([]byte) []byte) error {
 	if err := os.WriteFile(filepath.Join(p.folder, "lab.anchors"), []byte(p.lab.TrustAnchors()), 0o600); err != nil {
 		return err
 	}
+	if strings.Contains(p.s.parts["settings"].text, "lab.root") {
+		if err := os.WriteFile(filepath.Join(p.folder, "lab.root"), []byte(p.lab.RootZone()), 0o600); err != nil {
+			return err
+		}
+	}
 	tables, err := p.compile("settings")
 	if err != nil {
 		return err
@@ -113,13 +120,29 @@ func (p *play) open(seed uint64, change func([]byte) []byte) error {
 	p.ctx = context.Background()
 	p.network = newNetwork(p.lab.Network())
 	p.network.change = change
+	p.local = zone.NewLocalRoot(zone.Config{
+		Network: p.network, Clock: p.clock, Random: random, Folder: p.folder, Metrics: p.metrics,
+		Table: func() *recurse.Table { return p.server.Table().Recursion },
+	})
 	p.resolver = recurse.New(recurse.Config{
-		Network: p.network, Clock: p.clock, Random: random, Cache: p.cache, Limits: tables.Nameserver.Recursion.Limits, Metrics: p.metrics,
+		LocalRoot: p.local,
+		Network:   p.network, Clock: p.clock, Random: random, Cache: p.cache, Limits: tables.Nameserver.Recursion.Limits, Metrics: p.metrics,
 	})
 	p.server = nameserver.New(nameserver.Config{
 		Resolver: p.resolver, Clock: p.clock, Random: random, Table: tables.Nameserver, Metrics: p.metrics, Version: "9.9", Name: "node-1", NSID: "node-1",
 	})
+	p.configureLocalRoot()
+	p.local.Start()
 	return nil
+}
+
+func (p *play) configureLocalRoot() {
+	s := p.server.Table().Recursion.LocalRoot
+	path := ""
+	if s.File != "" {
+		path = filepath.Join(p.folder, s.File)
+	}
+	p.local.Configure(s, path)
 }
 
 // maxQuestions bounds the log of questions that asked, questions and ports count.
@@ -173,6 +196,7 @@ func (p *play) compile(name string) (*settings.Tables, error) {
 func (p *play) close() {
 	p.clients.Wait()
 	p.server.Close()
+	p.local.Close()
 	p.resolver.Close()
 	if err := p.cache.Close(); err != nil {
 		p.t.Error(err)

@@ -3,6 +3,8 @@ package scenarios
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing/synctest"
@@ -26,6 +28,7 @@ var verbs = map[string]func(*step, *scenario) error{
 	"metric":     (*step).compileMetric,
 	"purge":      (*step).compilePurge,
 	"reload":     (*step).compileReload,
+	"file":       (*step).compileFile,
 	"redirect":   (*step).compileRedirect,
 	"unroutable": (*step).compileUnroutable,
 }
@@ -276,6 +279,24 @@ func (s *step) compileReload(sc *scenario) error {
 			if _, _, err := p.resolver.Purge(zone, true); err != nil {
 				p.fatal(err)
 			}
+		}
+		p.configureLocalRoot()
+	}
+	return nil
+}
+
+// compileFile reads "file NAME PART": the file that settings name holds what that part holds from now on.
+func (s *step) compileFile(sc *scenario) error {
+	if len(s.args) != 2 {
+		return fmt.Errorf("takes the name of a file, and that of a part")
+	}
+	part, ok := sc.parts[s.args[1]]
+	if !ok {
+		return fmt.Errorf("no part %q", s.args[1])
+	}
+	s.run = func(p *play) {
+		if err := os.WriteFile(filepath.Join(p.folder, filepath.Base(s.args[0])), []byte(part.text), 0o600); err != nil {
+			p.fatal(err)
 		}
 	}
 	return nil
