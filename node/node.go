@@ -112,7 +112,7 @@ func Start(o Options) (_ *Node, err error) {
 	n.local = n.newLocalRoot(own, network, random)
 	n.resolver = recurse.New(recurse.Config{
 		Earliest: earliest, LocalRoot: n.local,
-		Network:  network, Clock: n.clock, Random: random, Cache: n.cache, Limits: tables.Nameserver.Recursion.Limits,
+		Network: network, Clock: n.clock, Random: random, Cache: n.cache, Limits: tables.Nameserver.Recursion.Limits,
 		Metrics: n.metrics, Crashes: n.crashes, Log: n.log,
 	})
 	// What is known of trust anchors is older than the settings, and holds from the first query on.

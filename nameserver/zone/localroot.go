@@ -40,15 +40,15 @@ type Config struct {
 
 // LocalRoot is a copy of the root zone that is kept fresh and asked in place of the root servers (RFC 8806). It is a [recurse.LocalRoot].
 type LocalRoot struct {
-	network  Dialer
-	clock    recurse.Clock
-	random   func() uint64
-	file     copyFile
-	crashes  *telemetry.Crashes
-	log      *slog.Logger
-	m        metrics
-	table    func() *recurse.Table
-	trusted  func() bool
+	network Dialer
+	clock   recurse.Clock
+	random  func() uint64
+	file    copyFile
+	crashes *telemetry.Crashes
+	log     *slog.Logger
+	m       metrics
+	table   func() *recurse.Table
+	trusted func() bool
 
 	held atomic.Pointer[held] // nil: nothing
 
