@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,7 +48,7 @@ type follower struct {
 	start   time.Time
 	node    *Node
 
-	ahead    time.Duration // of the wall clock
+	ahead    atomic.Int64 // of the wall clock, in nanoseconds
 	earliest time.Time
 	log      strings.Builder
 }
@@ -55,7 +56,7 @@ type follower struct {
 func (f *follower) open() {
 	n := &Node{metrics: telemetry.NewMetrics(), health: telemetry.NewHealth()}
 	n.log = slog.New(slog.NewTextHandler(&f.log, nil))
-	n.clock = recurse.Clock{Boot: func() time.Duration { return time.Since(f.start) }, Wall: func() time.Time { return time.Now().Add(f.ahead) }}
+	n.clock = recurse.Clock{Boot: func() time.Duration { return time.Since(f.start) }, Wall: func() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }}
 	n.crashes = telemetry.NewCrashes(f.t.TempDir(), n.metrics, n.log, time.Now)
 	var err error
 	if n.cache, err = cache.New(cache.Config{Bytes: 4 << 20, Now: n.clock.Boot, Seed: 1, Metrics: n.metrics}); err != nil {

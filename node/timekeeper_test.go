@@ -30,7 +30,7 @@ $GENERATE 1-20 www$ A 192.0.2.80
 		f := newFollower(t, world, "corp 192.0.2.1")
 		now := time.Now()
 		f.earliest = now
-		f.ahead = time.Unix(1000, 0).Sub(now)
+		f.ahead.Store(int64(time.Unix(1000, 0).Sub(now)))
 		f.open()
 		defer f.close()
 		n := f.node
@@ -65,7 +65,7 @@ $GENERATE 1-20 www$ A 192.0.2.80
 		if warned := n.health.Report().Warnings; len(warned) == 0 || warned[0].Name != "clock" {
 			t.Errorf("in 1970 the warnings are %v", warned)
 		}
-		f.ahead = 0
+		f.ahead.Store(0)
 		pass(2 * time.Minute)
 		is("in time", "secure", "")
 		if len(n.health.Report().Warnings) != 0 || !n.resolver.ClockTrusted() {
@@ -76,17 +76,17 @@ $GENERATE 1-20 www$ A 192.0.2.80
 		if err != nil || saved.Before(now) || saved.After(time.Now()) {
 			t.Errorf("saved is %v, %v", saved, err)
 		}
-		f.ahead = 10 * 365 * 24 * time.Hour
+		f.ahead.Store(int64(10 * 365 * 24 * time.Hour))
 		pass(2 * time.Hour) // what was learned of keys is over
 		is("ten years ahead", "bogus", "Signature Expired")
-		f.ahead = 0
+		f.ahead.Store(0)
 		pass(10 * time.Minute)
 		is("back again", "secure", "")
-		f.ahead = -12 * time.Hour
+		f.ahead.Store(int64(-12 * time.Hour))
 		is("half a day behind", "secure", "")
-		f.ahead = -72 * time.Hour
+		f.ahead.Store(int64(-72 * time.Hour))
 		is("three days behind", "indeterminate", "clock can't be right")
-		f.ahead = 0
+		f.ahead.Store(0)
 		pass(2 * time.Minute)
 		is("in time at last", "secure", "")
 		n.time.close()
