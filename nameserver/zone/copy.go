@@ -224,7 +224,7 @@ func readBounded(path string, limit int) ([]byte, error) {
 		return nil, err
 	}
 	if len(b) > limit {
-		return nil, fmt.Errorf("%q has more than %d octets", path, limit)
+		return nil, &limitError{limitOctets.name, fmt.Sprintf("%q has more than %d octets", path, limit)}
 	}
 	return b, nil
 }

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,14 +41,45 @@ type keeper struct {
 	*LocalRoot
 	t       *testing.T
 	lab     *lab.Lab
-	network Dialer
 	folder  string
 	anchors string
-	logged  bytes.Buffer
 	metrics *telemetry.Metrics
+	s       recurse.LocalRootSettings
+	started bool
+	asleep  atomic.Int64 // how long the machine was suspended
+
+	mu      sync.Mutex // guards what follows, which the local root reads in a goroutine of its own
+	logged  bytes.Buffer
+	network Dialer
 	wall    func() time.Time
 	table   *recurse.Table
-	s       recurse.LocalRootSettings
+}
+
+// set changes what the local root finds around it.
+func (k *keeper) set(change func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	change()
+}
+
+// get reads it.
+func get[T any](k *keeper, v *T) T {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return *v
+}
+
+// Write is the log.
+func (k *keeper) Write(b []byte) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.logged.Write(b)
+}
+
+func (k *keeper) text() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.logged.String()
 }
 
 // keep runs f in a bubble of fake time, with a lab of this world; nothing is configured yet.
@@ -64,29 +97,32 @@ func keep(t *testing.T, world string, f func(k *keeper)) {
 		n := l.Network()
 		defer n.Close()
 		k := &keeper{t: t, lab: l, network: n, folder: folder, anchors: l.TrustAnchors(), wall: time.Now}
-		k.table = table(t, k.anchors)
-		k.start()
+		k.set(func() { k.table = table(t, k.anchors) })
+		k.begin()
 		defer func() { k.Close() }()
 		f(k)
 	})
 }
 
-// start begins anew, as after a restart.
-func (k *keeper) start() {
+// begin begins anew, as after a restart; nothing is asked until time goes on.
+func (k *keeper) begin() {
 	if k.LocalRoot != nil {
 		k.Close()
 	}
+	k.started = false
 	start := time.Now()
 	k.metrics = telemetry.NewMetrics()
 	n := uint64(0)
 	k.LocalRoot = NewLocalRoot(Config{
-		Network: dialer(func(ctx context.Context, a netip.AddrPort) (net.Conn, error) { return k.network.DialTCP(ctx, a) }),
-		Clock:   recurse.Clock{Boot: func() time.Duration { return booted + time.Since(start) }, Wall: func() time.Time { return k.wall() }},
-		Random:  func() uint64 { n += 7919; return n },
-		Folder:  k.folder, Metrics: k.metrics, Log: slog.New(slog.NewTextHandler(&k.logged, nil)),
-		Table: func() *recurse.Table { return k.table }, ClockTrusted: func() bool { return k.wall().Year() > 1990 },
+		Network: dialer(func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+			return get(k, &k.network).DialTCP(ctx, a)
+		}),
+		Clock:  recurse.Clock{Boot: func() time.Duration { return booted + time.Since(start) + time.Duration(k.asleep.Load()) }, Wall: func() time.Time { return get(k, &k.wall)() }},
+		Random: func() uint64 { n += 7919; return n },
+		Folder: k.folder, Metrics: k.metrics, Log: slog.New(slog.NewTextHandler(k, nil)),
+		Table:        func() *recurse.Table { return get(k, &k.table) },
+		ClockTrusted: func() bool { return get(k, &k.wall)().Year() > 1990 },
 	})
-	k.Start()
 }
 
 func must[T any](v T, err error) T {
@@ -125,6 +161,10 @@ func (k *keeper) file(text string, age time.Duration) string {
 
 // sleep lets time go on, and what is due then be done; a connection and a transfer take less than a second.
 func (k *keeper) sleep(d time.Duration) {
+	if !k.started {
+		k.started = true
+		k.Start()
+	}
 	time.Sleep(d + time.Second)
 	synctest.Wait()
 }
@@ -151,10 +191,10 @@ func (k *keeper) expect(serial uint32, warning string) {
 		k.t.Errorf("asked: %v, usable: %v", ok, k.Usable())
 	}
 	if got != serial {
-		k.t.Errorf("serial %d is in use, want %d\n%s", got, serial, k.logged.String())
+		k.t.Errorf("serial %d is in use, want %d\n%s", got, serial, k.text())
 	}
 	if w := k.Warning(); w == "" != (warning == "") || !strings.Contains(w, warning) {
-		k.t.Errorf("warning %q, want %q\n%s", w, warning, k.logged.String())
+		k.t.Errorf("warning %q, want %q\n%s", w, warning, k.text())
 	}
 }
 
@@ -162,15 +202,15 @@ func (k *keeper) expect(serial uint32, warning string) {
 func (k *keeper) log(level, text string, times int) {
 	k.t.Helper()
 	n := 0
-	for line := range strings.Lines(k.logged.String()) {
+	for line := range strings.Lines(k.text()) {
 		if strings.Contains(line, "level="+level) && strings.Contains(line, text) {
 			n++
 		}
 	}
 	if n != times {
-		k.t.Errorf("%q was logged %d times at level %s, not %d:\n%s", text, n, level, times, k.logged.String())
+		k.t.Errorf("%q was logged %d times at level %s, not %d:\n%s", text, n, level, times, k.text())
 	}
-	k.logged.Reset()
+	k.set(k.logged.Reset)
 }
 
 // asked compares how many questions of a type all servers got since the last time.
@@ -356,7 +396,7 @@ func TestTransfersThatEndEarly(t *testing.T) {
 		k.log("WARN", "i/o timeout", 1)
 	})
 	keep(t, world, func(k *keeper) {
-		k.network = pipe(func(c net.Conn) {
+		k.network = pipe(func(c net.Conn) { // nothing runs yet
 			question := make([]byte, 100)
 			for n := 0; ; n++ {
 				if n < 2 {
@@ -435,14 +475,14 @@ func TestReload(t *testing.T) {
 	// Other trust anchors are noticed at the next refresh.
 	keep(t, world, func(k *keeper) {
 		k.configure(1)
-		k.table = table(t, ". DS 1 13 2 "+strings.Repeat("00", 32)+"\n")
+		k.set(func() { k.table = table(t, ". DS 1 13 2 "+strings.Repeat("00", 32)+"\n") })
 		k.sleep(30 * minute)
 		k.sleep(8 * day)
 		k.expect(0, "no DNSKEY of . fits")
 	})
 	// Both families off that the servers have.
 	keep(t, world, func(k *keeper) {
-		k.table = table(t, k.anchors, func(s *recurse.Settings) { s.IPv4 = false })
+		k.set(func() { k.table = table(t, k.anchors, func(s *recurse.Settings) { s.IPv4 = false }) })
 		k.configure(1)
 		k.expect(0, errNoServer.Error())
 	})
@@ -452,10 +492,10 @@ func TestReload(t *testing.T) {
 func TestPanic(t *testing.T) {
 	keep(t, world, func(k *keeper) {
 		alive := k.network
-		k.network = dialer(func(context.Context, netip.AddrPort) (net.Conn, error) { panic("a bug") })
+		k.set(func() { k.network = dialer(func(context.Context, netip.AddrPort) (net.Conn, error) { panic("a bug") }) })
 		k.configure(1)
 		k.expect(0, "a fault of this program; crash report unrecorded")
-		k.network = alive
+		k.set(func() { k.network = alive })
 		k.sleep(minute)
 		k.expect(2026010100, "")
 	})
@@ -464,16 +504,13 @@ func TestPanic(t *testing.T) {
 // A machine that sleeps: timers of the system stand still, boot time does not.
 func TestSuspend(t *testing.T) {
 	keep(t, world, func(k *keeper) {
-		var asleep time.Duration
-		boot := k.clock.Boot
-		k.clock.Boot = func() time.Duration { return boot() + asleep }
 		k.configure(1)
 		k.expect(2026010100, "")
 		k.lab.Forget()
-		asleep = hour
+		k.asleep.Store(int64(hour))
 		k.sleep(longestSleep)
 		k.asked(dns.TypeSOA, 1)
-		asleep += 9 * day
+		k.asleep.Add(int64(9 * day))
 		k.expect(0, "")
 		k.sleep(longestSleep)
 		k.expect(2026010100, "")

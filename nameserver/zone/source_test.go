@@ -22,32 +22,33 @@ func TestRestart(t *testing.T) {
 		k.sleep(2 * hour)
 		k.expect(2026010101, "")
 		alive := k.network
-		k.network = dialer(func(context.Context, netip.AddrPort) (net.Conn, error) { return nil, net.ErrClosed })
-
-		k.start()
+		k.set(func() {
+			k.network = dialer(func(context.Context, netip.AddrPort) (net.Conn, error) { return nil, net.ErrClosed })
+		})
+		k.begin()
 		k.Configure(k.s, "")
 		k.expect(2026010101, "") // before anything was asked
 		k.sleep(0)
 		k.expect(2026010101, net.ErrClosed.Error())
 
 		k.sleep(3 * day)
-		k.start() // its age is not forgotten
+		k.begin() // its age is not forgotten
 		k.configure(1)
 		k.expect(2026010101, "3 days ago")
 		k.sleep(5 * day)
-		k.start()
+		k.begin()
 		k.configure(1)
 		k.expect(0, "the copy of the root zone, serial 2026010101, was last known to be current 8 days ago")
 		k.log("ERROR", "the local root is not used", 2) // it had become too old before, too
 
-		k.network = alive
+		k.set(func() { k.network = alive })
 		k.sleep(15 * minute)
 		k.expect(2026010101, "")
 
 		// A clock that is not set yet: whether the copy is too old can't be told, until a server has said so.
 		for _, wall := range []time.Time{time.Unix(0, 0), time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC)} {
-			k.wall = func() time.Time { return wall }
-			k.start()
+			k.set(func() { k.wall = func() time.Time { return wall } })
+			k.begin()
 			k.Configure(k.s, "")
 			k.expect(0, "")
 			k.lab.Forget()
@@ -56,8 +57,8 @@ func TestRestart(t *testing.T) {
 			k.asked(dns.TypeAXFR, 0)
 		}
 		// Nor is it known later when that was.
-		k.wall = time.Now
-		k.start()
+		k.set(func() { k.wall = time.Now })
+		k.begin()
 		k.Configure(k.s, "")
 		k.expect(0, "")
 	})
@@ -72,14 +73,16 @@ func TestRestartWithAnotherCopy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		k.network = dialer(func(context.Context, netip.AddrPort) (net.Conn, error) { return nil, net.ErrClosed })
+		k.set(func() {
+			k.network = dialer(func(context.Context, netip.AddrPort) (net.Conn, error) { return nil, net.ErrClosed })
+		})
 		again := func(b []byte, serial uint32, log string) {
 			t.Helper()
 			if err := os.WriteFile(filepath.Join(k.folder, CopyFile), b, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			k.logged.Reset()
-			k.start()
+			k.set(k.logged.Reset)
+			k.begin()
 			k.Configure(k.s, "")
 			k.expect(serial, "")
 			if log != "" {
@@ -93,11 +96,11 @@ func TestRestartWithAnotherCopy(t *testing.T) {
 		again(flipped, 0, errCopySum.Error())
 		again(sealCopy(flipped, time.Now()), 0, "its digest does not fit") // by somebody who can compute checksums
 
-		k.table = table(t, k.anchors, func(s *recurse.Settings) { s.TrustAnchors = "none" })
+		k.set(func() { k.table = table(t, k.anchors, func(s *recurse.Settings) { s.TrustAnchors = "none" }) })
 		again(good, 2026010100, "what the local root is worth: validation is off")
 		k.s.AXFR[0] = netip.MustParseAddrPort("192.0.2.2:53")
 		again(good, 0, "") // nobody knows whose it is
-		k.table = table(t, k.anchors)
+		k.set(func() { k.table = table(t, k.anchors) })
 		again(good, 2026010100, "") // it is signed, whoever gave it
 		k.s.AXFR, k.s.File = nil, "x"
 		k.Configure(k.s, filepath.Join(k.folder, "x"))
@@ -113,7 +116,7 @@ func TestRestartAfterKill(t *testing.T) {
 		if err := os.WriteFile(rest, []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		k.start()
+		k.begin()
 		k.Configure(k.s, "")
 		k.expect(2026010100, "")
 		if _, err := os.Stat(rest); err == nil {
@@ -123,7 +126,7 @@ func TestRestartAfterKill(t *testing.T) {
 	// A folder in which nothing can be written costs the copy on disk, and is told.
 	keep(t, world, func(k *keeper) {
 		k.folder = filepath.Join(k.folder, "nowhere")
-		k.start()
+		k.begin()
 		k.configure(1)
 		k.expect(2026010100, "can't be written down, so that the next start needs the network")
 		k.log("WARN", "can't be written down", 1)
@@ -135,7 +138,7 @@ func TestFile(t *testing.T) {
 		write := func(serial string, age time.Duration) string {
 			return k.file(strings.ReplaceAll(unsigned, "2026010100", serial), age)
 		}
-		k.table = table(t, k.anchors, func(s *recurse.Settings) { s.TrustAnchors = "none" })
+		k.set(func() { k.table = table(t, k.anchors, func(s *recurse.Settings) { s.TrustAnchors = "none" }) })
 		k.s.File = "root.zone"
 		path := filepath.Join(k.folder, "root.zone")
 		k.Configure(k.s, path)
@@ -177,7 +180,7 @@ func TestFile(t *testing.T) {
 		k.Configure(k.s, path)
 		k.expect(0, "was written 8 days ago")
 		write("2026010103", -100*day) // in the future: it counts from when it was first read
-		k.start()
+		k.begin()
 		k.Configure(k.s, path)
 		k.expect(2026010103, "")
 		k.sleep(8 * day)
