@@ -54,6 +54,8 @@ func source(known bool, server string, zone dns.Name) string {
 		return server + " for " + zone.String()
 	case known:
 		return server
+	case zone.IsRoot():
+		return "local root"
 	}
 	return zone.String()
 }

@@ -6,7 +6,7 @@
 //
 // A job is a loop of stages, one file each:
 //
-//	deepest    the closest delegation, stub or forward that is known (deepest.go)
+//	deepest    the closest delegation, stub or forward that is known; for the root perhaps a copy in this process (deepest.go, localroot.go)
 //	minimise   how much of the name this zone's servers need to see (minimise.go)
 //	choose     which of the servers to ask (choose.go, with what is remembered of servers in servers.go)
 //	ask        sockets, timers, randomness: a question out, a reply in (ask.go, socket.go, tcp.go)

@@ -236,8 +236,12 @@ func deniedWhat(d *cache.Denial) string {
 
 func (r *Resolver) tellCached(o Opts, e *cache.Entry, now time.Duration) {
 	if o.span.on() {
+		server := fromLocal.String()
+		if e.Server.IsValid() {
+			server = e.Server.String()
+		}
 		o.span.event(KindCache, fmt.Sprintf("cached for another %d s: %v", remaining(now, e.Expires), e.Set.String()),
-			"zone", e.Zone.String(), "server", e.Server.String())
+			"zone", e.Zone.String(), "server", server)
 	}
 }
 
