@@ -94,6 +94,9 @@ server:
 	}
 	for _, z := range s.zones {
 		fmt.Fprintf(&b, "zone:\n\tname: %q\n\tzonefile: %q\n", z.name, z.file)
+		if s.transfers {
+			b.WriteString("\tprovide-xfr: 0.0.0.0/0 NOKEY\n")
+		}
 	}
 	return b.String()
 }
@@ -116,13 +119,13 @@ func (s *server) named(dir string) string {
 	recursion no;
 	dnssec-validation no;
 	allow-query { any; };
-	allow-transfer { none; };
+	allow-transfer { %s; };
 	notify no;
 	listen-on { %s};
 	listen-on-v6 { %s};
 };
 controls { };
-`, dir, v4.String(), v6.String())
+`, dir, map[bool]string{true: "any", false: "none"}[s.transfers], v4.String(), v6.String())
 	for _, z := range s.zones {
 		fmt.Fprintf(&b, "zone %q { type primary; file %q; };\n", z.name, z.file)
 	}
@@ -147,6 +150,9 @@ control:
   listen: "control.sock"
 database:
   storage: %[1]q
+acl:
+  - id: everybody
+    action: transfer
 template:
   - id: default
     storage: %[1]q
@@ -157,6 +163,9 @@ zone:
 `, dir)
 	for _, z := range s.zones {
 		fmt.Fprintf(&b, "  - domain: %q\n    file: %q\n", z.name, z.file)
+		if s.transfers {
+			b.WriteString("    acl: everybody\n")
+		}
 	}
 	return b.String()
 }

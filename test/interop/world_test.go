@@ -35,6 +35,8 @@ type server struct {
 	listen  []netip.AddrPort
 	zones   []*zone
 	process *process
+
+	transfers bool // gives its zones away
 }
 
 // zone is one zone as it is served.
@@ -86,7 +88,7 @@ func startWorld(dir string) (*world, error) {
 			addrs = append(addrs, a.Addr())
 		}
 	}
-	for _, a := range append(clients, forwarderAddr, mirrorAddr) {
+	for _, a := range append(append(clients, forwarderAddr, mirrorAddr), transferAddrs...) {
 		addrs = append(addrs, netip.MustParseAddr(a))
 	}
 	if err := makeNetwork(addrs); err != nil {
@@ -369,7 +371,11 @@ func (w *world) sign(z *zone) (ds string, err error) {
 		if key, err = w.tool("ldns-keygen", "-k", "-a", "ECDSAP256SHA256", z.name); err != nil {
 			return "", err
 		}
-		_, err = w.tool("ldns-signzone", "-f", signed, "-o", z.name, z.file, key)
+		args := []string{"-f", signed, "-o", z.name, z.file, key}
+		if z.name == "." { // has a digest, as the real one
+			args = append([]string{"-z", "sha384"}, args...)
+		}
+		_, err = w.tool("ldns-signzone", args...)
 	case "nsec3":
 		if key, err = w.tool("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", z.name); err != nil {
 			return "", err
