@@ -120,7 +120,7 @@ func TestVerify(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l, n, z := open(t, c.world+small, rootServer)
+				l, n, _ := open(t, c.world+small, rootServer)
 				defer n.Close()
 				rrs, err := transferFrom(t.Context(), n, rootServer)
 				if err != nil {
@@ -129,7 +129,8 @@ func TestVerify(t *testing.T) {
 				if c.change != nil {
 					rrs = c.change(rrs)
 				}
-				if z, err = build(dns.Root, rrs); err != nil {
+				z, err := build(dns.Root, rrs)
+				if err != nil {
 					t.Fatal(err)
 				}
 				anchors := l.TrustAnchors()
