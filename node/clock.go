@@ -6,7 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/ananas-edge/ananas/nameserver/recurse"
@@ -16,34 +16,53 @@ import (
 func systemClock() recurse.Clock { return recurse.Clock{Boot: newBootTime(), Wall: time.Now} }
 
 // testingClock is node.testing: wall time starts at a fixed instant, and an offset read from a file at each use moves both clocks. It
-// lets a test age a cache without waiting. The offset is zero until the file can be read, and stays what it was when it can't be read
-// any more: whoever writes it may be in the middle of it, and boot time must not jump back.
+// lets a test age a cache without waiting.
 func testingClock(base recurse.Clock, at time.Time, offsetFile string) recurse.Clock {
-	var last atomic.Int64
-	offset := func() time.Duration {
-		if offsetFile == "" {
-			return 0
-		}
-		if b, err := os.ReadFile(offsetFile); err == nil {
-			if d, err := parseOffset(string(b)); err == nil {
-				last.Store(int64(d))
-			}
-		}
-		return time.Duration(last.Load())
-	}
+	o := &offset{file: offsetFile}
 	start := base.Boot()
 	wall := base.Wall
 	if !at.IsZero() {
 		wall = func() time.Time { return at.Add(base.Boot() - start) }
 	}
 	return recurse.Clock{
-		Boot: func() time.Duration { return base.Boot() + offset() },
-		Wall: func() time.Time { return wall().Add(offset()) },
+		Boot: func() time.Duration { _, boot := o.read(); return base.Boot() + boot },
+		Wall: func() time.Time { d, _ := o.read(); return wall().Add(d) },
 	}
 }
 
-// maxOffset is the largest offset either way: a century, well within what a Duration holds.
+// offset is what node.testing.offset_file says. The wall clock is set to it, forward and back. Boot time passes by as much as it grows, and goes on
+// from there when it shrinks: what was over does not come to life again, as on a machine whose clock is set back.
+type offset struct {
+	file string
+
+	mu   sync.Mutex // held while the file is read: two readers at once may see it before and after a change
+	wall time.Duration
+	boot time.Duration
+}
+
+// read returns what both clocks are ahead. It is zero until the file can be read, and stays what it was when it can't be read any more: whoever writes it
+// may be in the middle of it.
+func (o *offset) read() (wall, boot time.Duration) {
+	if o.file == "" {
+		return 0, 0
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if b, err := os.ReadFile(o.file); err == nil {
+		if d, err := parseOffset(string(b)); err == nil {
+			o.boot += min(max(0, d-o.wall), maxPassed-o.boot)
+			o.wall = d
+		}
+	}
+	return o.wall, o.boot
+}
+
+// maxOffset is the largest offset either way: a century.
 const maxOffset = 100 * 366 * 24 * time.Hour
+
+// maxPassed bounds what boot time may pass in all, however often the offset grows and shrinks: with a stale window or two added, it is within the 292
+// years that a Duration holds.
+const maxPassed = 2 * maxOffset
 
 // parseOffset reads "90", "+90", "1.5" (seconds) or "1h30m".
 func parseOffset(s string) (time.Duration, error) {

@@ -117,6 +117,58 @@ func TestOffsetThatCantBeRead(t *testing.T) {
 	}
 }
 
+// Boot time passes as the offset grows, and never goes back; the wall clock is set to the offset. A first offset that is negative is the wall's alone, and
+// however often it grows and shrinks, no clock runs over.
+func TestOffsetBackAndForth(t *testing.T) {
+	b := newBench(t, plain)
+	base := recurse.Clock{Boot: func() time.Duration { return time.Hour }, Wall: func() time.Time { return time.Unix(1_000_000_000, 0) }}
+	c := testingClock(base, time.Time{}, b.path("offset"))
+	for _, step := range []struct {
+		offset     string
+		boot, wall time.Duration
+	}{
+		{"-60", 0, -time.Minute}, {"0", time.Minute, 0}, {"1h", time.Hour + time.Minute, time.Hour}, {"0", time.Hour + time.Minute, 0},
+		{"30", time.Hour + 90*time.Second, 30 * time.Second}, {"-1h", time.Hour + 90*time.Second, -time.Hour},
+	} {
+		b.write("offset", step.offset)
+		if boot, wall := c.Boot()-time.Hour, c.Wall().Sub(base.Wall()); boot != step.boot || wall != step.wall {
+			t.Errorf("offset %s: boot time is %v ahead, not %v, and the wall %v, not %v", step.offset, boot, step.boot, wall, step.wall)
+		}
+	}
+	last := c.Boot()
+	for i := range 10 {
+		b.write("offset", []string{"876000h", "-876000h"}[i%2]) // a century
+		now := c.Boot()
+		if now < last || now+maxOffset/4 < now {
+			t.Fatalf("boot time goes from %v to %v", last, now)
+		}
+		last = now
+	}
+}
+
+// What a node has cached only ever ages, whatever becomes of the offset while it serves.
+func TestOffsetSetBackWhileServing(t *testing.T) {
+	b := newBench(t, strings.Replace(plain, "node:\n", "node:\n  testing: { clock: 2035-01-01T00:00:00Z, offset_file: offset }\n", 1))
+	n := b.start()
+	asked := 0
+	last := uint32(300)
+	for _, step := range []struct {
+		offset string
+		fresh  bool // it has expired, so it is asked for anew
+	}{{"0", true}, {"100", false}, {"-3600", false}, {"-3500", false}, {"", false}, {"3.1e9", true}, {"-3.1e9", false}, {"-3099999990", false}} {
+		b.write("offset", step.offset)
+		ttl := askA(t, n, "www.example.com", "192.0.2.80").Answer[0].Header().Ttl
+		now := b.lab.Asked(wwwExample, dns.TypeA)
+		if fresh := now > asked; fresh != step.fresh || !fresh && ttl > last || fresh && ttl < 290 {
+			t.Errorf("offset %q: the TTL is %d after %d, asked for %d times after %d", step.offset, ttl, last, now, asked)
+		}
+		asked, last = now, ttl
+	}
+	if got := metric(t, n, "ananas_clock_untrusted"); got != "0" {
+		t.Errorf("a test clock counts as wrong: %s", got)
+	}
+}
+
 // Boot time goes on, whatever the system.
 func TestBootTime(t *testing.T) {
 	boot := newBootTime()

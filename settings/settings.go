@@ -79,7 +79,8 @@ type Testing struct {
 	// Clock is the wall time at the start of the node. It goes on from there.
 	Clock time.Time `yaml:"clock"`
 
-	// OffsetFile is a file with a number of seconds that is added to the time, read again when it changes.
+	// OffsetFile is a file with a number of seconds that is added to the time, read at each use. Where it shrinks, the wall clock is set back, and
+	// TTLs go on from where they are.
 	OffsetFile string `yaml:"offset_file"`
 }
 
