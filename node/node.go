@@ -27,6 +27,7 @@ type Options struct {
 	File    *settings.File
 	Reread  func() (*settings.File, error) // for Reload; nil: there is no file to read again
 	Network recurse.Network                // towards name servers; nil: this machine's
+	Clock   recurse.Clock                  // the zero value: this machine's
 	Version string
 	Log     *slog.Logger // nil: silent
 }
@@ -88,7 +89,7 @@ func Start(o Options) (_ *Node, err error) {
 	n.metrics = telemetry.NewMetrics()
 	n.metrics.Process(time.Now())
 	n.health = telemetry.NewHealth()
-	n.clock = n.clocks(own.Testing)
+	n.clock = n.clocks(o.Clock, own.Testing)
 	n.started = n.clock.Wall()
 	n.loaded = n.started
 	n.crashes = telemetry.NewCrashes(filepath.Join(own.Data, "crashes"), n.metrics, n.log, n.clock.Wall)
@@ -145,9 +146,11 @@ func Start(o Options) (_ *Node, err error) {
 	return n, nil
 }
 
-// clocks returns the clocks that the settings ask for.
-func (n *Node) clocks(t settings.Testing) recurse.Clock {
-	c := systemClock()
+// clocks returns the clocks that the settings ask for; c is what they begin with.
+func (n *Node) clocks(c recurse.Clock, t settings.Testing) recurse.Clock {
+	if c.Boot == nil {
+		c = systemClock()
+	}
 	if !t.Active() {
 		return c
 	}

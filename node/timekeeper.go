@@ -26,6 +26,10 @@ const TimeFile = "time"
 const (
 	timeLook = time.Minute // how often it is looked at whether the clock can be right
 	timeSave = time.Hour   // how often the time is written down; a node that is killed forgets no more than this
+
+	// timeAhead is how long after its build a node believes a time that it finds written down. One that is damaged, or comes from another machine, must
+	// not make every clock wrong for ever. What is lost: a node that is older than this tells wrong clocks by its build alone, 1970 included.
+	timeAhead = 5 * 366 * 24 * time.Hour
 )
 
 // released is a time before which no release was built that has no date of its own. A test sees that it stays near.
@@ -52,7 +56,11 @@ func (n *Node) earliestTime(own settings.Node) (earliest, saved time.Time) {
 		return time.Time{}, time.Time{}
 	}
 	earliest = buildTime()
-	saved, err := readTime(filepath.Join(own.Data, TimeFile))
+	path := filepath.Join(own.Data, TimeFile)
+	saved, err := readTime(path)
+	if err == nil && saved.After(earliest.Add(timeAhead)) {
+		saved, err = time.Time{}, fmt.Errorf("reading the last time from %q: %v is more than five years after this program was built", path, saved)
+	}
 	if err != nil {
 		n.log.Warn("the last time that this node knew can't be used; the date of its build is", "error", err, "build", earliest)
 	}
@@ -124,7 +132,7 @@ func (n *Node) keepTime(own settings.Node, earliest, saved time.Time) *timekeepe
 		if n.resolver.ClockTrusted() {
 			return ""
 		}
-		return clockWrong + "; set it, and see that the time service runs"
+		return clockWrong + "; " + k.mend()
 	})
 	n.metrics.GaugeFunc("ananas_clock_untrusted", "1 while the wall clock can't be right, so that the times of signatures are not checked.", func() float64 {
 		if n.resolver.ClockTrusted() {
@@ -140,6 +148,15 @@ func (n *Node) keepTime(own settings.Node, earliest, saved time.Time) *timekeepe
 }
 
 const clockWrong = "the clock can't be right, so the times of signatures are not checked, and nothing is said to be secure"
+
+// mend says what to do about a clock that can't be right. After the build it is only a time that was written down that speaks against it.
+func (k *timekeeper) mend() string {
+	const set = "set it, and see that the time service runs"
+	if k.clock.Wall().Before(buildTime()) {
+		return set
+	}
+	return fmt.Sprintf("%s; if %s is right, stop the node and remove %q, from which it knows better", set, k.clock.Wall().UTC().Format(time.RFC3339), k.path)
+}
 
 func (k *timekeeper) run(ctx context.Context) {
 	defer close(k.done)
@@ -163,7 +180,7 @@ func (k *timekeeper) look() {
 	wrong := !k.resolver.ClockTrusted()
 	switch {
 	case wrong && !k.wrong:
-		k.log.Warn(clockWrong, "clock", k.clock.Wall(), "not_before", k.earliest, "hint", "set it, and see that the time service runs")
+		k.log.Warn(clockWrong, "clock", k.clock.Wall(), "not_before", k.earliest, "hint", k.mend())
 	case !wrong && k.wrong:
 		k.log.Info("the clock can be right again; signatures are checked in full", "clock", k.clock.Wall())
 	}

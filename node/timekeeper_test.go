@@ -7,9 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	miekg "github.com/miekg/dns"
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
@@ -105,7 +108,8 @@ $GENERATE 1-20 www$ A 192.0.2.80
 // The time that a node begins with is that of its build, or a later one that it knew; a file that is no time counts for nothing; a test clock is right.
 func TestEarliestTime(t *testing.T) {
 	n := &Node{log: slog.New(slog.DiscardHandler), health: telemetry.NewHealth()}
-	later := time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+	later := buildTime().Add(timeAhead).Truncate(time.Second)
+	far := later.Add(time.Second)
 	for _, c := range []struct {
 		name, file string
 		testing    bool
@@ -114,6 +118,7 @@ func TestEarliestTime(t *testing.T) {
 		{"none", "", false, buildTime()},
 		{"later", later.Format(time.RFC3339) + "\n", false, later},
 		{"earlier", "1999-01-01T00:00:00Z\n", false, buildTime()},
+		{"far ahead", far.Format(time.RFC3339), false, buildTime()},
 		{"cut", "2200-01-0", false, buildTime()},
 		{"long", strings.Repeat("2", 100), false, buildTime()},
 		{"testing", later.Format(time.RFC3339), true, time.Time{}},
@@ -134,4 +139,84 @@ func TestEarliestTime(t *testing.T) {
 	if now := time.Now(); released.After(now) || now.Sub(released) > 3*365*24*time.Hour {
 		t.Errorf("released is %v; set it to the month of the release", released)
 	}
+}
+
+// A whole node whose clock begins in 1970 answers, says what is wrong where people look, and validates when the clock is set. A time in its data
+// folder that speaks against a clock which is right is named, with what to do.
+func TestNodeIn1970(t *testing.T) {
+	b := newBench(t, strings.Replace(plain, "trust_anchors: none", "trust_anchors: lab.anchors", 1))
+	b.write("lab.anchors", b.lab.TrustAnchors())
+	boot, start := newBootTime(), time.Now()
+	var ahead, passed atomic.Int64 // of the wall clock; boot time beside what really passes
+	clock := recurse.Clock{
+		Boot: func() time.Duration { return boot() + time.Duration(passed.Load()) },
+		Wall: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
+	}
+	run := func() *Node {
+		o, err := b.options()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Clock = clock
+		n, err := Start(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	is := func(n *Node, when string, trusted bool, mend string) {
+		t.Helper()
+		q := query("www.example.com", miekg.TypeA)
+		q.AuthenticatedData = true
+		r := ask(t, "udp", n.Addrs()[0], q)
+		e := extended(r)
+		if r.Rcode != miekg.RcodeSuccess || len(r.Answer) != 1 || r.AuthenticatedData != trusted || (len(e) == 0) != trusted || !trusted && e[0].InfoCode != miekg.ExtendedErrorCodeDNSSECIndeterminate {
+			t.Errorf("%s:\n%v", when, r)
+		}
+		wrong := "1"
+		if trusted {
+			wrong = "0"
+		}
+		if got := metric(t, n, "ananas_clock_untrusted"); got != wrong {
+			t.Errorf("%s: ananas_clock_untrusted is %s", when, got)
+		}
+		status, body := get(t, n, "/readyz")
+		if status != 200 || strings.Contains(body, clockWrong) == trusted || strings.Contains(body, "and remove") != (mend != "") || !strings.Contains(body, mend) {
+			t.Errorf("%s: %d %s", when, status, body)
+		}
+	}
+	stop := func(n *Node) {
+		t.Helper()
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	ahead.Store(int64(time.Unix(20, 0).Sub(start)))
+	n := run()
+	is(n, "in 1970", false, "")
+	if text := b.log.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, clockWrong) {
+		t.Errorf("in 1970 the log is\n%s", text)
+	}
+	ahead.Store(0)
+	passed.Add(int64(2 * time.Minute)) // what was learned without a clock is over
+	is(n, "in time", true, "")
+	stop(n)
+	file := filepath.Join(b.path("data"), TimeFile)
+	if saved, err := readTime(file); err != nil || saved.Before(start.Add(-time.Second)) || saved.After(time.Now()) {
+		t.Errorf("at its end the node has saved %v, %v", saved, err)
+	}
+
+	if err := writeTime(file, start.Add(10*24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	n = run()
+	is(n, "with a time to come in the file", false, TimeFile)
+	stop(n)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	n = run()
+	is(n, "without the file", true, "")
+	stop(n)
 }

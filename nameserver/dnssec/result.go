@@ -30,6 +30,9 @@ type Result struct {
 	// Until is when the signatures that were relied on end; the zero time if none was, or if time was not checked.
 	Until time.Time
 
+	// Since is when the signature that verified an RRset begins; the zero time if time was not checked. Its signer knew that time, so it has passed.
+	Since time.Time
+
 	// TTL is for how many seconds what was checked may be kept, counted from the time of the check (RFC 4035 section 5.3.3).
 	TTL uint32
 

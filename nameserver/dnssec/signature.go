@@ -284,6 +284,7 @@ func (c *setCheck) secure(a *candidate, k *key) Result {
 		left := int32(a.sig.Expiration - uint32(c.at.Unix())) // not negative: it is in time
 		r.Until = time.Unix(c.at.Unix()+int64(left), 0)
 		r.TTL = min(r.TTL, uint32(left))
+		r.Since = time.Unix(c.at.Unix()-int64(int32(uint32(c.at.Unix())-a.sig.Inception)), 0)
 	}
 	return r
 }

@@ -22,12 +22,13 @@ func TestEachAlgorithm(t *testing.T) {
 			w := work(t, withSHA1)
 			r := CheckSet(&set, keys, at, w)
 			want := Result{
-				Security: cache.Secure, Zone: zone, Until: at.Add(24 * time.Hour).Local(), TTL: 300, Algorithm: a, KeyTag: s.tag(),
+				Security: cache.Secure, Zone: zone, Until: at.Add(24 * time.Hour).Local(), Since: at.Add(-24 * time.Hour).Local(), TTL: 300,
+				Algorithm: a, KeyTag: s.tag(),
 			}
-			if !r.Until.Equal(want.Until) {
-				t.Errorf("until %v", r.Until)
+			if !r.Until.Equal(want.Until) || !r.Since.Equal(want.Since) {
+				t.Errorf("since %v, until %v", r.Since, r.Until)
 			}
-			r.Until = want.Until
+			r.Until, r.Since = want.Until, want.Since
 			if r != want {
 				t.Errorf("%+v\nwant %+v", r, want)
 			}

@@ -430,7 +430,7 @@ func (j *job) checkKeys(zone dns.Name, set *dns.RRset, s signers) trust {
 	wall := j.r.wall()
 	keys, r := dnssec.CheckKeys(zone, set, s.ds, s.anchors, wall, j.budget.work)
 	if r.Secure() && s.anchored { // what a zone below says of time would be any zone's word
-		j.r.prove(wall)
+		j.r.prove(wall, r.Since)
 	}
 	now := j.r.clock.Boot()
 	t := trust{zone: zone, security: r.Security, keys: keys, why: r.EDE, ds: s.ds, stored: now, set: &r}
@@ -501,7 +501,7 @@ const clockSlack = 24 * time.Hour
 func (r *Resolver) ClockTrusted() bool { return !r.wall().IsZero() }
 
 // ProvenTime returns the latest wall time at which the signatures of the keys of a trust anchor's zone were in time: a time that has passed, for who
-// signed them knew it. The zero time if there was none.
+// signed them knew it not long before. The zero time if there was none.
 func (r *Resolver) ProvenTime() time.Time {
 	if s := r.proven.Load(); s != 0 {
 		return time.Unix(s, 0)
@@ -509,8 +509,15 @@ func (r *Resolver) ProvenTime() time.Time {
 	return time.Time{}
 }
 
-// prove notes such a time.
-func (r *Resolver) prove(at time.Time) {
+// maxProof is for how long after it begins a signature proves the time. Those of the root's keys live for three weeks. Others live for years, and would
+// bear out a clock that is years ahead: then the right one would count as wrong until those years have passed.
+const maxProof = 30 * 24 * time.Hour
+
+// prove notes such a time, at which a signature was in time that begins at since.
+func (r *Resolver) prove(at, since time.Time) {
+	if end := since.Add(maxProof); at.After(end) {
+		at = end
+	}
 	for s := at.Unix(); !at.IsZero(); {
 		old := r.proven.Load()
 		if s <= old || r.proven.CompareAndSwap(old, s) {
