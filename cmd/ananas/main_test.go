@@ -216,7 +216,7 @@ func TestEveryCommandHelps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	noData := map[string]bool{"serve": true, "lab": true, "check": true}
+	noData := map[string]bool{"serve": true, "lab": true}
 	commands := []string{"", "cache"}
 	for _, c := range parser.Model.Leaves(true) {
 		path := strings.TrimPrefix(c.Path(), "ananas ")
