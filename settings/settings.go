@@ -32,7 +32,7 @@ type File struct {
 
 // Node is what holds for one machine. A change of any of it needs a restart.
 type Node struct {
-	// Name tells nodes apart, in metrics, logs and id.server CH TXT; "" is the name of the host.
+	// Name tells nodes apart, in `ananas status`, id.server CH TXT and NSID (RFC 5001); "" is the name of the host, and no NSID.
 	Name string `yaml:"name"`
 
 	// Data is the folder for the admin token, crash reports and what is known of trust anchors, later the store. It is made if it is not there.

@@ -14,8 +14,8 @@ import (
 // asks for it itself (RFC 9460 section 5.2). docs/RATIONALE.md says why these types and no others.
 
 const (
-	// maxAdditionalLooks is how many look-ups into the cache one answer is worth: 32 at 200 ns each are 6 us, a tenth of what it takes to
-	// answer the question that they save. Eight targets with two families, and some aliases.
+	// maxAdditionalLooks is how many look-ups into the cache one answer is worth: eight targets with two families, and some aliases. A miss
+	// takes 100 ns and a hit 250 ns: 8 us at most, less than the packets of one question that it saves.
 	maxAdditionalLooks = 32
 
 	// maxAdditionalAliases is how many aliases are followed from one target, those of SVCB and CNAME records together. RFC 9460 section 4.2
