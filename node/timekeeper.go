@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
 
+	"github.com/ananas-edge/ananas/internal/wholefile"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/settings"
 )
@@ -89,14 +89,13 @@ func buildTime() time.Time {
 const maxTimeFile = 64
 
 func readTime(path string) (time.Time, error) {
-	b, err := os.ReadFile(path)
+	wholefile.Sweep(wholefile.OS{}, path)
+	b, err := wholefile.Read(wholefile.OS{}, path, maxTimeFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return time.Time{}, nil
 	case err != nil:
 		return time.Time{}, fmt.Errorf("reading the last time: %w", err)
-	case len(b) > maxTimeFile:
-		return time.Time{}, fmt.Errorf("reading the last time from %q: it has %d octets", path, len(b))
 	}
 	t, err := time.Parse(time.RFC3339, strings.TrimSpace(string(b)))
 	if err != nil {
@@ -107,16 +106,7 @@ func readTime(path string) (time.Time, error) {
 
 // writeTime replaces the file whole: whoever reads it finds the old or the new time.
 func writeTime(path string, t time.Time) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+TimeFile+"-*")
-	if err != nil {
-		return fmt.Errorf("writing the time: %w", err)
-	}
-	defer os.Remove(f.Name()) // of no effect once it has its name
-	_, err = f.WriteString(t.UTC().Format(time.RFC3339) + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+	if err := wholefile.Write(wholefile.OS{}, path, []byte(t.UTC().Format(time.RFC3339)+"\n")); err != nil {
 		return fmt.Errorf("writing the time: %w", err)
 	}
 	return nil

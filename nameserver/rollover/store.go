@@ -3,12 +3,10 @@ package rollover
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
+
+	"github.com/ananas-edge/ananas/internal/wholefile"
 )
 
 // Store is the state file of one node. Whatever ends a write, and whenever, the file is the old one or the new one, whole.
@@ -16,12 +14,12 @@ import (
 // It is not for several goroutines at a time.
 type Store struct {
 	path   string
-	disk   disk
-	locked error // why nothing is written: what lies there could not be read, and not be put aside
+	disk   wholefile.Disk // a parameter, so that a test can end it anywhere
+	locked error          // why nothing is written: what lies there could not be read, and not be put aside
 }
 
 // NewStore returns the store in the file at path, which need not exist; its folder has to.
-func NewStore(path string) *Store { return &Store{path: path, disk: osDisk{}} }
+func NewStore(path string) *Store { return &Store{path: path, disk: wholefile.OS{}} }
 
 // StateError is a state file that can't be used, or written.
 type StateError struct {
@@ -48,20 +46,20 @@ const maxAside = 9
 // put aside, so that it can be looked at and is not written over; the error is a [*StateError] that says so, and nothing is returned with
 // it. What a killed process left half written is removed.
 func (s *Store) Load() ([]Point, error) {
-	s.sweep()
-	text, err := s.disk.read(s.path, maxFile+1)
+	wholefile.Sweep(s.disk, s.path)
+	text, err := wholefile.Read(s.disk, s.path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	var points []Point
 	switch {
+	case errors.As(err, new(*wholefile.SizeError)):
+		err = errSize
 	case err != nil:
 		var p *fs.PathError
 		if errors.As(err, &p) {
 			err = p.Err // the path is told already
 		}
-	case len(text) > maxFile:
-		err = errSize
 	default:
 		points, err = decode(text)
 	}
@@ -88,28 +86,12 @@ func (s *Store) Load() ([]Point, error) {
 func (s *Store) putAside() (to string, err error) {
 	for i := range maxAside {
 		to = fmt.Sprintf("%s.aside-%d", s.path, i+1)
-		if !s.disk.exists(to) {
+		if !s.disk.Exists(to) {
 			break
 		}
 	}
-	return to, errors.Join(s.disk.rename(s.path, to), s.disk.syncDir(filepath.Dir(s.path)))
+	return to, errors.Join(s.disk.Rename(s.path, to), s.disk.SyncDir(filepath.Dir(s.path)))
 }
-
-// sweep removes what was being written when a process was killed.
-func (s *Store) sweep() {
-	names, err := s.disk.list(filepath.Dir(s.path))
-	if err != nil {
-		return // reading will say why
-	}
-	for _, name := range names {
-		if strings.HasPrefix(name, s.temporary()) {
-			s.disk.remove(filepath.Join(filepath.Dir(s.path), name)) // if not, the next start tries again
-		}
-	}
-}
-
-// temporary begins the name of a file that is still being written.
-func (s *Store) temporary() string { return "." + filepath.Base(s.path) + "-" }
 
 // Save writes all points. The new file is complete and on the disk before it takes the place of the old one, which is one step of the
 // file system. The error is a [*StateError].
@@ -118,91 +100,11 @@ func (s *Store) Save(points []Point) error {
 	if err == nil {
 		var text []byte
 		if text, err = encode(points); err == nil {
-			err = s.replace(text)
+			err = wholefile.Write(s.disk, s.path, text)
 		}
 	}
 	if err != nil {
 		return &StateError{Op: "writing", Path: s.path, Err: err, hint: "what was learned of keys holds until the node ends; is the disk full, and may this user write there?"}
 	}
 	return nil
-}
-
-func (s *Store) replace(text []byte) error {
-	dir := filepath.Dir(s.path)
-	f, err := s.disk.create(dir, s.temporary()+"*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = s.disk.rename(f.Name(), s.path)
-	}
-	if err != nil {
-		s.disk.remove(f.Name())
-		return err
-	}
-	return s.disk.syncDir(dir)
-}
-
-// disk is the file system, as far as it is needed: a parameter, so that a test can end it anywhere.
-type disk interface {
-	read(path string, limit int64) ([]byte, error)
-	exists(path string) bool
-	list(dir string) ([]string, error)
-	create(dir, pattern string) (file, error) // for its owner alone
-	rename(from, to string) error
-	remove(path string)
-	syncDir(dir string) error
-}
-
-type file interface {
-	io.WriteCloser
-	Sync() error
-	Name() string
-}
-
-type osDisk struct{}
-
-func (osDisk) read(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // not blocking, should it be a pipe
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit))
-}
-
-func (osDisk) exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
-func (osDisk) list(dir string) (names []string, err error) {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names, err
-}
-
-func (osDisk) create(dir, pattern string) (file, error) { return os.CreateTemp(dir, pattern) }
-
-func (osDisk) rename(from, to string) error { return os.Rename(from, to) }
-
-func (osDisk) remove(path string) { _ = os.Remove(path) }
-
-// syncDir makes a rename last. Some file systems can't sync a folder and say so; for them the rename is all that there is.
-func (osDisk) syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrInvalid) {
-		err = nil
-	}
-	return errors.Join(err, d.Close())
 }

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ananas-edge/ananas/internal/wholefile"
 )
 
 // known are points of a few zones, in all states.
@@ -101,7 +103,7 @@ func TestStateFileIsReadable(t *testing.T) {
 
 // dyingDisk is the file system under a process that is killed in the middle of a step: the step is done in part, or not, and nothing after it.
 type dyingDisk struct {
-	osDisk
+	wholefile.OS
 	steps  int // that are done in full
 	octets int // of a write that is the last step
 	dead   bool
@@ -123,51 +125,51 @@ func (d *dyingDisk) step(what string) bool {
 	return !d.dead
 }
 
-func (d *dyingDisk) create(dir, pattern string) (file, error) {
+func (d *dyingDisk) Create(dir, pattern string) (wholefile.File, error) {
 	if !d.step("create") {
 		return nil, errDead
 	}
-	f, err := d.osDisk.create(dir, pattern)
+	f, err := d.OS.Create(dir, pattern)
 	if err == nil {
 		d.lost = append(d.lost, f.Name())
 	}
 	return &dyingFile{f, d}, err
 }
 
-func (d *dyingDisk) rename(from, to string) error {
+func (d *dyingDisk) Rename(from, to string) error {
 	if !d.step("rename") {
 		return errDead
 	}
-	return d.osDisk.rename(from, to)
+	return d.OS.Rename(from, to)
 }
 
-func (d *dyingDisk) remove(path string) {
+func (d *dyingDisk) Remove(path string) {
 	if d.step("remove") {
-		d.osDisk.remove(path)
+		d.OS.Remove(path)
 	}
 }
 
-func (d *dyingDisk) syncDir(dir string) error {
+func (d *dyingDisk) SyncDir(dir string) error {
 	if !d.step("syncDir") {
 		return errDead
 	}
-	return d.osDisk.syncDir(dir)
+	return d.OS.SyncDir(dir)
 }
 
 type dyingFile struct {
-	file
+	wholefile.File
 	disk *dyingDisk
 }
 
 func (f *dyingFile) Write(b []byte) (int, error) {
 	if !f.disk.step("write") {
 		if f.disk.log[len(f.disk.log)-1] == "write" {
-			_, err := f.file.Write(b[:min(f.disk.octets, len(b))])
+			_, err := f.File.Write(b[:min(f.disk.octets, len(b))])
 			return 0, errors.Join(err, errDead)
 		}
 		return 0, errDead
 	}
-	return f.file.Write(b)
+	return f.File.Write(b)
 }
 
 func (f *dyingFile) Sync() error {
@@ -175,12 +177,12 @@ func (f *dyingFile) Sync() error {
 		return errDead
 	}
 	f.disk.lost = slices.DeleteFunc(f.disk.lost, func(name string) bool { return name == f.Name() })
-	return f.file.Sync()
+	return f.File.Sync()
 }
 
 func (f *dyingFile) Close() error {
 	f.disk.step("close")
-	return f.file.Close() // the kernel does it for a process that is gone
+	return f.File.Close() // the kernel does it for a process that is gone
 }
 
 // A process is killed at each step of a write, and at each octet: then the file is the old one or the new one, whole, and nothing else is left. The
@@ -366,9 +368,9 @@ func TestStateThatCantBeUsed(t *testing.T) {
 }
 
 // noRename is a disk on which nothing can be moved.
-type noRename struct{ osDisk }
+type noRename struct{ wholefile.OS }
 
-func (noRename) rename(_, _ string) error { return os.ErrPermission }
+func (noRename) Rename(_, _ string) error { return os.ErrPermission }
 
 // What can't be put aside is left as it is.
 func TestStateThatCantBePutAside(t *testing.T) {
@@ -382,7 +384,7 @@ func TestStateThatCantBePutAside(t *testing.T) {
 	if !errors.As(err, &e) || e.Aside == "" || !strings.Contains(e.Hint(), "nothing is remembered until") {
 		t.Errorf("%v", err)
 	}
-	s.disk = osDisk{}
+	s.disk = wholefile.OS{}
 	if err := s.Save(nil); !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "writing state of trust anchors") {
 		t.Errorf("%v", err)
 	}

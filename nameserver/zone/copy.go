@@ -5,15 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/wholefile"
 )
 
 // The copy on disk, so that a restart needs no network:
@@ -121,12 +117,12 @@ func decodeCopy(b []byte) (*stored, error) {
 	return s, nil
 }
 
-// copyFile is the file. Whatever ends a write, and whenever, it is the old one or the new one, whole.
+// copyFile is the file; it is replaced whole.
 type copyFile struct{ path string }
 
 // load reads the file. A file that is not there is no error, and nothing is returned. What a killed process left half written is removed.
 func (c copyFile) load() (*stored, error) {
-	c.sweep()
+	wholefile.Sweep(wholefile.OS{}, c.path)
 	b, err := readBounded(c.path, maxCopy)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -147,7 +143,7 @@ func (c copyFile) save(s *stored) error {
 	if err != nil {
 		return fmt.Errorf("writing %q: %w", c.path, err)
 	}
-	return c.replace(b)
+	return wholefile.Write(wholefile.OS{}, c.path, b)
 }
 
 // confirm writes another time into the file.
@@ -159,72 +155,15 @@ func (c copyFile) confirm(at time.Time) error {
 	if _, err := decodeCopy(b); err != nil { // a new checksum must not hide damage
 		return fmt.Errorf("reading %q: %w", c.path, err)
 	}
-	return c.replace(sealCopy(b, at))
+	return wholefile.Write(wholefile.OS{}, c.path, sealCopy(b, at))
 }
 
-// replace puts a file in the place of the old one, in one step of the file system, when it is on the disk whole.
-func (c copyFile) replace(b []byte) error {
-	dir := filepath.Dir(c.path)
-	f, err := os.CreateTemp(dir, c.temporary()+"*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), c.path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // if it stays, the next start removes it
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes a rename last. Some file systems can't sync a folder and say so; for them the rename is all that there is.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrInvalid) {
-		err = nil
-	}
-	return errors.Join(err, d.Close())
-}
-
-// temporary begins the name of a file that is still being written.
-func (c copyFile) temporary() string { return "." + filepath.Base(c.path) + "-" }
-
-// sweep removes what was being written when a process was killed.
-func (c copyFile) sweep() {
-	entries, err := os.ReadDir(filepath.Dir(c.path))
-	if err != nil {
-		return // reading will say why
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), c.temporary()) {
-			_ = os.Remove(filepath.Join(filepath.Dir(c.path), e.Name())) // if not, the next start tries again
-		}
-	}
-}
-
-// readBounded reads a file of at most limit octets.
+// readBounded reads a file of at most limit octets; more are a limit of ours that was hit.
 func readBounded(path string, limit int) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // not blocking, should it be a pipe
-	if err != nil {
-		return nil, err
+	b, err := wholefile.Read(wholefile.OS{}, path, limit)
+	var size *wholefile.SizeError
+	if errors.As(err, &size) {
+		err = &limitError{limitOctets.name, size.Error()}
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > limit {
-		return nil, &limitError{limitOctets.name, fmt.Sprintf("%q has more than %d octets", path, limit)}
-	}
-	return b, nil
+	return b, err
 }
