@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 			for _, name := range []string{"ANANAS_NODE", "ANANAS_DATA", "ANANAS_TOKEN", "COLUMNS", "NO_COLOR"} {
 				e.Setenv(name, "") // whatever those have who run the tests
 			}
+			e.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")) // a second, which is not ours
 			e.Values[runningKey{}] = new(*program)
 			return nil
 		},
@@ -276,7 +277,10 @@ func explaining(t *testing.T, steps string, end func(context.Context) error) map
 
 // Who interrupts an explain that hangs wants to see where it hangs.
 func TestInterrupt(t *testing.T) {
-	env := explaining(t, `{"seq":1,"kind":"resolve","text":"resolve www.example. A"}`, func(ctx context.Context) error {
+	steps := `{"seq":1,"kind":"resolve","text":"resolve www.example. A"}` + "\n"
+	// More than any socket takes in, so that the first step was read when the last one is sent.
+	steps += strings.Repeat(`{"seq":2,"parent":1,"kind":"ask","fields":{"x":"`+strings.Repeat("x", 1<<19)+`"}}`+"\n", 128)
+	env := explaining(t, steps, func(ctx context.Context) error {
 		if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
 			return err
 		}

@@ -149,7 +149,7 @@ func startCmd(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WORK"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WORK", "GORACE"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	began := time.Now()
