@@ -24,7 +24,8 @@ type job struct {
 
 	latest atomic.Pointer[string] // what it met with last, for those who can't wait for its end
 
-	cuts     map[dns.Name]cut   // what referrals on the way brought along, for validation
+	cuts     map[dns.Name]cut // what referrals on the way brought along, for validation
+	below    map[belowKey]signers
 	client   bool               // nobody but a client, or what stands for one, waits: its failure is worth a report
 	agent    dns.Name           // whom the servers asked last want failures reported to (RFC 9567)
 	bogus    *bogusReply        // the first answer that failed validation

@@ -175,7 +175,9 @@ func (k *kept) keepDenial(m *dns.Message, a asked, v verdict, u *used) {
 	zone := a.zone
 	if !v.soa.IsZero() {
 		k.soa, _ = collect(m, dns.Authority, v.soa, dns.TypeSOA, u)
-		zone = v.soa
+		if len(k.chain) == 0 { // an alias from a wildcard has its proof in a zone of its own (RFC 4035 section 3.1.3.3)
+			zone = v.soa
+		}
 	}
 	k.keepProofs(m, zone, u)
 }

@@ -236,8 +236,28 @@ func (j *job) zoneAbove(zone dns.Name) dns.Name {
 	return above
 }
 
-// signersBelow is signersOf below a zone that is secure.
+// belowKey names what was asked of a zone about a name below it.
+type belowKey struct{ zone, above dns.Name }
+
+// signersBelow is signersOf below a zone that is secure. A job finds it out once for each name: what is found of a name needs what is found of all names
+// above it, some of it twice, which is without end for a deep name if each begins anew.
 func (j *job) signersBelow(ctx context.Context, zone dns.Name, above trust) signers {
+	k := belowKey{zone, above.zone}
+	if s, ok := j.below[k]; ok {
+		return s
+	}
+	s := j.findSigners(ctx, zone, above)
+	if j.below == nil {
+		j.below = make(map[belowKey]signers)
+	}
+	j.below[k] = s
+	return s
+}
+
+func (j *job) findSigners(ctx context.Context, zone dns.Name, above trust) signers {
+	if ctx.Err() != nil {
+		return brokenSigners(zone, fail(forget, dns.EDENoReachable, fmt.Sprintf("no time was left to find out whether %v is signed", zone)))
+	}
 	now := j.r.clock.Boot()
 	// What a referral brought along needs no question.
 	if j.key.fresh != FreshAll {
@@ -245,7 +265,7 @@ func (j *job) signersBelow(ctx context.Context, zone dns.Name, above trust) sign
 			return s
 		}
 	} else if c, ok := j.cuts[zone]; ok {
-		if s, ok := j.signersFrom(ctx, zone, above, c.material(zone), c.until); ok {
+		if s, f := j.signersFrom(ctx, zone, above, c.material(zone), c.until); f == nil {
 			return s
 		}
 	}
@@ -254,14 +274,14 @@ func (j *job) signersBelow(ctx context.Context, zone dns.Name, above trust) sign
 	switch {
 	case out.err != nil:
 		return brokenSigners(zone, out.err)
-	case out.denial != nil:
+	case out.denial != nil && len(out.chain) == 0:
 		return j.deniedSigners(zone, above, out.denial)
 	}
-	for i := range out.chain {
-		switch e := &out.chain[i]; {
+	if len(out.chain) > 0 { // of aliases only the first is about this name: what it leads to, or what is denied there, is about another
+		switch e := &out.chain[0]; {
 		case e.Set.Type == dns.TypeDS && e.Set.Name == zone:
 			return setSigners(zone, e)
-		case e.Security != cache.Secure:
+		case e.Security == cache.Insecure:
 			return signers{state: cutUnsigned, trust: trust{zone: zone, security: cache.Insecure, expires: e.Expires}}
 		}
 	}
@@ -269,9 +289,10 @@ func (j *job) signersBelow(ctx context.Context, zone dns.Name, above trust) sign
 	return signers{state: cutNone, trust: above}
 }
 
-// setSigners is what a DS set that was validated says.
+// setSigners is what a DS set that was validated says. It is proved to count for nothing, or it counts: one that was checked without a clock is no more
+// than Indeterminate, and that is no proof of anything.
 func setSigners(zone dns.Name, e *cache.Entry) signers {
-	if e.Security == cache.Secure {
+	if e.Security != cache.Insecure {
 		return signers{state: cutSigned, ds: e.Set.Data, expires: e.Expires}
 	}
 	return signers{state: cutUnsigned, trust: trust{zone: zone, security: cache.Insecure, expires: e.Expires}}
@@ -290,11 +311,16 @@ func (j *job) cachedSigners(ctx context.Context, zone dns.Name, above trust, now
 		case cache.Bogus:
 		default:
 			m := material{zone: e.Zone, q: dns.Question{Name: zone, Type: dns.TypeDS, Class: dns.ClassINET}, end: zone, chain: []dns.RRset{e.Set}}
-			if s, ok := j.signersFrom(ctx, zone, above, m, e.Expires); ok {
-				if s.state == cutSigned {
-					e.Security, e.Expires = cache.Secure, s.expires
-					j.r.put(e, j.epoch)
-				}
+			s, f := j.signersFrom(ctx, zone, above, m, e.Expires)
+			switch {
+			case f == nil && s.state == cutSigned && !j.r.wall().IsZero():
+				e.Security, e.Expires = cache.Secure, s.expires
+				j.r.put(e, j.epoch)
+			case f != nil && f.forged(): // not to be checked again by everybody who comes by
+				e.Security, e.Expires = cache.Bogus, min(e.Expires, now+j.table.Limits.BogusTTL)
+				j.r.put(e, j.epoch)
+			}
+			if f == nil {
 				return s, true
 			}
 		}
@@ -314,27 +340,30 @@ func (j *job) cachedSigners(ctx context.Context, zone dns.Name, above trust, now
 	if d.Kind == cache.NXDomain {
 		m.what = isNXDomain
 	}
-	s, ok := j.signersFrom(ctx, zone, above, m, d.Expires)
-	if ok && s.state == cutUnsigned {
+	s, f := j.signersFrom(ctx, zone, above, m, d.Expires)
+	if f == nil && s.state == cutUnsigned && !j.r.wall().IsZero() {
 		// One from a referral has no SOA record and answers nobody by itself; but its proofs can deny.
 		d.Security, d.Expires, d.Proof = s.denied.Security, min(d.Expires, s.trust.expires), s.denied.Proof
+		if d.Security == cache.Secure { // it may be one of a zone below, whose servers are the same
+			d.Zone = s.denied.Zone
+		}
 		j.r.putDenial(d, j.epoch)
 	}
-	return s, ok
+	return s, f == nil
 }
 
-// signersFrom checks DS records, or what should prove that there are none. ok is false if it can't be believed: then the zone above is asked.
-func (j *job) signersFrom(ctx context.Context, zone dns.Name, above trust, m material, until time.Duration) (signers, bool) {
+// signersFrom checks DS records, or what should prove that there are none. If it can't be believed, the zone above is to be asked.
+func (j *job) signersFrom(ctx context.Context, zone dns.Name, above trust, m material, until time.Duration) (signers, *failure) {
 	if len(m.chain) == 0 && len(m.proofs) == 0 {
-		return signers{}, false
+		return signers{}, fail(forget, dns.EDENSECMissing, fmt.Sprintf("nothing is known of DS records of %v", zone))
 	}
 	c := j.check(ctx, m)
 	if c.bogus != nil {
-		return signers{}, false
+		return signers{}, c.bogus
 	}
 	if len(m.chain) > 0 {
 		e := cache.Entry{Set: m.chain[0], Security: c.sets[0].Security, Expires: min(until, j.until(&c.sets[0]))}
-		return setSigners(zone, &e), true
+		return setSigners(zone, &e), nil
 	}
 	d := cache.Denial{Name: zone, Type: dns.TypeDS, Zone: c.denial.Zone, Proof: m.proofs, Security: c.denial.Security, Expires: min(until, j.until(&c.denial))}
 	if m.what == isNXDomain {
@@ -345,13 +374,13 @@ func (j *job) signersFrom(ctx context.Context, zone dns.Name, above trust, m mat
 	}
 	s := j.deniedSigners(zone, above, &d)
 	s.denied = d
-	return s, true
+	return s, nil
 }
 
 // deniedSigners says what a validated denial of DS means: an unsigned delegation, or no delegation.
 func (j *job) deniedSigners(zone dns.Name, above trust, d *cache.Denial) signers {
 	insecure := signers{state: cutUnsigned, trust: trust{zone: zone, security: cache.Insecure, expires: d.Expires}}
-	if d.Security != cache.Secure {
+	if d.Security == cache.Insecure {
 		return insecure
 	}
 	w := j.budget.work
@@ -371,7 +400,7 @@ func (j *job) deniedSigners(zone dns.Name, above trust, d *cache.Denial) signers
 	if n := proof.NoCut(zone, w); n.Secure() {
 		return signers{state: cutNone, trust: above}
 	}
-	return signers{state: cutBroken, trust: trust{zone: zone, security: cache.Bogus, why: r.EDE}}
+	return signers{state: cutBroken, trust: trust{zone: zone, security: cache.Bogus, why: r.EDE, mind: mindOf(r)}}
 }
 
 // trustOf returns what is remembered of a zone, or, if that is gone, other.

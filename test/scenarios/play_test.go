@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,6 +40,7 @@ type play struct {
 	network  *network
 	clock    recurse.Clock
 	start    time.Time
+	wrong    atomic.Int64 // by how much the wall clock is wrong, in nanoseconds
 	metrics  *telemetry.Metrics
 	cache    *cache.Cache
 	resolver *recurse.Resolver
@@ -110,7 +112,10 @@ func (p *play) open(seed uint64, change func([]byte) []byte) error {
 		return err
 	}
 	p.start = time.Now()
-	p.clock = recurse.Clock{Boot: func() time.Duration { return booted + time.Since(p.start) }, Wall: time.Now}
+	p.clock = recurse.Clock{
+		Boot: func() time.Duration { return booted + time.Since(p.start) },
+		Wall: func() time.Time { return time.Now().Add(time.Duration(p.wrong.Load())) },
+	}
 	p.metrics = telemetry.NewMetrics()
 	random := newRandom(seed)
 	p.cache, err = cache.New(cache.Config{Bytes: 4 << 20, Now: p.clock.Boot, Seed: random(), Table: tables.Cache, Metrics: p.metrics})
@@ -125,8 +130,8 @@ func (p *play) open(seed uint64, change func([]byte) []byte) error {
 		Table: func() *recurse.Table { return p.server.Table().Recursion },
 	})
 	p.resolver = recurse.New(recurse.Config{
-		LocalRoot: p.local,
-		Network:   p.network, Clock: p.clock, Random: random, Cache: p.cache, Limits: tables.Nameserver.Recursion.Limits, Metrics: p.metrics,
+		LocalRoot: p.local, Earliest: p.start,
+		Network: p.network, Clock: p.clock, Random: random, Cache: p.cache, Limits: tables.Nameserver.Recursion.Limits, Metrics: p.metrics,
 	})
 	p.server = nameserver.New(nameserver.Config{
 		Resolver: p.resolver, Clock: p.clock, Random: random, Table: tables.Nameserver, Metrics: p.metrics, Version: "9.9", Name: "node-1", NSID: "node-1",

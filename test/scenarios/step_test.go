@@ -21,6 +21,7 @@ var verbs = map[string]func(*step, *scenario) error{
 	"explain":    (*step).compileExplain,
 	"wait":       (*step).compileWait,
 	"advance":    (*step).compileAdvance,
+	"clock":      (*step).compileClock,
 	"asked":      (*step).compileAsked,
 	"questions":  (*step).compileQuestions,
 	"ports":      (*step).compilePorts,
@@ -54,6 +55,16 @@ func (s *step) compile(sc *scenario) error {
 func (s *step) compileAdvance(*scenario) error {
 	d, err := parseDuration(s.args)
 	s.run = func(*play) { time.Sleep(d) }
+	return err
+}
+
+// compileClock reads "clock DURATION": the wall clock shows the right time and that, which may be negative.
+func (s *step) compileClock(*scenario) error {
+	if len(s.args) != 1 {
+		return fmt.Errorf("takes a duration")
+	}
+	d, err := time.ParseDuration(s.args[0])
+	s.run = func(p *play) { p.wrong.Store(int64(d)) }
 	return err
 }
 
