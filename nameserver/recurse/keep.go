@@ -121,8 +121,15 @@ func (j *job) compose(rep *reply, k *kept, c *checked, stored int) outcome {
 			Set: set, Rank: rank, Security: cache.Unchecked, Server: rep.server.Addr(), Zone: rep.a.zone,
 			Stored: now, Expires: now + j.ttl(set.TTL),
 		}
+		var own []dns.RRset // proofs of what came from a wildcard
+		if !rep.v.denies() {
+			own = k.proofs
+		}
 		if c != nil {
 			j.grade(&e, &c.sets[i])
+			if c.sets[i].Secure() {
+				own = c.sets[i].proofs
+			}
 		}
 		out.chain = append(out.chain, e)
 		// The answer to ANY is one server's choice of types, and stands for none of them.
@@ -130,10 +137,10 @@ func (j *job) compose(rep *reply, k *kept, c *checked, stored int) outcome {
 		if keep {
 			r.put(e, j.epoch)
 		}
-		if expanded(&set) && len(proofs) > 0 && rep.v.what != isNXDomain && rep.v.what != isNoData {
-			out.proofs = proofs
+		if expanded(&e.Set) && len(own) > 0 {
+			out.proofs = addSets(out.proofs, own...)
 			if keep {
-				j.keepProofs(e, proofs)
+				j.keepProofs(e, own)
 			}
 		}
 		name = j.keepSynthesised(name, e, i < stored)
@@ -176,6 +183,11 @@ func (j *job) grade(e *cache.Entry, f *finding) {
 		return
 	}
 	e.Set.TTL = min(e.Set.TTL, f.TTL)
+	labels := ownLabels(e.Set.Name)
+	if !f.Wildcard.IsZero() {
+		labels = f.Wildcard.Labels()
+	}
+	e.Set.Sigs = onlyOf(e.Set.Sigs, labels)
 	if j.r.wall().IsZero() { // it may have expired long ago
 		e.Security, e.Expires = cache.Indeterminate, min(e.Expires, e.Stored+clockTerm)
 	}
@@ -297,7 +309,8 @@ func (r *Resolver) throughDNAME(name dns.Name, now time.Duration) (cache.Entry, 
 	}
 	for above := name.Parent(); ; above = above.Parent() {
 		e, ok := r.peek(above, dns.TypeDNAME)
-		if ok && now < e.Expires && (led || e.Security == cache.Secure) {
+		// One that came from a wildcard was asked for itself, and redirects nothing (RFC 4592 section 4.4).
+		if ok && now < e.Expires && (led || e.Security == cache.Secure) && !expanded(&e.Set) {
 			return e, true
 		}
 		if above.IsRoot() {

@@ -162,8 +162,11 @@ const (
 )
 
 // usable tells whether what has this state may be given; what may not is looked at again, or asked for.
-func (o *Opts) usable(s cache.Security) bool {
-	return o.CD || s == cache.Secure || s == cache.Insecure || s == cache.Indeterminate
+func (o *Opts) usable(s cache.Security) bool { return o.CD || validated(s) }
+
+// validated tells whether validation had a look, and nothing against it.
+func validated(s cache.Security) bool {
+	return s == cache.Secure || s == cache.Insecure || s == cache.Indeterminate
 }
 
 // cached looks for a link in the cache: the type asked for, an alias, a denial; an expired one is returned as stale. A question
@@ -280,7 +283,7 @@ func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duratio
 		defer r.refreshing.Delete(k)
 		defer r.recovered("refreshing "+q.String(), func(*failure) {})
 		r.await(r.ctx, dns.Question{Name: q.Name, Type: q.Type, Class: q.Class}, Opts{
-			Table: o.Table, Fresh: FreshAnswer, CD: o.CD, Budget: r.NewBudget(o.Table),
+			Table: o.Table, Fresh: FreshAnswer, CD: o.CD && !validated(e.Security), Budget: r.NewBudget(o.Table),
 		}, 0, 0)
 	}()
 }

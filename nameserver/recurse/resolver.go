@@ -3,6 +3,7 @@ package recurse
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net/netip"
 	"runtime/debug"
 	"slices"
@@ -288,8 +289,10 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 	if l.ede.Code != 0 && !slices.ContainsFunc(a.EDEs, func(e dns.EDE) bool { return e.Code == l.ede.Code }) {
 		a.EDEs = append(a.EDEs, l.ede) // once, if several links of a chain are stale
 	}
+	until := time.Duration(math.MaxInt64)
 	for i := range l.chain {
 		e := &l.chain[i]
+		until = min(until, e.Expires)
 		a.Security = least(a.Security, e.Security)
 		set := e.Set
 		set.TTL = min(set.TTL, ttl(e.Expires))
@@ -316,7 +319,7 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 		}
 	}
 	if l.denial == nil {
-		a.Authority = append(a.Authority, l.proofs...)
+		a.prove(l.proofs, ttl(until))
 		return next, more
 	}
 	a.Security = least(a.Security, l.denial.Security)
@@ -325,14 +328,32 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 		soa.TTL = min(soa.TTL, ttl(l.denial.Expires))
 		a.Authority = append(a.Authority, soa)
 	}
-	for _, p := range l.denial.Proof {
-		p.TTL = min(p.TTL, ttl(l.denial.Expires))
-		a.Authority = append(a.Authority, p)
-	}
+	a.prove(l.denial.Proof, ttl(l.denial.Expires))
+	a.prove(l.proofs, ttl(until))
 	if l.denial.Kind == cache.NXDomain {
 		a.RCode = dns.RCodeNameError
 	}
 	return dns.Name{}, false
+}
+
+// prove adds proofs to the authority section, each once, and with a TTL of no more than ttl.
+func (a *Answer) prove(proofs []dns.RRset, ttl uint32) {
+	from := len(a.Authority)
+	a.Authority = addSets(a.Authority, proofs...)
+	for i := range a.Authority[from:] {
+		p := &a.Authority[from+i]
+		p.TTL = min(p.TTL, ttl)
+	}
+}
+
+// addSets adds sets that are not there yet.
+func addSets(to []dns.RRset, sets ...dns.RRset) []dns.RRset {
+	for _, s := range sets {
+		if !slices.ContainsFunc(to, func(o dns.RRset) bool { return o.Type == s.Type && o.Name == s.Name }) {
+			to = append(to, s)
+		}
+	}
+	return to
 }
 
 // least is what the whole is worth of which these are parts.

@@ -44,11 +44,12 @@ func (j *job) upgrade(ctx context.Context, e cache.Entry, now time.Duration) (ou
 		j.keepSynthesised(j.q.Name, e, true)
 	}
 	out := outcome{chain: []cache.Entry{e}, edes: j.reasons(&c)}
+	if c.sets[0].Secure() {
+		proofs = c.sets[0].proofs
+	}
 	if len(proofs) > 0 {
-		if out.proofs = proofs; c.proofs != nil {
-			out.proofs = c.proofs
-		}
-		j.keepProofs(e, out.proofs)
+		out.proofs = proofs
+		j.keepProofs(e, proofs)
 	}
 	return out, true
 }

@@ -24,16 +24,17 @@ type material struct {
 // finding is a result of package dnssec, with what the caller has to know of the way to it.
 type finding struct {
 	dnssec.Result
-	mind  remember
-	until time.Duration // boot time at which it ends for another reason than a TTL: a negative trust anchor; 0: none
-	above bool          // it is bogus because of what lies above: another server of this zone would say the same
+	mind   remember
+	proofs []dns.RRset   // of a set that came from a wildcard: those of it that were verified
+	until  time.Duration // boot time at which it ends for another reason than a TTL: a negative trust anchor; 0: none
+	above  bool          // it is bogus because of what lies above: another server of this zone would say the same
 }
 
 // checked is what became of a material.
 type checked struct {
 	sets   []finding // of the chain
 	denial finding
-	proofs []dns.RRset // those that were verified; nil: none was looked at
+	proofs []dns.RRset // of the denial, those that were verified; nil: none was looked at
 	noData bool        // the name is proved to exist, though the response code denies it: NXDOMAIN is NODATA
 	bogus  *failure
 	above  bool
@@ -56,7 +57,7 @@ func (j *job) check(ctx context.Context, m material) (c checked) {
 			// RFC 4592 section 4.4 leaves it undefined what it would redirect.
 			f = bogusFinding(dns.EDEBogus, "%v DNAME comes from a wildcard, and can redirect nothing", set.Name)
 		default:
-			f, c.proofs = j.checkExpanded(ctx, set, f, m.proofs)
+			f = j.checkExpanded(ctx, set, f, m.proofs)
 		}
 		j.tellSet(set, &f)
 		if f.Security == cache.Bogus {
@@ -319,23 +320,22 @@ func (j *job) walk(ctx context.Context, from, top dns.Name, anchor Anchor) trust
 }
 
 // checkExpanded validates an RRset that came from a wildcard, by the proof that no closer name exists (RFC 4035 section 5.3.4).
-func (j *job) checkExpanded(ctx context.Context, set *dns.RRset, f finding, proofs []dns.RRset) (finding, []dns.RRset) {
-	var good []dns.RRset
+func (j *job) checkExpanded(ctx context.Context, set *dns.RRset, f finding, proofs []dns.RRset) finding {
 	e := j.checkBy(ctx, f.Zone, func(keys *dnssec.Keys) dnssec.Result {
 		var d *dnssec.Denial
-		d, good = j.denialOf(keys, proofs)
+		d, f.proofs = j.denialOf(keys, proofs)
 		return d.Expanded(set.Name, f.Wildcard, j.budget.work)
 	})
 	switch e.Security {
 	case cache.Bogus:
 		e.EDE.Text = fmt.Sprintf("%v %v comes from a wildcard, and it is not proved that nothing is closer: %s", set.Name, set.Type, e.EDE.Text)
-		return e, good
+		return e
 	case cache.Secure:
 		f.TTL = min(f.TTL, e.TTL)
-		return f, good
+		return f
 	}
 	f.Security, f.EDE = e.Security, e.EDE
-	return f, good
+	return f
 }
 
 // denialOf collects the proofs that the keys verify, and returns these. Others may be forged, and must not be kept among them.

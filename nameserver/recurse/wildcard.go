@@ -18,13 +18,43 @@ const (
 
 // expanded tells whether a set was made from a wildcard: its signatures count fewer labels than its name has (RFC 4035 section 5.3.4).
 func expanded(set *dns.RRset) bool {
-	labels := set.Name.Labels()
+	labels := ownLabels(set.Name)
 	for d := range set.Sigs.All() {
 		if sig, err := dns.ParseRRSIG(d); err == nil && int(sig.Labels) < labels {
 			return true
 		}
 	}
 	return false
+}
+
+// ownLabels is how many labels a signature of a name counts: all but that of a wildcard (RFC 4034 section 3.1.3).
+func ownLabels(name dns.Name) int {
+	n := name.Labels()
+	if name.Label() == "*" {
+		n--
+	}
+	return n
+}
+
+// onlyOf returns the signatures that count as many labels as the one that was found good, so that a wrong one beside it does not make a wildcard of what is
+// none.
+func onlyOf(sigs dns.Records, labels int) dns.Records {
+	same := func(d []byte) bool {
+		sig, err := dns.ParseRRSIG(d)
+		return err == nil && int(sig.Labels) == labels
+	}
+	for d := range sigs.All() {
+		if !same(d) {
+			var out dns.Records
+			for d := range sigs.All() {
+				if same(d) {
+					out = out.Append(d)
+				}
+			}
+			return out
+		}
+	}
+	return sigs
 }
 
 // keepProofs stores the proofs of an answer made from a wildcard.
