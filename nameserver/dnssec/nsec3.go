@@ -103,8 +103,7 @@ func (p *nsec3Prover) hash(name dns.Name) (hashed, Limit) {
 	if h, ok := p.known[name]; ok {
 		return h, NoLimit
 	}
-	blocks := sha1Blocks(name.Len()+len(p.salt)) + int(p.iterations)*sha1Blocks(sha1.Size+len(p.salt))
-	if l := p.work.spendHash(blocks); l != NoLimit {
+	if l := p.work.spendHash(NSEC3Blocks(name, p.iterations, p.salt)); l != NoLimit {
 		return hashed{}, l
 	}
 	h := p.compute(name)
@@ -326,6 +325,11 @@ func (p *nsec3Prover) noCut(name dns.Name) Result {
 		return bogus(dns.EDEBogus, "%v leaves out delegations (opt-out), and %v may be one", e.cover, e.nextCloser)
 	}
 	return proved()
+}
+
+// NSEC3Blocks returns how many blocks of SHA-1, 64 octets each, [NSEC3Label] takes.
+func NSEC3Blocks(name dns.Name, iterations uint16, salt []byte) int {
+	return sha1Blocks(name.Len()+len(salt)) + int(iterations)*sha1Blocks(sha1.Size+len(salt))
 }
 
 // NSEC3Label returns the label that an NSEC3 record of name has below its zone, in lower case (RFC 5155 section 5). It hashes 1 + iterations

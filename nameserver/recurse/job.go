@@ -26,6 +26,7 @@ type job struct {
 
 	cuts     map[dns.Name]cut // what referrals on the way brought along, for validation
 	below    map[belowKey]signers
+	worked   bool               // validation had cost something on the way to this answer before this job began
 	client   bool               // nobody but a client, or what stands for one, waits: its failure is worth a report
 	agent    dns.Name           // whom the servers asked last want failures reported to (RFC 9567)
 	bogus    *bogusReply        // the first answer that failed validation

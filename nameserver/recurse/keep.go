@@ -199,6 +199,7 @@ func (j *job) gradeDenial(d *cache.Denial, f *finding) {
 	if f.Security != cache.Secure {
 		return
 	}
+	d.Zone = f.Zone // without an SOA record the reply did not say whose denial it is
 	d.SOA.TTL = min(d.SOA.TTL, f.TTL)
 	if j.r.wall().IsZero() {
 		d.Security, d.Expires = cache.Indeterminate, min(d.Expires, d.Stored+clockTerm)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/dnssec"
 )
 
 // Stale answers (RFC 8767).
@@ -110,7 +111,7 @@ func (r *Resolver) awaitOne(ctx context.Context, q dns.Question, o Opts, begin, 
 	j, started, err := r.flight.join(key, o.waiter, limit, func() *job {
 		return &job{
 			r: r, key: key, q: q, table: t, budget: o.Budget, depth: o.depth, epoch: key.epoch, began: r.clock.Boot(), span: o.span,
-			client:   o.waiter == nil && !o.silent,
+			client: o.waiter == nil && !o.silent, worked: o.Budget.work.Spent() != (dnssec.Spent{}),
 			waitsFor: make(map[*job]int), done: make(chan struct{}),
 		}
 	})

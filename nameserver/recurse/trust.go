@@ -400,7 +400,7 @@ func (j *job) deniedSigners(zone dns.Name, above trust, d *cache.Denial) signers
 	if n := proof.NoCut(zone, w); n.Secure() {
 		return signers{state: cutNone, trust: above}
 	}
-	return signers{state: cutBroken, trust: trust{zone: zone, security: cache.Bogus, why: r.EDE, mind: mindOf(r)}}
+	return signers{state: cutBroken, trust: trust{zone: zone, security: cache.Bogus, why: r.EDE, mind: j.mindOf(r)}}
 }
 
 // trustOf returns what is remembered of a zone, or, if that is gone, other.
@@ -465,7 +465,7 @@ func (j *job) checkKeys(zone dns.Name, set *dns.RRset, s signers) trust {
 	t := trust{zone: zone, security: r.Security, keys: keys, why: r.EDE, ds: s.ds, stored: now, set: &r}
 	t.expires = s.expires
 	if r.Security == cache.Bogus {
-		t.mind = mindOf(r)
+		t.mind = j.mindOf(r)
 	} else {
 		t.expires = min(t.expires, j.until(&finding{Result: r}))
 	}
@@ -500,12 +500,16 @@ func (j *job) until(f *finding) time.Duration {
 	return until
 }
 
-// mindOf says how long a failure of validation is held against what failed: a limit of ours no longer than silence.
-func mindOf(r dnssec.Result) remember {
-	if r.Limit != dnssec.NoLimit {
-		return briefly
+// mindOf says how long a failure of validation is held against what failed: a limit of ours no longer than silence, and not at all if others had
+// worked towards it before this job began: an alias that costs much would make what it leads to fail for everybody.
+func (j *job) mindOf(r dnssec.Result) remember {
+	switch {
+	case r.Limit == dnssec.NoLimit:
+		return doubling
+	case j.worked:
+		return forget
 	}
-	return doubling
+	return briefly
 }
 
 // wall is the time for signatures; the zero time while the clock can't be right (RFC 4035 section 5.3.1 needs one that is, and the

@@ -139,7 +139,7 @@ func bogusFinding(code dns.EDECode, format string, args ...any) finding {
 	return finding{Result: dnssec.Result{Security: cache.Bogus, EDE: dns.EDE{Code: code, Text: fmt.Sprintf(format, args...)}}, mind: doubling}
 }
 
-func findingOf(r dnssec.Result) finding { return finding{Result: r, mind: mindOf(r)} }
+func (j *job) findingOf(r dnssec.Result) finding { return finding{Result: r, mind: j.mindOf(r)} }
 
 // checkSet validates one RRset that the servers of zone from gave.
 func (j *job) checkSet(ctx context.Context, set *dns.RRset, from dns.Name) finding {
@@ -190,7 +190,7 @@ func (j *job) checkSet(ctx context.Context, set *dns.RRset, from dns.Name) findi
 	case worst.Security != cache.Unchecked:
 		return worst
 	case set.Sigs.Len() > 0: // let the check say what is wrong with them
-		return findingOf(dnssec.CheckSet(set, t.keys, j.r.wall(), j.budget.work))
+		return j.findingOf(dnssec.CheckSet(set, t.keys, j.r.wall(), j.budget.work))
 	}
 	return bogusFinding(dns.EDERRSIGsMissing, "%v %v has no RRSIG, though its zone %v is signed", set.Name, set.Type, t.zone)
 }
@@ -220,7 +220,7 @@ func (j *job) checkBy(ctx context.Context, zone dns.Name, check func(*dnssec.Key
 			r = check(renewed.keys)
 		}
 	}
-	return findingOf(r)
+	return j.findingOf(r)
 }
 
 // renewAfter is how old keys and DS records are at least before a failure is reason to ask for them anew: a zone that is broken costs
@@ -271,7 +271,7 @@ func (j *job) checkApex(ctx context.Context, set *dns.RRset, anchor Anchor) (fin
 			t = j.checkKeys(zone, set, renewed)
 		}
 	}
-	return findingOf(*t.set), true
+	return j.findingOf(*t.set), true
 }
 
 // renewDS asks for the DS records of a zone anew, if those that are known were not just asked for: the zone may have rolled its keys.
