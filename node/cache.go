@@ -8,6 +8,7 @@ import (
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
 
 // ListCache shows what is cached, in canonical order of the names as far as the limit lets it see them.
@@ -35,8 +36,8 @@ func cacheEntry(i *cache.Item, now time.Duration) admin.CacheEntry {
 		return e
 	}
 	r := &i.Entry
-	if r.Partition != 0 {
-		e.Kind = "delegation"
+	if i.Kind == cache.KindRRset && r.Partition != 0 {
+		e.Kind = recurse.PartitionName(r.Partition)
 	}
 	e.Type, e.TTL = r.Set.Type.String(), seconds(r.Expires-now)
 	e.Rank, e.Security, e.Source = r.Rank.String(), r.Security.String(), source(r.Server.IsValid(), r.Server.String(), r.Zone)

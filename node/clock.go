@@ -16,8 +16,8 @@ import (
 func systemClock() recurse.Clock { return recurse.Clock{Boot: newBootTime(), Wall: time.Now} }
 
 // testingClock is node.testing: wall time starts at a fixed instant, and an offset read from a file at each use moves both clocks. It
-// lets a test age a cache without waiting.
-func testingClock(base recurse.Clock, at time.Time, offsetFile string) recurse.Clock {
+// lets a test age a cache without waiting. trouble says why the file can't be used now; "": it can.
+func testingClock(base recurse.Clock, at time.Time, offsetFile string) (c recurse.Clock, trouble func() string) {
 	o := &offset{file: offsetFile}
 	start := base.Boot()
 	wall := base.Wall
@@ -27,7 +27,7 @@ func testingClock(base recurse.Clock, at time.Time, offsetFile string) recurse.C
 	return recurse.Clock{
 		Boot: func() time.Duration { _, boot := o.read(); return base.Boot() + boot },
 		Wall: func() time.Time { d, _ := o.read(); return wall().Add(d) },
-	}
+	}, o.trouble
 }
 
 // offset is what node.testing.offset_file says. The wall clock is set to it, forward and back. Boot time passes by as much as it grows, and goes on
@@ -38,6 +38,17 @@ type offset struct {
 	mu   sync.Mutex // held while the file is read: two readers at once may see it before and after a change
 	wall time.Duration
 	boot time.Duration
+	err  error // of the last attempt to read it
+}
+
+func (o *offset) trouble() string {
+	o.read()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		return ""
+	}
+	return fmt.Sprintf("the time is %v off, as node.testing.offset_file said last, and now it can't be used: %v", o.wall, o.err)
 }
 
 // read returns what both clocks are ahead. It is zero until the file can be read, and stays what it was when it can't be read any more: whoever writes it
@@ -48,11 +59,14 @@ func (o *offset) read() (wall, boot time.Duration) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if b, err := os.ReadFile(o.file); err == nil {
-		if d, err := parseOffset(string(b)); err == nil {
-			o.boot += min(max(0, d-o.wall), maxPassed-o.boot)
-			o.wall = d
-		}
+	b, err := os.ReadFile(o.file)
+	var d time.Duration
+	if err == nil {
+		d, err = parseOffset(string(b))
+	}
+	if o.err = err; err == nil {
+		o.boot += min(max(0, d-o.wall), maxPassed-o.boot)
+		o.wall = d
 	}
 	return o.wall, o.boot
 }

@@ -100,7 +100,7 @@ func TestParseOffset(t *testing.T) {
 func TestOffsetThatCantBeRead(t *testing.T) {
 	b := newBench(t, plain)
 	base := recurse.Clock{Boot: func() time.Duration { return time.Hour }, Wall: func() time.Time { return time.Unix(1000, 0) }}
-	c := testingClock(base, time.Time{}, b.path("offset"))
+	c, trouble := testingClock(base, time.Time{}, b.path("offset"))
 	for _, text := range []string{"", "soon", "NaN"} {
 		if text != "" {
 			b.write("offset", text)
@@ -108,9 +108,15 @@ func TestOffsetThatCantBeRead(t *testing.T) {
 		if c.Boot() != time.Hour || c.Wall() != time.Unix(1000, 0) {
 			t.Errorf("offset %q: %v, %v", text, c.Boot(), c.Wall())
 		}
+		if why := trouble(); !strings.Contains(why, "the time is 0s off") || !strings.Contains(why, b.path("offset")) && !strings.Contains(why, text) {
+			t.Errorf("offset %q: the trouble is %q", text, why)
+		}
 	}
 	for _, text := range []string{"60", "", "6o"} {
 		b.write("offset", text)
+		if why := trouble(); (text == "60") != (why == "") || why != "" && !strings.Contains(why, "the time is 1m0s off") {
+			t.Errorf("offset %q: the trouble is %q", text, why)
+		}
 		if c.Boot() != time.Hour+time.Minute || c.Wall() != time.Unix(1060, 0) {
 			t.Errorf("offset %q: %v, %v", text, c.Boot(), c.Wall())
 		}
@@ -122,7 +128,7 @@ func TestOffsetThatCantBeRead(t *testing.T) {
 func TestOffsetBackAndForth(t *testing.T) {
 	b := newBench(t, plain)
 	base := recurse.Clock{Boot: func() time.Duration { return time.Hour }, Wall: func() time.Time { return time.Unix(1_000_000_000, 0) }}
-	c := testingClock(base, time.Time{}, b.path("offset"))
+	c, _ := testingClock(base, time.Time{}, b.path("offset"))
 	for _, step := range []struct {
 		offset     string
 		boot, wall time.Duration

@@ -156,8 +156,14 @@ func (n *Node) clocks(c recurse.Clock, t settings.Testing) recurse.Clock {
 	}
 	const warning = "node.testing is set: this node runs on other time than the world's and must not serve it"
 	n.log.Warn(warning)
-	n.health.Warn("testing", func() string { return warning })
-	return testingClock(c, t.Clock, t.OffsetFile)
+	clock, trouble := testingClock(c, t.Clock, t.OffsetFile)
+	n.health.Warn("testing", func() string {
+		if why := trouble(); why != "" {
+			return warning + "; " + why
+		}
+		return warning
+	})
+	return clock
 }
 
 // bind opens the sockets that clients ask on.

@@ -42,6 +42,7 @@ type finding struct {
 
 // Run checks the file.
 func (c checkCommand) Run(p *process) error {
+	p.let() // the file may be a pipe; nothing here can be left half done
 	tables, err := settings.Check(c.File)
 	out := found{File: c.File, Good: err == nil, Errors: []finding{}, Warnings: []finding{}}
 	var wrong *strictyaml.Errors

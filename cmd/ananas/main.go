@@ -47,6 +47,7 @@ type Commands struct {
 // process is what a command has of its process.
 type process struct {
 	ctx    context.Context // done when the user interrupts
+	let    func()          // has the first signal end the process, for what may wait without looking at ctx
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
@@ -85,7 +86,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env func(stri
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err = command.Run(&process{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, env: env})
+	err = command.Run(&process{ctx: ctx, let: stop, stdin: stdin, stdout: stdout, stderr: stderr, env: env})
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		err = errors.New("interrupted")
 	}

@@ -16,6 +16,23 @@ const (
 	proofSets  = 4 // owner and type of a proof
 )
 
+// PartitionName says for people what the entries of a partition of the cache are.
+func PartitionName(p uint32) string {
+	switch p {
+	case delegations:
+		return "delegation"
+	case synthesised:
+		return "alias by DNAME"
+	case proofLists:
+		return "list of proofs"
+	case proofSets:
+		return "proof"
+	case denialSOAs:
+		return "SOA of denials"
+	}
+	return "unknown"
+}
+
 // expanded tells whether a set was made from a wildcard: its signatures count fewer labels than its name has (RFC 4035 section 5.3.4).
 func expanded(set *dns.RRset) bool {
 	labels := ownLabels(set.Name)
