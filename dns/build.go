@@ -3,11 +3,13 @@ package dns
 import "encoding/binary"
 
 // Builder writes a message: header, question, records, OPT, in that order. Names are compressed where RFC 3597 section 4 allows,
-// case for case, so that nothing is lost of a name's spelling. What does not fit into the limit is not written at all: an RRset is
+// case for case, so that nothing is lost of a record's spelling; only the question's own labels match in any case (RFC 4343 section 4.1
+// allows it for all), so that the layout of an answer does not depend on the case in which it was asked for. What does not fit into the limit is not written at all: an RRset is
 // in whole or not in. The zero Builder is ready for [Builder.Start]; one Builder serves many messages, one after the other.
 type Builder struct {
 	buf    []byte
 	start  int // where the message begins in buf
+	asked  int // where its question ends, counted from start
 	limit  int // octets that the message may take
 	counts [4]uint16
 
@@ -27,7 +29,7 @@ type Builder struct {
 
 // Start begins a message of at most limit octets, 65,535 at most, that is appended to buf. The header is written whatever the limit.
 func (b *Builder) Start(buf []byte, limit int, id uint16, flags Flags) {
-	b.start, b.limit, b.known = len(buf), min(limit, MaxMessageLen), 0
+	b.start, b.limit, b.known, b.asked = len(buf), min(limit, MaxMessageLen), 0, 0
 	b.counts = [4]uint16{}
 	b.buf = append(buf, byte(id>>8), byte(id), byte(flags>>8), byte(flags), 0, 0, 0, 0, 0, 0, 0, 0)
 }
@@ -44,6 +46,7 @@ func (b *Builder) Question(q Question) {
 	b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(q.Type))
 	b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(q.Class))
 	b.counts[0]++
+	b.asked = b.Len()
 }
 
 // mark is a state to fall back to.
@@ -155,8 +158,8 @@ func (b *Builder) name(w []byte) {
 	h := uint32(2166136261) // FNV-1a over the suffix, label by label from the right
 	for i := n - 1; i >= 0; i-- {
 		at := int(b.starts[i])
-		for _, c := range w[at : at+1+int(w[at])] {
-			h = (h ^ uint32(c)) * 16777619
+		for _, c := range w[at : at+1+int(w[at])] { // lengths are below 'A'
+			h = (h ^ uint32(lower(c))) * 16777619
 		}
 		b.hashes[i] = h
 	}
@@ -195,7 +198,10 @@ func (b *Builder) spells(at int, w []byte) bool {
 			return false
 		}
 		n := 1 + int(msg[at])
-		if at+n > len(msg) || i+n > len(w) || string(msg[at:at+n]) != string(w[i:i+n]) {
+		if at+n > len(msg) || i+n > len(w) {
+			return false
+		}
+		if string(msg[at:at+n]) != string(w[i:i+n]) && (at >= b.asked || !sameLabel(msg[at:at+n], w[i:i+n])) {
 			return false
 		}
 		if n == 1 {
@@ -203,6 +209,16 @@ func (b *Builder) spells(at int, w []byte) bool {
 		}
 		at, i = at+n, i+n
 	}
+}
+
+// sameLabel compares two labels of one length without regard to case.
+func sameLabel(a, b []byte) bool {
+	for i, c := range a {
+		if lower(c) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // OPT writes the OPT record of e. It is written whatever the limit, because room for it was reserved.

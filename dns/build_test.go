@@ -74,11 +74,11 @@ func TestMiekgReadsWhatBuilderWrites(t *testing.T) {
 			t.Fatalf("%v, EDNS %v, %v", err, parsed.HasEDNS, parsed.Question)
 		}
 		for s := range want {
-			sameRecords(t, Section(s).String(), got[s], want[s])
+			sameBehind(t, Section(s).String(), q.Name, got[s], want[s])
 			for i := range want[s] {
 				want[s][i].Name = want[s][i].Name.Lower()
 			}
-			sameRecords(t, Section(s).String(), parsed.Sections[s], want[s])
+			sameBehind(t, Section(s).String(), q.Name, parsed.Sections[s], want[s])
 		}
 		if !bytes.Equal(b.Finish()[:len(prefix)], make([]byte, len(prefix))) {
 			t.Fatalf("what was in the buffer is changed")
@@ -396,5 +396,33 @@ func TestRecords(t *testing.T) {
 	s := RRset{Name: Root, Type: TypeTXT, Class: ClassINET, TTL: 5, Data: Records{}.Append([]byte("\x01a")).Append([]byte("\x01b"))}
 	if got, want := s.String(), ".\t5\tIN\tTXT\t\"a\"\n.\t5\tIN\tTXT\t\"b\""; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Where the labels of an answer lie does not depend on the case of the question; records keep theirs among each other.
+func TestCaseOfTheQuestion(t *testing.T) {
+	build := func(asked string) []byte {
+		var b Builder
+		b.Start(nil, MaxMessageLen, 1, FlagQR)
+		q := Question{MustParseName(asked), TypeCNAME, ClassINET}
+		b.Question(q)
+		b.AddRR(Answer, RR{q.Name, TypeCNAME, ClassINET, 60, octets(t, `"A.b.Example."`)})
+		b.AddRR(Answer, RR{MustParseName("A.b.Example."), TypeCNAME, ClassINET, 60, octets(t, `"a.b.example."`)})
+		b.AddRR(Authority, RR{MustParseName("B.EXAMPLE."), TypeNS, ClassINET, 60, octets(t, `"b.Example."`)})
+		return b.Finish()
+	}
+	lower, mixed := build("www.example."), build("wWw.eXaMpLe.")
+	end := HeaderLen + len("www.example.") + 1 + 4
+	if len(lower) != len(mixed) || !bytes.Equal(lower[end:], mixed[end:]) {
+		t.Fatalf("after the question:\n%x\n%x", lower[end:], mixed[end:])
+	}
+	var m Message
+	if err := Parse(mixed, &m); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"A.b.eXaMpLe.", "a.b.eXaMpLe."} {
+		if got, _ := RdataName(TypeCNAME, m.Sections[Answer][i].Data); got.String() != want {
+			t.Errorf("target %d is %v, want %s", i, got, want)
+		}
 	}
 }

@@ -71,7 +71,7 @@ func (s *Server) records(b *dns.Builder, q *query, a *recurse.Answer) bool {
 		if name.Equal(owner) {
 			name = owner
 		}
-		if !b.AddRotated(dns.Answer, name, set, set.TTL, do, s.first(set)) {
+		if !b.AddRotated(dns.Answer, name, set, set.TTL, do, q.first(set)) {
 			return false
 		}
 		if set.Type == dns.TypeCNAME {
@@ -100,13 +100,13 @@ func (s *Server) additional(b *dns.Builder, q *query, a *recurse.Answer) {
 		if name.Equal(q.name) {
 			name = q.name
 		}
-		b.AddRotated(dns.Additional, name, set, set.TTL, q.validates(), s.first(set))
+		b.AddRotated(dns.Additional, name, set, set.TTL, q.validates(), q.first(set))
 	}
 }
 
 // first is the record with which a set begins in this answer: of addresses any, so that clients which take the first one spread over all of
 // them (RFC 1794); of other types the one that came first.
-func (s *Server) first(set *dns.RRset) int {
+func (q *query) first(set *dns.RRset) int {
 	if set.Type != dns.TypeA && set.Type != dns.TypeAAAA {
 		return 0
 	}
@@ -114,8 +114,13 @@ func (s *Server) first(set *dns.RRset) int {
 	if n < 2 {
 		return 0
 	}
-	return int(s.random() % uint64(n))
+	return q.turn(n)
 }
+
+// turn picks one of n records, by what clients draw at random anyway: the port, and the id.
+func (q *query) turn(n int) int { return turn(q.ID, q.Client.Port(), n) }
+
+func turn(id, port uint16, n int) int { return int((uint32(id)<<16 | uint32(port)) * 0x9e3779b1 >> 16 * uint32(n) >> 16) }
 
 // udpLimit is how many octets an answer over UDP may have: what the client takes (RFC 6891 section 6.2.3: less than 512 means 512), and no
 // more than what gets through without fragments.

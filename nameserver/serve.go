@@ -42,7 +42,6 @@ type Server struct {
 	version  string
 	name     string
 	nsid     string
-	random   func() uint64
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -53,7 +52,6 @@ type Server struct {
 func New(c Config) *Server {
 	s := &Server{
 		resolver: c.Resolver, clock: c.Clock, crashes: c.Crashes, log: c.Log, version: c.Version, name: c.Name, nsid: c.NSID,
-		random: c.Random,
 		m:      newMetrics(c.Metrics), clients: newClients(),
 	}
 	for i := range s.secret {

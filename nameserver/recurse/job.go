@@ -261,10 +261,11 @@ func gluedNames(k *kept) int {
 	return n
 }
 
-// remaining returns what is left of a TTL, in whole seconds, at least 1 while it lives.
+// remaining returns what is left of a TTL, in whole seconds, at least 1 while it lives. All TTLs tick together, when boot time comes to a whole
+// second: so what one was at one time tells what it is at another, whatever fraction of a second it ends at (see [Answer.Until]).
 func remaining(now, expires time.Duration) uint32 {
 	if expires <= now {
 		return 0
 	}
-	return uint32((expires - now + time.Second - 1) / time.Second)
+	return uint32(max(1, expires/time.Second-now/time.Second))
 }
