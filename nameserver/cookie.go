@@ -2,6 +2,7 @@ package nameserver
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/internal/siphash"
@@ -16,12 +17,18 @@ func badCookie(o dns.Options) bool {
 // appendCookie adds our cookie for the client in the form of RFC 9018 section 4: version 1, the time, and a keyed hash over client
 // cookie, version, time and client address. A new one is sent with each answer, so none is ever too old; none is asked for.
 func (s *Server) appendCookie(o dns.Options, client []byte, q *query) dns.Options {
+	full := s.cookie(client, q.Client.Addr())
+	return o.Append(dns.OptionCookie, full[:])
+}
+
+// cookie returns the client's part of a cookie, eight octets, and ours behind it.
+func (s *Server) cookie(client []byte, a netip.Addr) (full [24]byte) {
 	var b [8 + 8 + 16]byte
 	copy(b[:8], client)
 	b[8] = 1
 	binary.BigEndian.PutUint32(b[12:], uint32(s.clock.Wall().Unix()))
 	n := 16
-	if a := q.Client.Addr(); a.Is4() {
+	if a.Is4() {
 		v := a.As4()
 		n += copy(b[16:], v[:])
 	} else {
@@ -29,5 +36,7 @@ func (s *Server) appendCookie(o dns.Options, client []byte, q *query) dns.Option
 		n += copy(b[16:], v[:])
 	}
 	sum := siphash.Sum64(&s.secret, b[:n])
-	return o.Append(dns.OptionCookie, b[:16], binary.LittleEndian.AppendUint64(nil, sum))
+	copy(full[:], b[:16])
+	binary.LittleEndian.PutUint64(full[16:], sum)
+	return full
 }

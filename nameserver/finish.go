@@ -107,7 +107,7 @@ func (s *Server) additional(b *dns.Builder, q *query, a *recurse.Answer) {
 // first is the record with which a set begins in this answer: of addresses any, so that clients which take the first one spread over all of
 // them (RFC 1794); of other types the one that came first.
 func (q *query) first(set *dns.RRset) int {
-	if set.Type != dns.TypeA && set.Type != dns.TypeAAAA {
+	if q.image || set.Type != dns.TypeA && set.Type != dns.TypeAAAA {
 		return 0
 	}
 	n := set.Data.Len()
@@ -120,7 +120,9 @@ func (q *query) first(set *dns.RRset) int {
 // turn picks one of n records, by what clients draw at random anyway: the port, and the id.
 func (q *query) turn(n int) int { return turn(q.ID, q.Client.Port(), n) }
 
-func turn(id, port uint16, n int) int { return int((uint32(id)<<16 | uint32(port)) * 0x9e3779b1 >> 16 * uint32(n) >> 16) }
+func turn(id, port uint16, n int) int {
+	return int((uint32(id)<<16 | uint32(port)) * 0x9e3779b1 >> 16 * uint32(n) >> 16)
+}
 
 // udpLimit is how many octets an answer over UDP may have: what the client takes (RFC 6891 section 6.2.3: less than 512 means 512), and no
 // more than what gets through without fragments.
@@ -163,7 +165,11 @@ func (s *Server) edns(q *query, a *recurse.Answer, room int) dns.EDNS {
 // record counts an answer. It is the last step of each query that is answered.
 func (s *Server) record(q *query, a *recurse.Answer, size int) {
 	took := s.clock.Boot() - q.start
-	s.m.answers[q.Transport].With(a.RCode.String()).Inc()
+	if int(a.RCode) < len(s.m.rcodes[0]) {
+		s.m.rcodes[q.Transport][a.RCode].Inc()
+	} else {
+		s.m.answers[q.Transport].With(a.RCode.String()).Inc()
+	}
 	s.m.seconds[q.Transport].Observe(took)
 	s.m.total[q.Transport].Inc()
 	s.m.octets[q.Transport].Add(uint64(size))

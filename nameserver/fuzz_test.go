@@ -50,10 +50,22 @@ var (
 // newServed builds a server over the lab, on real time.
 func newServed(t testing.TB) (*Server, *telemetry.Crashes) {
 	t.Helper()
+	start := time.Now()
+	return newServedAt(t, recurse.Clock{Boot: func() time.Duration { return time.Minute + time.Since(start) }, Wall: time.Now})
+}
+
+func servedLab(t testing.TB) *lab.Lab {
+	t.Helper()
 	l, err := lab.New(lab.Config{Seed: 1, World: lab.MustParseWorld(served)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+// compiled is the settings of recursion for the world of a lab, but for what change changes.
+func compiled(t testing.TB, l *lab.Lab, change func(*recurse.Settings)) *recurse.Table {
+	t.Helper()
 	ct, err := cache.Compile(cache.Defaults())
 	if err != nil {
 		t.Fatal(err)
@@ -61,10 +73,23 @@ func newServed(t testing.TB) (*Server, *telemetry.Crashes) {
 	rs := recurse.Defaults()
 	rs.RootHints, rs.TrustAnchors = "hints", "none"
 	rs.Limits.Sockets = 64
+	change(&rs)
 	rt, err := recurse.Compile(rs, ct, nil, nil, func(string) ([]byte, error) { return []byte(l.RootHints()), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
+	return rt
+}
+
+func newServedAt(t testing.TB, clock recurse.Clock) (*Server, *telemetry.Crashes) {
+	t.Helper()
+	l := servedLab(t)
+	ct, err := cache.Compile(cache.Defaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var limits recurse.Limits
+	rt := compiled(t, l, func(s *recurse.Settings) { limits = s.Limits })
 	table, err := Compile(AccessSettings{
 		Allow: prefixes("127.0.0.0/8", "::1/128", "10.0.0.0/8"), CacheOnly: prefixes("10.0.0.0/8"),
 	}, LimitDefaults(), rt)
@@ -78,8 +103,6 @@ func newServed(t testing.TB) (*Server, *telemetry.Crashes) {
 		defer mu.Unlock()
 		return g.Uint64()
 	}
-	start := time.Now()
-	clock := recurse.Clock{Boot: func() time.Duration { return time.Minute + time.Since(start) }, Wall: time.Now}
 	metrics := telemetry.NewMetrics()
 	log := slog.New(slog.DiscardHandler)
 	crashes := telemetry.NewCrashes("", metrics, log, time.Now)
@@ -89,9 +112,9 @@ func newServed(t testing.TB) (*Server, *telemetry.Crashes) {
 	}
 	network := l.Network()
 	r := recurse.New(recurse.Config{
-		Network: network, Clock: clock, Random: random, Cache: c, Limits: rs.Limits, Metrics: metrics, Crashes: crashes,
+		Network: network, Clock: clock, Random: random, Cache: c, Limits: limits, Metrics: metrics, Crashes: crashes,
 	})
-	s := New(Config{Resolver: r, Clock: clock, Random: random, Table: table, Metrics: metrics, Crashes: crashes, Log: log, Version: "9.9", Name: "node-1", NSID: "node-1"})
+	s := New(Config{Resolver: r, Cache: c, Clock: clock, Random: random, Table: table, Metrics: metrics, Crashes: crashes, Log: log, Version: "9.9", Name: "node-1", NSID: "node-1"})
 	t.Cleanup(func() {
 		s.Close()
 		r.Close()

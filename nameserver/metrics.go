@@ -1,13 +1,15 @@
 package nameserver
 
 import (
+	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/telemetry"
 )
 
 // metrics are the server's instruments, resolved once.
 type metrics struct {
-	answers [2]*telemetry.CounterVec // by rcode, an element a transport
+	answers [2]*telemetry.CounterVec  // by rcode, an element a transport
+	rcodes  [2][24]*telemetry.Counter // those of answers that an answer may have
 	seconds [2]*telemetry.Histogram
 	octets  [2]*telemetry.Counter
 	total   [2]*telemetry.Counter
@@ -29,6 +31,9 @@ func newMetrics(t *telemetry.Metrics) *metrics {
 	for i, tr := range [...]listen.Transport{listen.UDP, listen.TCP} {
 		name := tr.String()
 		m.answers[i] = t.CounterVec("ananas_nameserver_"+name+"_answers_total", "Answers over "+name+", by response code.", "rcode")
+		for rcode := range m.rcodes[i] {
+			m.rcodes[i][rcode] = m.answers[i].With(dns.RCode(rcode).String())
+		}
 		m.seconds[i] = t.Histogram("ananas_nameserver_"+name+"_answer_seconds", "Time from a query to its answer over "+name+".")
 		m.total[i] = t.Counter("ananas_nameserver_"+name+"_queries_total", "Queries answered over "+name+".")
 		m.octets[i] = t.Counter("ananas_nameserver_"+name+"_answer_bytes_total", "Octets of answers over "+name+".")

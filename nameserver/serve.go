@@ -11,6 +11,7 @@ import (
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/internal/siphash"
 	"github.com/ananas-edge/ananas/listen"
+	"github.com/ananas-edge/ananas/nameserver/cache"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/telemetry"
 )
@@ -18,6 +19,7 @@ import (
 // Config is what a server needs from outside.
 type Config struct {
 	Resolver *recurse.Resolver
+	Cache    *cache.Cache // the resolver's, where finished answers are kept; nil: none are
 	Clock    recurse.Clock
 	Random   func() uint64
 	Table    *Table
@@ -32,16 +34,19 @@ type Config struct {
 // Server answers queries. It is the handler of the listening sockets.
 type Server struct {
 	resolver *recurse.Resolver
+	cache    *cache.Cache
 	clock    recurse.Clock
 	crashes  *telemetry.Crashes
 	log      *slog.Logger
 	m        *metrics
 	table    atomic.Pointer[Table]
-	clients  *clients
-	secret   siphash.Key // of server cookies
-	version  string
-	name     string
-	nsid     string
+
+	generations generations
+	clients     *clients
+	secret      siphash.Key // of server cookies
+	version     string
+	name        string
+	nsid        string
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -51,8 +56,8 @@ type Server struct {
 // New returns a server with its first table. Close it before its resolver.
 func New(c Config) *Server {
 	s := &Server{
-		resolver: c.Resolver, clock: c.Clock, crashes: c.Crashes, log: c.Log, version: c.Version, name: c.Name, nsid: c.NSID,
-		m:      newMetrics(c.Metrics), clients: newClients(),
+		resolver: c.Resolver, cache: c.Cache, clock: c.Clock, crashes: c.Crashes, log: c.Log, version: c.Version, name: c.Name, nsid: c.NSID,
+		m: newMetrics(c.Metrics), clients: newClients(),
 	}
 	for i := range s.secret {
 		s.secret[i] = byte(c.Random())
@@ -81,10 +86,11 @@ type query struct {
 	table *Table
 	start time.Duration // boot time
 	name  dns.Name      // of the question, case as it came
+	image bool          // it is no client's, but for all who will ask the same
 }
 
-// Serve answers one query: at once from the cache, or later from a goroutine of its own. It is the whole path; see also
-// [Server.resolve], its second half for what must wait.
+// Serve answers one query: at once, if the settings say all, or later from a goroutine of its own, so that no loop is kept from what it has images for
+// ([Server.Loop]). It is the whole path; see also [Server.resolve], its second half.
 func (s *Server) Serve(p listen.Packet, out []byte, reply listen.Reply) (answer []byte) {
 	q := query{Packet: p, table: s.table.Load(), start: s.clock.Boot()}
 	defer s.contain(&q, out, func(b []byte) { answer = b })
@@ -97,10 +103,6 @@ func (s *Server) Serve(p listen.Packet, out []byte, reply listen.Reply) (answer 
 		return nil
 	case resolve:
 		var ok bool
-		if ans, ok = s.cached(&q); ok {
-			s.m.hits.Inc()
-			break
-		}
 		if ans, ok = s.later(&q, reply); ok {
 			return nil
 		}
@@ -108,22 +110,11 @@ func (s *Server) Serve(p listen.Packet, out []byte, reply listen.Reply) (answer 
 	return s.finish(&q, &ans, out)
 }
 
-// cached answers from the cache alone, if that can be done.
-func (s *Server) cached(q *query) (recurse.Answer, bool) {
-	a, err := s.resolver.Resolve(s.ctx, q.question(), recurse.Opts{
-		Table: q.table.Recursion, Cached: true, Stale: true, Ahead: q.Flags&dns.FlagRD != 0, CD: q.checkingDisabled(), Proofs: q.validates(),
-	})
-	if err == recurse.ErrNotCached && q.Flags&dns.FlagRD == 0 {
-		return refusal(dns.RCodeRefused, dns.EDENotAuthoritative, "RD is not set and the answer is not in the cache"), true
-	}
-	return a, err != recurse.ErrNotCached
-}
-
-// later hands the query to a goroutine, if the limits allow one more; if not, it returns the answer that says so.
+// later hands the query to a goroutine. If the limits do not allow one more, it returns what the cache alone has, or the answer that says so.
 func (s *Server) later(q *query, reply listen.Reply) (recurse.Answer, bool) {
-	client, refused, ok := s.enter(q)
-	if !ok {
-		return refused, false
+	client, limit := s.clients.enter(q.Client.Addr(), &q.table.Limits)
+	if limit != "" {
+		return s.atOnce(q, limit), false
 	}
 	held := *q
 	held.Data = append([]byte(nil), q.Data...)
@@ -140,30 +131,46 @@ func (s *Server) later(q *query, reply listen.Reply) (recurse.Answer, bool) {
 	return recurse.Answer{}, true
 }
 
-// enter counts a query among those that wait, or returns the answer that says why it may not.
-func (s *Server) enter(q *query) (clientKey, recurse.Answer, bool) {
-	client, limit := s.clients.enter(q.Client.Addr(), &q.table.Limits)
-	if limit != "" {
+// atOnce answers a query that may not wait, because of a limit.
+func (s *Server) atOnce(q *query, limit string) recurse.Answer {
+	a, err := s.resolver.Resolve(s.ctx, q.question(), recurse.Opts{
+		Table: q.table.Recursion, Cached: true, Stale: true, CD: q.checkingDisabled(), Proofs: q.validates(),
+	})
+	if err == recurse.ErrNotCached {
 		s.m.limits.With(limit).Inc()
-		return client, refusal(dns.RCodeServerFailure, dns.EDEOther, "too many queries wait already: limits."+limit), false
+		return refusal(dns.RCodeServerFailure, dns.EDEOther, "too many queries wait already: limits."+limit)
 	}
-	return client, recurse.Answer{}, true
+	s.m.hits.Inc()
+	return a
 }
 
-// resolve is the second half of Serve, for a query that waits. It returns nil if the server is being closed: another one, or the next
-// process, will be asked.
+// resolve is the second half of Serve. It returns nil if the server is being closed: another one, or the next process, will be asked.
 func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 	defer s.contain(q, nil, func(b []byte) { answer = b })
 	ctx, cancel := context.WithTimeout(ctx, q.table.Limits.ClientTime)
 	defer cancel()
-	ans, err := s.resolver.Resolve(ctx, q.question(), recurse.Opts{
-		Table: q.table.Recursion, Stale: true, Ahead: true, CD: q.checkingDisabled(), Proofs: q.validates(),
-	})
-	if err != nil && s.ctx.Err() != nil {
-		return nil
+	var epoch uint64
+	var generation uint32
+	if s.cache != nil { // before anything is looked for
+		epoch = s.cache.Epoch()
+		generation = s.generations.of(q.table, epoch)
 	}
-	if err != nil && ctx.Err() != nil {
+	cached := q.Flags&dns.FlagRD == 0
+	ans, err := s.resolver.Resolve(ctx, q.question(), recurse.Opts{
+		Table: q.table.Recursion, Cached: cached, Stale: true, Ahead: !cached, CD: q.checkingDisabled(), Proofs: q.validates(),
+	})
+	switch {
+	case err == recurse.ErrNotCached:
+		ans = refusal(dns.RCodeRefused, dns.EDENotAuthoritative, "RD is not set and the answer is not in the cache")
+	case err != nil && s.ctx.Err() != nil:
+		return nil
+	case err != nil && ctx.Err() != nil:
 		s.m.limits.With("client_time").Inc()
+	case err == nil && !ans.Asked:
+		s.m.hits.Inc()
+		if s.cache != nil {
+			s.keep(q, &ans, generation, epoch)
+		}
 	}
 	return s.finish(q, &ans, nil)
 }
@@ -178,14 +185,9 @@ func (s *Server) Ask(ctx context.Context, p listen.Packet) (answer []byte) {
 		s.m.dropped.Inc()
 		return nil
 	case resolve:
-		var ok bool
-		if ans, ok = s.cached(&q); ok {
-			s.m.hits.Inc()
-			break
-		}
-		client, refused, ok := s.enter(&q)
-		if !ok {
-			ans = refused
+		client, limit := s.clients.enter(q.Client.Addr(), &q.table.Limits)
+		if limit != "" {
+			ans = s.atOnce(&q, limit)
 			break
 		}
 		defer s.clients.leave(client)

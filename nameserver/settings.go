@@ -67,6 +67,8 @@ type Table struct {
 	Recursion *recurse.Table
 	Access    Access
 	Limits    Limits
+
+	answers string // names all that records of answers depend on
 }
 
 // Access tells who may ask.
@@ -86,6 +88,9 @@ func Compile(a AccessSettings, l Limits, r *recurse.Table) (*Table, error) {
 		e.Addf("limits.queries_per_client", "", "%d is more than limits.queries, which is %d", l.QueriesPerClient, l.Queries)
 	}
 	t := &Table{Recursion: r, Access: Access{prefixset.New(a.Allow), prefixset.New(a.CacheOnly)}, Limits: l}
+	if r != nil { // else it has errors of its own
+		t.answers = r.Fingerprint()
+	}
 	for i, p := range a.CacheOnly {
 		if !t.Access.Allowed(p.Addr()) {
 			e.Addf(fmt.Sprintf("access.cache_only[%d]", i), "add it to access.allow too", "%v may not ask at all", p)
@@ -97,9 +102,16 @@ func Compile(a AccessSettings, l Limits, r *recurse.Table) (*Table, error) {
 	return t, nil
 }
 
+// WithRecursion returns the table with another one for recursion.
+func (t *Table) WithRecursion(r *recurse.Table) *Table {
+	other := *t
+	other.Recursion, other.answers = r, r.Fingerprint()
+	return &other
+}
+
 // Fingerprint names what the table says: two tables that act alike have the same one. It reads the whole table.
 func (t *Table) Fingerprint() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%v\n%v\n%+v", t.Recursion.Fingerprint(), t.Access.allow.String(), t.Access.cacheOnly.String(), t.Limits)
+	fmt.Fprintf(h, "%s\n%v\n%v\n%+v", t.answers, t.Access.allow.String(), t.Access.cacheOnly.String(), t.Limits)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

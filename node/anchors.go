@@ -190,9 +190,7 @@ func (a *anchors) table() *nameserver.Table {
 	for _, z := range a.zones {
 		hold = append(hold, recurse.Anchor(z.point.Trusted()))
 	}
-	t := *a.base
-	t.Recursion = a.base.Recursion.WithAnchors(hold...)
-	return &t
+	return a.base.WithRecursion(a.base.Recursion.WithAnchors(hold...))
 }
 
 // save writes down all that is known.

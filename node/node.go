@@ -120,7 +120,7 @@ func Start(o Options) (_ *Node, err error) {
 	n.anchors = newAnchors(n, filepath.Join(own.Data, AnchorFile))
 	table := n.anchors.configure(tables.Nameserver)
 	n.server = nameserver.New(nameserver.Config{
-		Resolver: n.resolver, Clock: n.clock, Random: random, Table: table, Metrics: n.metrics, Crashes: n.crashes,
+		Resolver: n.resolver, Cache: n.cache, Clock: n.clock, Random: random, Table: table, Metrics: n.metrics, Crashes: n.crashes,
 		Log: n.log, Version: n.version, Name: nodeName(own), NSID: own.Name,
 	})
 

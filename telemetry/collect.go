@@ -64,14 +64,24 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 // read returns the counts of this moment. The total is that of the buckets, so that they fit together while others observe.
 func (h *Histogram) read(desc *prometheus.Desc) prometheus.Metric {
 	var total uint64
+	parts := []*Histogram{h}
+	if stripes := h.stripes.Load(); stripes != nil {
+		parts = append(parts, *stripes...)
+	}
 	cumulative := make(map[float64]uint64, bounds) // the library adds +Inf, which is the total
 	for i := range h.buckets {
-		total += h.buckets[i].Load()
+		for _, p := range parts {
+			total += p.buckets[i].Load()
+		}
 		if i < bounds {
 			cumulative[float64(bound(i))/1e9] = total
 		}
 	}
-	return prometheus.MustNewConstHistogram(desc, total, float64(h.sum.Load())/1e9, cumulative)
+	var ns uint64
+	for _, p := range parts {
+		ns += p.sum.Load()
+	}
+	return prometheus.MustNewConstHistogram(desc, total, float64(ns)/1e9, cumulative)
 }
 
 // gauge is one series of a gauge with labels.

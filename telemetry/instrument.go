@@ -18,8 +18,9 @@ const line = 128
 // Counter is a number that only grows. It is one atomic on a cache line of its own: counting is one addition, never a lock
 // or an allocation. The zero value is ready; a Counter must not be copied.
 type Counter struct {
-	n atomic.Uint64
-	_ [line - 8]byte
+	n       atomic.Uint64
+	stripes atomic.Pointer[[]*Counter]
+	_       [line - 16]byte
 }
 
 // Inc adds one.
@@ -29,7 +30,38 @@ func (c *Counter) Inc() { c.n.Add(1) }
 func (c *Counter) Add(n uint64) { c.n.Add(n) }
 
 // Value returns the count so far.
-func (c *Counter) Value() uint64 { return c.n.Load() }
+func (c *Counter) Value() uint64 {
+	n := c.n.Load()
+	if all := c.stripes.Load(); all != nil {
+		for _, s := range *all {
+			n += s.n.Load()
+		}
+	}
+	return n
+}
+
+// Stripe returns a counter whose count is part of c's: for one core, or one loop, so that counting there shares no cache line with the others. It is
+// never given up, so take one for what lives as long as the process.
+func (c *Counter) Stripe() *Counter {
+	s := new(Counter)
+	addTo(&c.stripes, s)
+	return s
+}
+
+// addTo adds one to a list that is read without a lock.
+func addTo[T any](list *atomic.Pointer[[]*T], one *T) {
+	for {
+		old := list.Load()
+		var all []*T
+		if old != nil {
+			all = append(all, *old...)
+		}
+		all = append(all, one)
+		if list.CompareAndSwap(old, &all) {
+			return
+		}
+	}
+}
 
 // CounterVec is a family of counters told apart by the values of their labels.
 type CounterVec struct {
@@ -114,6 +146,24 @@ const (
 type Histogram struct {
 	buckets [bucketsTotal]atomic.Uint64 // not cumulative; the last one is +Inf
 	sum     atomic.Uint64               // nanoseconds: full after 584 years of waiting
+	stripes atomic.Pointer[[]*Histogram]
+}
+
+// Stripe returns a histogram whose counts are part of h's; see [Counter.Stripe].
+func (h *Histogram) Stripe() *Histogram {
+	s := new(Histogram)
+	addTo(&h.stripes, s)
+	return s
+}
+
+// ObserveN counts n durations of one length.
+func (h *Histogram) ObserveN(d time.Duration, n int) {
+	if n <= 0 {
+		return
+	}
+	ns := uint64(max(d, 0))
+	h.buckets[bucketOf(ns)].Add(uint64(n))
+	h.sum.Add(ns * uint64(n))
 }
 
 // Observe counts one duration. A negative one, as from a clock that was set back, counts as zero.

@@ -420,3 +420,32 @@ func BenchmarkHistogramObserve(b *testing.B) {
 		h.Observe(3 * time.Millisecond)
 	}
 }
+
+// What is counted on stripes is part of what is shown, whoever counts at the same time.
+func TestStripes(t *testing.T) {
+	m := NewMetrics()
+	c, h := m.Counter("ananas_test_a_total", "A."), m.Histogram("ananas_test_b_seconds", "B.")
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			c, h := c.Stripe(), h.Stripe()
+			for range 1000 {
+				c.Add(2)
+				h.ObserveN(3*time.Microsecond, 2)
+			}
+			h.ObserveN(time.Second, 0)
+		})
+	}
+	c.Inc()
+	h.Observe(time.Microsecond)
+	wg.Wait()
+	if c.Value() != 8001 {
+		t.Errorf("counter is %d, want 8001", c.Value())
+	}
+	page := scrape(t, m)
+	for _, want := range []string{"ananas_test_a_total 8001\n", "ananas_test_b_seconds_count 8001\n", `ananas_test_b_seconds_bucket{le="1e-06"} 1` + "\n", `ananas_test_b_seconds_bucket{le="3e-06"} 8001` + "\n", "ananas_test_b_seconds_sum 0.024001\n"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in\n%s", want, page)
+		}
+	}
+}

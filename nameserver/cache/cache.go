@@ -71,18 +71,22 @@ type Cache struct {
 	maxEntry  int
 	release   []func() error
 	closing   sync.Once
+	readers   readers
 }
 
 // shard is a part of the cache with a lock of its own.
 type shard struct {
-	mu sync.Mutex // guards all below, and the segments and pages that the shard holds
+	// What readers without the lock go by, on lines that are hardly ever written.
+	dir   []uint32      // of the index; nil once closed
+	depth atomic.Uint32 // the first 1<<depth entries of dir are in use
+	_     [2*cacheLine - 32]byte
+
+	mu sync.Mutex // guards all below, the segments and pages that the shard holds, and is held to write what is above
 	c  *Cache
 	a  *arena
 
 	// Index
-	dir           []uint32 // nil once closed
-	depth         uint8    // the first 1<<depth entries of dir are in use
-	nextPage      uint32   // of the segment cut up last
+	nextPage      uint32 // of the segment cut up last
 	pagesLeft     uint32
 	indexSegments int
 
@@ -202,6 +206,7 @@ func (c *Cache) carve(from *carver, quota, segment int64) {
 // Close gives the memory back. Whoever asks afterwards finds nothing.
 func (c *Cache) Close() (err error) {
 	c.closing.Do(func() {
+		c.readers.close()
 		for i := range c.shards {
 			s := &c.shards[i]
 			s.mu.Lock()

@@ -176,10 +176,11 @@ const (
 	KindRRset       // an [Entry]
 	KindDenial      // a [Denial]
 	KindProof       // an NSEC or NSEC3 RRset of a secure denial, found through the ordered index
+	KindImage       // a finished answer (image.go)
 	kindEnd
 )
 
-var kindNames = [kindEnd]string{"free", "rrset", "denial", "proof"}
+var kindNames = [kindEnd]string{"free", "rrset", "denial", "proof", "image"}
 
 // String returns rrset, denial or proof.
 func (k Kind) String() string {

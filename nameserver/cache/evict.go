@@ -1,5 +1,7 @@
 package cache
 
+import "encoding/binary"
+
 // Eviction is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023), on logs of segments. What
 // is new goes to the small queue, a tenth of the memory. What leaves it at its end and was asked for in the meantime goes to
 // the main queue; what was not is gone, and leaves a fingerprint in the ghost, so that it goes to the main queue at once if it
@@ -94,7 +96,7 @@ func (s *shard) judge(b blob, loc uint64, t moment) {
 	}
 	count, small := use&useCount, !s.a.stateOf(loc).main
 	switch {
-	case b.expires() <= t.dead:
+	case b.expires() <= t.dead || b.kind() == KindImage && b.expires() <= t.now: // nothing stale is given from an image
 		s.drop(page, slot, evictedExpired)
 		return
 	case small && count < promoteAt:
@@ -114,11 +116,11 @@ func (s *shard) judge(b blob, loc uint64, t moment) {
 		s.drop(page, slot, evictedCrowded)
 		return
 	}
-	moved := blob(s.a.bytes[to*unit:][:len(b)])
-	copy(moved, b)
-	moved.storeUse(use)
-	slots := s.a.slots(page)
-	slots[slot] = slots[slot]&^locMask | to
+	s.a.write(to, len(b), func(room []byte) {
+		copy(room, b)
+		binary.LittleEndian.PutUint32(room[atUse:], use)
+	})
+	s.point(page, slot, to)
 }
 
 // drop takes the entry of a slot out of the index. Its octets stay where they are until their segment is evicted.
@@ -157,7 +159,7 @@ func (s *shard) damaged(seg uint32) {
 	to := from + uint64(s.a.segUnits)
 	for at := uint64(0); at < 1<<nameBits; {
 		var gone []uint64
-		page := s.dir[at>>(nameBits-s.depth)]
+		page := s.dir[at>>(nameBits-s.depth.Load())]
 		at = s.eachPage(at, func(slots *[pageSlots]uint64) {
 			for _, v := range slots {
 				if loc := v & locMask; loc >= from && loc < to {

@@ -127,7 +127,7 @@ func checkIndex(t testing.TB, c *Cache) {
 						t.Fatalf("shard %d: entry %q %v is not found by its key", i, view.name, view.typ)
 					}
 				}
-				if page := s.dir[from>>(nameBits-s.depth)]; s.a.pages[page-1].used != used {
+				if page := s.dir[from>>(nameBits-s.depth.Load())]; s.a.pages[page-1].used != used {
 					t.Errorf("shard %d: page %d counts %d slots, has %d", i, page, s.a.pages[page-1].used, used)
 				}
 			})

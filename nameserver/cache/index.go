@@ -1,6 +1,10 @@
 package cache
 
-import "github.com/ananas-edge/ananas/dns"
+import (
+	"sync/atomic"
+
+	"github.com/ananas-edge/ananas/dns"
+)
 
 // The index finds entries by their key. It is extendible hashing without pointers: a directory per shard, indexed by the first
 // bits of the name's hash, leads to pages of 4 KiB; a full page is split in two by one more bit. So the index grows with what
@@ -67,7 +71,7 @@ func (s *shard) pageOf(hash uint64) uint32 {
 	if s.dir == nil { // closed
 		return 0
 	}
-	return s.dir[s.nameBitsOf(hash)>>(nameBits-s.depth)]
+	return s.dir[s.nameBitsOf(hash)>>(nameBits-s.depth.Load())]
 }
 
 // slots returns page number p; pages are counted from 1, through the whole arena.
@@ -150,11 +154,18 @@ func (s *shard) insert(id *ident, loc uint64) {
 	put(s.a.slots(page), s.tagOf(id)<<locBits|loc)
 }
 
+// clearSlots empties a page. Slots are only ever written by atomic stores, because a [Reader] looks at them without the lock.
+func clearSlots(slots *[pageSlots]uint64) {
+	for i := range slots {
+		atomic.StoreUint64(&slots[i], 0)
+	}
+}
+
 func put(slots *[pageSlots]uint64, v uint64) {
 	i := homeOf(nameOfSlot(v))
 	for range pageSlots { // a page is never full
 		if slots[i] == 0 {
-			slots[i] = v
+			atomic.StoreUint64(&slots[i], v)
 			return
 		}
 		i = (i + 1) % pageSlots
@@ -171,11 +182,11 @@ func (s *shard) removeSlot(page uint32, hole int) {
 		}
 		home := homeOf(nameOfSlot(slots[i]))
 		if (i-home+pageSlots)%pageSlots >= (i-hole+pageSlots)%pageSlots {
-			slots[hole] = slots[i]
+			atomic.StoreUint64(&slots[hole], slots[i])
 			hole = i
 		}
 	}
-	slots[hole] = 0
+	atomic.StoreUint64(&slots[hole], 0)
 	s.a.pages[page-1].used--
 }
 
@@ -192,7 +203,7 @@ func (s *shard) roomFor(hash uint64, t moment) bool {
 			if page = s.newPage(t); page == 0 {
 				return false
 			}
-			s.dir[0] = page
+			atomic.StoreUint32(&s.dir[0], page)
 			continue
 		}
 		if s.a.pages[page-1].used < pageFull {
@@ -207,7 +218,8 @@ func (s *shard) roomFor(hash uint64, t moment) bool {
 
 // split divides the page of hash in two; false if the directory is as deep as it gets or there is no memory for a page.
 func (s *shard) split(hash uint64, t moment) bool {
-	if d := s.a.pages[s.pageOf(hash)-1].depth; d >= maxDepth || d == s.depth && 2<<s.depth > len(s.dir) {
+	depth := uint8(s.depth.Load())
+	if d := s.a.pages[s.pageOf(hash)-1].depth; d >= maxDepth || d == depth && 2<<depth > len(s.dir) {
 		return false
 	}
 	fresh := s.newPage(t)
@@ -216,24 +228,27 @@ func (s *shard) split(hash uint64, t moment) bool {
 	}
 	page := s.pageOf(hash)
 	state, freshState := &s.a.pages[page-1], &s.a.pages[fresh-1]
-	if state.depth == s.depth {
-		for i := 1<<s.depth - 1; i >= 0; i-- {
-			s.dir[2*i], s.dir[2*i+1] = s.dir[i], s.dir[i]
+	if depth = uint8(s.depth.Load()); state.depth == depth { // finding room for the page may have grown it
+		for i := 1<<depth - 1; i >= 0; i-- {
+			p := s.dir[i]
+			atomic.StoreUint32(&s.dir[2*i], p)
+			atomic.StoreUint32(&s.dir[2*i+1], p)
 		}
-		s.depth++
+		depth++
+		s.depth.Store(uint32(depth))
 	}
 	// The entries of the directory that lead to page lie next to each other; the second half of them now leads to fresh.
-	span := 1 << (s.depth - state.depth)
-	first := int(s.nameBitsOf(hash)>>(nameBits-s.depth)) &^ (span - 1)
+	span := 1 << (depth - state.depth)
+	first := int(s.nameBitsOf(hash)>>(nameBits-depth)) &^ (span - 1)
 	for i := first + span/2; i < first+span; i++ {
-		s.dir[i] = fresh
+		atomic.StoreUint32(&s.dir[i], fresh)
 	}
 	state.depth++
 	*freshState = pageState{depth: state.depth}
 
 	slots, freshSlots := s.a.slots(page), s.a.slots(fresh)
 	old := *slots
-	clear(slots[:])
+	clearSlots(slots)
 	state.used = 0
 	for _, v := range old {
 		switch {
@@ -281,7 +296,7 @@ func (s *shard) eachPage(from uint64, visit func(*[pageSlots]uint64)) (next uint
 	if s.dir == nil {
 		return end
 	}
-	page := s.dir[from>>(nameBits-s.depth)]
+	page := s.dir[from>>(nameBits-s.depth.Load())]
 	if page == 0 {
 		return end
 	}

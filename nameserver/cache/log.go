@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // arena is the memory of all shards: one run, cut into segments. A segment is part of a shard's log (entries, one after the
@@ -22,8 +23,8 @@ type arena struct {
 type segmentState struct {
 	fill uint32 // units used
 	next uint32 // the next younger segment of its queue, or the next free one; 0: none
-	// freed counts how often it was given back. Entries are never changed where they lie, so a reader without the lock will be
-	// able to tell from it, before and after, whether what it copied was whole.
+	// freed counts how often it was given back. Entries are never changed where they lie, so a reader without the lock can tell
+	// from it, before and after, whether what it copied was whole (reader.go).
 	freed uint32
 	main  bool // it belongs to the main queue
 	_     [3]byte
@@ -60,6 +61,28 @@ func (a *arena) blob(loc uint64) blob {
 	return a.bytes[at : at+n : at+n]
 }
 
+// write has fill write an entry of so many octets to loc. Where the race detector looks on, it is written word by word, as a [Reader]
+// may be reading what lay there; otherwise in place: what a reader has copied meanwhile it throws away.
+func (a *arena) write(loc uint64, octets int, fill func(room []byte)) blob {
+	b := a.bytes[loc*unit:][:octets:octets]
+	if !poisonFreed {
+		fill(b)
+		return b
+	}
+	words := make([]uint64, octets/unit)
+	fill(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), octets))
+	for i, w := range words {
+		atomic.StoreUint64(&a.words[loc+uint64(i)], w)
+	}
+	return b
+}
+
+// point makes a slot lead to another place.
+func (s *shard) point(page uint32, slot int, loc uint64) {
+	p := &s.a.slots(page)[slot]
+	atomic.StoreUint64(p, *p&^locMask|loc)
+}
+
 // spare counts the segments that the shard can still take.
 func (s *shard) spare() int { return s.freeSegments + s.quota - s.taken }
 
@@ -81,14 +104,13 @@ func (s *shard) takeSegment() uint32 {
 // giveBack makes a segment free.
 func (s *shard) giveBack(seg uint32) {
 	m := &s.a.segments[seg-1]
+	atomic.AddUint32(&m.freed, 1) // before anything is written over what it held
 	if poisonFreed {
 		at := s.a.startOf(seg) * unit
-		b := s.a.bytes[at : at+uint64(s.a.segUnits)*unit]
-		for i := range b {
-			b[i] = 0xdb
+		for i := at / unit; i < at/unit+uint64(s.a.segUnits); i++ {
+			atomic.StoreUint64(&s.a.words[i], 0xdbdbdbdbdbdbdbdb)
 		}
 	}
-	m.freed++
 	m.fill = 0
 	m.next = s.free
 	s.free = seg
@@ -165,7 +187,7 @@ func (s *shard) newPage(t moment) uint32 {
 	page := s.nextPage
 	s.nextPage++
 	s.pagesLeft--
-	clear(s.a.slots(page)[:])
+	clearSlots(s.a.slots(page))
 	s.a.pages[page-1] = pageState{}
 	return page
 }

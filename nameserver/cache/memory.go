@@ -32,3 +32,8 @@ func wordsOf(b []byte) []uint64 {
 
 // octetsOf views a string without copying it. Nobody may write to the result.
 func octetsOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// bytesOf views words as octets.
+func bytesOf(w []uint64) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w))), len(w)*8)
+}

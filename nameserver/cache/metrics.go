@@ -41,6 +41,14 @@ func (m *metrics) register(t *telemetry.Metrics, c *Cache) {
 	t.CounterFunc("ananas_cache_denial_hits_total", "Denial look-ups that found a live one.", sum(func(k *counts) uint64 { return k.denialHits }))
 	t.CounterFunc("ananas_cache_denial_misses_total", "Denial look-ups that found nothing.", sum(func(k *counts) uint64 { return k.denialMisses }))
 	t.CounterFunc("ananas_cache_denial_stale_hits_total", "Denial look-ups that found an expired one in its stale window.", sum(func(k *counts) uint64 { return k.denialStale }))
+	t.CounterFunc("ananas_cache_image_hits_total", "Look-ups of finished answers that found one.", func() float64 {
+		hits, _ := c.readers.count()
+		return float64(hits)
+	})
+	t.CounterFunc("ananas_cache_image_misses_total", "Look-ups of finished answers that found none, or one that has expired or was made under other settings.", func() float64 {
+		_, misses := c.readers.count()
+		return float64(misses)
+	})
 	t.CounterFunc("ananas_cache_ghost_hits_total", "Entries stored again soon after they were evicted as cold.", sum(func(k *counts) uint64 { return k.ghostHits }))
 	t.CounterFunc("ananas_cache_damaged_total", "Entries found damaged in memory and dropped; not 0 is a mistake of ours or faulty memory.", sum(func(k *counts) uint64 { return k.damaged }))
 
@@ -48,6 +56,7 @@ func (m *metrics) register(t *telemetry.Metrics, c *Cache) {
 		s := c.Stats()
 		return float64(s.RRsets + s.Denials + s.Proofs)
 	})
+	t.GaugeFunc("ananas_cache_images", "Finished answers, expired ones included.", func() float64 { return float64(c.Stats().Images) })
 	t.GaugeFunc("ananas_cache_bytes", "Bytes in use: by logs of entries and pages of the index.", func() float64 { return float64(c.Stats().Used) })
 	t.GaugeFunc("ananas_cache_live_bytes", "Bytes of the entries that can be found; the rest of the logs is replaced ones and gaps.", func() float64 { return float64(c.Stats().Live) })
 	t.GaugeFunc("ananas_cache_capacity_bytes", "Bytes that the cache may take (node.cache).", func() float64 { return float64(c.capacity) })
@@ -72,6 +81,7 @@ type Stats struct {
 	Index    int64 // bytes of pages in use
 
 	RRsets, Denials, Proofs int64 // entries, expired ones included
+	Images                  int64 // finished answers
 	ProofOwners             int64 // in the ordered index
 
 	Hits, Misses, Stale                   uint64 // RRset look-ups for clients
@@ -95,6 +105,7 @@ func (c *Cache) Stats() Stats {
 		st.RRsets += k.entries[KindRRset]
 		st.Denials += k.entries[KindDenial]
 		st.Proofs += k.entries[KindProof]
+		st.Images += k.entries[KindImage]
 		st.Hits, st.Misses, st.Stale = st.Hits+k.hits, st.Misses+k.misses, st.Stale+k.stale
 		st.DenialHits, st.DenialMisses, st.DenialStale = st.DenialHits+k.denialHits, st.DenialMisses+k.denialMisses, st.DenialStale+k.denialStale
 		st.GhostHits += k.ghostHits

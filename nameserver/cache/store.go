@@ -140,13 +140,11 @@ func (c *Cache) store(r *record, name dns.Name, epoch uint64, now time.Duration)
 	if loc == 0 {
 		return c.refuse(RefusedSize)
 	}
-	b := blob(s.a.bytes[loc*unit:][:size])
-	r.encode(b, c.purges.epoch.Load(), use)
+	b := s.a.write(loc, size, func(room []byte) { r.encode(room, c.purges.epoch.Load(), use) })
 
 	if page, slot, old := s.find(&id); page != 0 { // the reservation may have evicted or moved it
 		s.forget(old)
-		slots := s.a.slots(page)
-		slots[slot] = slots[slot]&^locMask | loc
+		s.point(page, slot, loc)
 	} else {
 		s.insert(&id, loc)
 	}
@@ -164,6 +162,8 @@ func (c *Cache) store(r *record, name dns.Name, epoch uint64, now time.Duration)
 func mayReplace(old blob, r *record, now time.Duration) Verdict {
 	was := old.security()
 	switch {
+	case r.kind == KindImage: // the newest
+		return Stored
 	case now >= old.expires():
 		return Stored
 	case r.security == Secure && was != Secure:
@@ -180,12 +180,17 @@ func mayReplace(old blob, r *record, now time.Duration) Verdict {
 
 // contradict takes out what can't be true any more after r was stored as id, if r may replace it.
 func (s *shard) contradict(id *ident, r *record, now time.Duration) {
-	if r.kind == KindRRset && r.partition != 0 {
+	if r.kind == KindRRset && r.partition != 0 || r.kind == KindImage {
 		return
 	}
 	var buf [16]uint64
 	for _, loc := range s.ofName(id.hash, id.name, buf[:0]) {
 		b := s.a.blob(loc)
+		if b != nil && b.kind() == KindImage { // what it was made of is not what is known any more
+			page, slot := s.findLoc(id.hash, loc)
+			s.drop(page, slot, notEvicted)
+			continue
+		}
 		if b == nil || b.partition() != 0 {
 			continue
 		}

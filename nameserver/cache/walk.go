@@ -84,7 +84,7 @@ func (c *Cache) List(name dns.Name, subtree bool, limit int) (items []Item, more
 func (s *shard) items(locs []uint64, t moment) (items []Item) {
 	for _, loc := range locs {
 		b := s.a.blob(loc)
-		if b == nil || b.expires() <= t.dead {
+		if b == nil || b.expires() <= t.dead || b.kind() == KindImage { // an image is no knowledge of its own
 			continue
 		}
 		v, ok := b.view()

@@ -163,7 +163,8 @@ func (g *gatherer) look(name dns.Name, t dns.Type) (dns.RRset, bool) {
 	case g.o.Proofs && expanded(&e.Set):
 		return dns.RRset{}, false // its proofs would have to come along (RFC 9460 section 4.3)
 	}
-	e.Set.TTL = min(e.Set.TTL, remaining(g.now, e.Expires))
+	e.Set.TTL = g.a.bounded(e.Set.TTL, remaining(g.now, e.Expires))
+	g.a.Until = min(g.a.Until, e.Expires)
 	return e.Set, true
 }
 

@@ -1,6 +1,8 @@
 package recurse
 
 import (
+	"time"
+
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/nameserver/cache"
 )
@@ -43,9 +45,14 @@ type Answer struct {
 	Additional []dns.RRset    // of targets of the answer, from the cache; whatever does not fit may be left out
 	Security   cache.Security // of all records in both sections: the least of them
 	Stale      bool
-	Truncated  bool // say TC, and nothing else
-	Local      bool // made here by a rule of RFC 6303 or 6761: authoritative
-	EDEs       []dns.EDE
+	// Asked tells that the cache alone did not do: this or another resolution asked for a part of it.
+	Asked bool
+	// Until is the boot time up to which the same answer will do, with TTLs that are less by the whole seconds of boot time that have passed, but at least 1: when
+	// the first of the records expires, or is to be asked for anew. It is 0 if the answer is for now only.
+	Until     time.Duration
+	Truncated bool // say TC, and nothing else
+	Local     bool // made here by a rule of RFC 6303 or 6761: authoritative
+	EDEs      []dns.EDE
 }
 
 // outcome is how a job ended: records, a denial, both (an alias to a name that the same reply denies), or a failure.

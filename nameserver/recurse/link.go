@@ -20,6 +20,7 @@ const (
 type linkResult struct {
 	outcome
 	stale bool
+	asked bool    // the cache alone did not do
 	ede   dns.EDE // Code 0: none
 }
 
@@ -68,7 +69,7 @@ func (r *Resolver) link(ctx context.Context, q dns.Question, o Opts, begin time.
 	if out.weak && old != nil && o.Stale {
 		return r.staleResult(*old, fail(doubling, dns.EDENoReachable, fmt.Sprintf("no server of authority answers for %v", q)))
 	}
-	return linkResult{outcome: out}
+	return linkResult{outcome: out, asked: true}
 }
 
 var errNotCached = fail(forget, dns.EDEOther, "not in the cache")
@@ -257,9 +258,16 @@ const (
 	maxAhead  = 100              // at a time; more are skipped, and asked for when they have expired
 )
 
+// renewal returns when an entry is to be asked for anew, if it is asked for: the end of its life, or the last tenth of it.
+func renewal(e *cache.Entry) time.Duration {
+	if life := e.Expires - e.Stored; life >= aheadMin {
+		return e.Expires - life/aheadPart
+	}
+	return e.Expires
+}
+
 func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duration, o Opts) {
-	life := e.Expires - e.Stored
-	if life < aheadMin || e.Hits == 0 || e.Expires-now > life/aheadPart || !o.Ahead {
+	if e.Expires-e.Stored < aheadMin || e.Hits == 0 || now < renewal(e) || !o.Ahead {
 		return
 	}
 	k := failureKey{q.Name, q.Type}

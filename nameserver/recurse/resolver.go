@@ -171,7 +171,7 @@ func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer,
 		o.span = o.span.event(KindResolve, "resolve "+q.String(), "name", q.Name.String(), "type", q.Type.String())
 	}
 	o.CD = o.CD || o.server || !o.Table.validate
-	ans := Answer{Security: cache.Secure}
+	ans := Answer{Security: cache.Secure, Until: math.MaxInt64}
 	begin := r.clock.Boot()
 	var seen []dns.Name
 	var spare *outcome // for the next link
@@ -179,7 +179,7 @@ func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer,
 		if a, ok := local(o.Table, link); ok {
 			o.span.event(KindLocal, "answered here: a special-use name", "name", link.Name.String())
 			ans.join(a)
-			ans.Security = cache.Unchecked
+			ans.Security, ans.Until = cache.Unchecked, 0
 			return ans, nil
 		}
 		if len(seen) > o.Table.Limits.CNAMEDepth {
@@ -218,7 +218,7 @@ func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer,
 			return ans, nil
 		}
 		if next.IsZero() { // RFC 6672 section 2.2: a DNAME made the name too long
-			ans.RCode = dns.RCodeYXDomain
+			ans.RCode, ans.Until = dns.RCodeYXDomain, 0
 			return ans, nil
 		}
 		link.Name = next
@@ -280,7 +280,10 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 		}
 		return remaining(now, e)
 	}
-	a.Stale = a.Stale || l.stale
+	a.Stale, a.Asked = a.Stale || l.stale, a.Asked || l.asked
+	if l.stale || l.rcode != dns.RCodeSuccess {
+		a.Until = 0
+	}
 	for _, e := range l.edes {
 		if !slices.Contains(a.EDEs, e) {
 			a.EDEs = append(a.EDEs, e)
@@ -295,7 +298,8 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 		until = min(until, e.Expires)
 		a.Security = least(a.Security, e.Security)
 		set := e.Set
-		set.TTL = min(set.TTL, ttl(e.Expires))
+		set.TTL = a.bounded(set.TTL, ttl(e.Expires))
+		a.Until = min(a.Until, renewal(e))
 		if set.Type != dns.TypeDNAME || !a.has(set.Name, set.Type) { // one DNAME may redirect several links of a chain
 			a.Answer = append(a.Answer, set)
 		}
@@ -322,10 +326,10 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 		a.prove(l.proofs, ttl(until))
 		return next, more
 	}
-	a.Security = least(a.Security, l.denial.Security)
+	a.Security, a.Until = least(a.Security, l.denial.Security), min(a.Until, l.denial.Expires)
 	if l.denial.SOA.Data != nil {
 		soa := l.denial.SOA
-		soa.TTL = min(soa.TTL, ttl(l.denial.Expires))
+		soa.TTL = a.bounded(soa.TTL, ttl(l.denial.Expires))
 		a.Authority = append(a.Authority, soa)
 	}
 	a.prove(l.denial.Proof, ttl(l.denial.Expires))
@@ -336,13 +340,22 @@ func (a *Answer) extend(link dns.Question, l linkResult, now time.Duration) (nex
 	return dns.Name{}, false
 }
 
+// bounded returns the TTL of a set that was received with one and has another one left. If that is the longer, as with cache.min_ttl, it does not count down yet.
+func (a *Answer) bounded(received, left uint32) uint32 {
+	if received < left {
+		a.Until = 0
+		return received
+	}
+	return left
+}
+
 // prove adds proofs to the authority section, each once, and with a TTL of no more than ttl.
 func (a *Answer) prove(proofs []dns.RRset, ttl uint32) {
 	from := len(a.Authority)
 	a.Authority = addSets(a.Authority, proofs...)
 	for i := range a.Authority[from:] {
 		p := &a.Authority[from+i]
-		p.TTL = min(p.TTL, ttl)
+		p.TTL = a.bounded(p.TTL, ttl)
 	}
 }
 

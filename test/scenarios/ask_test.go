@@ -156,7 +156,10 @@ func (p *play) client(a *ask, number int) result {
 	ctx, cancel := context.WithTimeout(p.ctx, a.timeout)
 	defer cancel()
 	start := time.Now()
-	r := result{raw: p.server.Ask(ctx, packet)}
+	r := result{raw: p.finished(packet)}
+	if r.raw == nil {
+		r.raw = p.server.Ask(ctx, packet)
+	}
 	r.took = time.Since(start)
 	if r.raw == nil {
 		return r
@@ -168,6 +171,18 @@ func (p *play) client(a *ask, number int) result {
 	}
 	r.check(a, m)
 	return r
+}
+
+// finished answers from an image, as the loops that read sockets do.
+func (p *play) finished(packet listen.Packet) []byte {
+	if packet.Transport != listen.UDP {
+		return nil
+	}
+	p.fast.Lock()
+	defer p.fast.Unlock()
+	q := []listen.Query{{Data: packet.Data, Client: packet.Client, Local: packet.Local, Out: make([]byte, 0, 4096+64)}}
+	p.loop.ServeBatch(q)
+	return q[0].Answer
 }
 
 // check finds what no answer may be, whatever was asked.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/lab"
+	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/cache"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
@@ -46,6 +47,8 @@ type play struct {
 	resolver *recurse.Resolver
 	local    *zone.LocalRoot
 	server   *nameserver.Server
+	fast     sync.Mutex // over loop
+	loop     listen.Loop
 	folder   string // for the files that settings name
 
 	clients sync.WaitGroup
@@ -134,8 +137,9 @@ func (p *play) open(seed uint64, change func([]byte) []byte) error {
 		Network: p.network, Clock: p.clock, Random: random, Cache: p.cache, Limits: tables.Nameserver.Recursion.Limits, Metrics: p.metrics,
 	})
 	p.server = nameserver.New(nameserver.Config{
-		Resolver: p.resolver, Clock: p.clock, Random: random, Table: tables.Nameserver, Metrics: p.metrics, Version: "9.9", Name: "node-1", NSID: "node-1",
+		Resolver: p.resolver, Cache: p.cache, Clock: p.clock, Random: random, Table: tables.Nameserver, Metrics: p.metrics, Version: "9.9", Name: "node-1", NSID: "node-1",
 	})
+	p.loop = p.server.Loop()
 	p.configureLocalRoot()
 	p.local.Start()
 	return nil

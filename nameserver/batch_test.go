@@ -1,0 +1,221 @@
+package nameserver
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	miekg "github.com/miekg/dns"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/listen"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
+)
+
+// handClock is time that a test moves by hand.
+type handClock struct{ boot atomic.Int64 }
+
+func (c *handClock) clock() recurse.Clock {
+	began := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	boot := func() time.Duration { return time.Duration(c.boot.Load()) }
+	return recurse.Clock{Boot: boot, Wall: func() time.Time { return began.Add(boot()) }}
+}
+
+// fast asks the batch path for one packet.
+func fast(l listen.Loop, data []byte, client netip.AddrPort) []byte {
+	q := []listen.Query{{Data: bytes.Clone(data), Client: client, Local: allowedClient, Out: make([]byte, 0, 4096+64)}}
+	l.ServeBatch(q)
+	return q[0].Answer
+}
+
+// FuzzBatch holds the promise of the fast path: for any packet from any client at any time, it says what the slow path says, octet for octet, or nothing.
+func FuzzBatch(f *testing.F) {
+	for _, seed := range packets(f) {
+		for how := range byte(4) {
+			f.Add(seed, how, uint8(0))
+			f.Add(seed, how, uint8(100))
+		}
+	}
+	var hand handClock
+	hand.boot.Store(int64(time.Minute))
+	s, crashes := newServedAt(f, hand.clock())
+	l := s.Loop()
+	f.Fuzz(func(t *testing.T, data []byte, how, passes uint8) {
+		client := [...]netip.AddrPort{allowedClient, allowedSix, cacheClient, otherClient}[how&3]
+		p := func() listen.Packet {
+			return listen.Packet{Data: bytes.Clone(data), Client: client, Local: allowedClient}
+		}
+		for range 2 { // the second answer is from the cache, and leaves an image
+			s.Ask(t.Context(), p())
+		}
+		hand.boot.Add(int64(passes) * int64(300*time.Millisecond))
+		quick := fast(l, data, client)
+		slow := s.Ask(t.Context(), p())
+		if quick != nil && !bytes.Equal(quick, slow) {
+			var a, b miekg.Msg
+			_, _ = a.Unpack(quick), b.Unpack(slow)
+			t.Fatalf("query %x\nfast %x\nslow %x\n%v\n%v", data, quick, slow, &a, &b)
+		}
+		if list := crashes.List(); len(list) > 0 {
+			t.Fatalf("a crash: %+v", list)
+		}
+	})
+}
+
+// The packets of the fuzz target make the fast path say all that it can say.
+func TestPacketsCoverTheBatch(t *testing.T) {
+	var hand handClock
+	hand.boot.Store(int64(time.Minute))
+	s, _ := newServedAt(t, hand.clock())
+	l := s.Loop()
+	got := map[string]bool{}
+	for _, data := range packets(t) {
+		for range 2 {
+			s.Ask(t.Context(), listen.Packet{Data: bytes.Clone(data), Client: allowedClient, Local: allowedClient})
+		}
+		b := fast(l, data, allowedClient)
+		if b == nil {
+			got["none"] = true
+			continue
+		}
+		var m miekg.Msg
+		if err := m.Unpack(b); err != nil {
+			t.Fatal(err)
+		}
+		got[miekg.RcodeToString[m.Rcode]] = true
+		got["several"] = got["several"] || len(m.Answer) > 1
+		got["truncated"] = got["truncated"] || m.Truncated
+		got["denial"] = got["denial"] || len(m.Ns) > 0
+		if opt := m.IsEdns0(); opt != nil {
+			got["edns"] = true
+			got["do"] = got["do"] || opt.Do()
+			got["cookie"] = got["cookie"] || len(opt.Option) > 0
+		}
+	}
+	for _, want := range []string{"none", "NOERROR", "NXDOMAIN", "several", "truncated", "denial", "edns", "do", "cookie"} {
+		if !got[want] {
+			t.Errorf("no packet makes the fast path say %s: %v", want, got)
+		}
+	}
+}
+
+// warmed is a server that has an image of www.example A, and the query for it.
+func warmed(t testing.TB, hand *handClock) (*Server, listen.Loop, []byte) {
+	t.Helper()
+	hand.boot.Store(int64(time.Minute))
+	s, _ := newServedAt(t, hand.clock())
+	m := new(miekg.Msg)
+	m.SetQuestion("www.example.", miekg.TypeA)
+	m.SetEdns0(1232, false)
+	data, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s.Ask(context.Background(), listen.Packet{Data: bytes.Clone(data), Client: allowedClient, Local: allowedClient})
+	}
+	return s, s.Loop(), data
+}
+
+// What an image depends on takes it out of use: time, purges, and settings, but only those that change answers.
+func TestImagesAreForgotten(t *testing.T) {
+	purge := func(name string) func(*testing.T, *Server) {
+		return func(t *testing.T, s *Server) {
+			if _, err := s.cache.Purge(dns.MustParseName(name), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	swap := func(change func(*Table) *Table) func(*testing.T, *Server) {
+		return func(_ *testing.T, s *Server) { s.Swap(change(s.Table())) }
+	}
+	recompiled := func(change func(*recurse.Settings)) func(*testing.T, *Server) {
+		return swap(func(old *Table) *Table { return old.WithRecursion(compiled(t, servedLab(t), change)) })
+	}
+	for name, c := range map[string]struct {
+		act  func(*testing.T, *Server)
+		wait time.Duration
+		kept bool
+	}{
+		"nothing":              {kept: true},
+		"time":                 {wait: 2 * time.Hour},
+		"a purge of the name":  {act: purge("www.example.")},
+		"a purge of another":   {act: purge("other.example.")}, // it may be the target of an alias
+		"the same settings":    {act: recompiled(func(*recurse.Settings) {}), kept: true},
+		"settings for answers": {act: recompiled(func(s *recurse.Settings) { s.Limits.CNAMEDepth-- })},
+		"settings for clients": {act: swap(func(t *Table) *Table { other := *t; other.Limits.QueriesPerClient--; return &other }), kept: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var hand handClock
+			s, l, data := warmed(t, &hand)
+			if fast(l, data, allowedClient) == nil {
+				t.Fatal("there is no image")
+			}
+			if c.act != nil {
+				c.act(t, s)
+			}
+			hand.boot.Add(int64(c.wait))
+			if kept := fast(l, data, allowedClient) != nil; kept != c.kept {
+				t.Errorf("there is an image: %v, want %v", kept, c.kept)
+			}
+		})
+	}
+}
+
+// Settings that come back find their images again.
+func TestImagesComeBack(t *testing.T) {
+	var hand handClock
+	s, l, data := warmed(t, &hand)
+	first := s.Table()
+	s.Swap(first.WithRecursion(compiled(t, servedLab(t), func(s *recurse.Settings) { s.Limits.CNAMEDepth-- })))
+	if fast(l, data, allowedClient) != nil {
+		t.Fatal("an image of other settings is given")
+	}
+	s.Swap(first)
+	if fast(l, data, allowedClient) == nil {
+		t.Error("the image is lost")
+	}
+}
+
+// Who may not ask is not answered from images.
+func TestImagesAreForThoseWhoMayAsk(t *testing.T) {
+	var hand handClock
+	_, l, data := warmed(t, &hand)
+	if b := fast(l, data, otherClient); b != nil {
+		t.Errorf("%v is answered %x", otherClient, b)
+	}
+}
+
+// The fast path takes no memory.
+func TestBatchDoesNotAllocate(t *testing.T) {
+	var hand handClock
+	_, l, data := warmed(t, &hand)
+	queries := batchOf(data)
+	if n := testing.AllocsPerRun(100, func() { l.ServeBatch(queries) }); n != 0 {
+		t.Errorf("%v allocations for a batch", n)
+	}
+}
+
+func batchOf(data []byte) []listen.Query {
+	queries := make([]listen.Query, maxBatch)
+	for i := range queries {
+		queries[i] = listen.Query{Data: bytes.Clone(data), Client: allowedClient, Local: allowedClient, Out: make([]byte, 0, 4096+64)}
+	}
+	return queries
+}
+
+func BenchmarkBatch(b *testing.B) {
+	var hand handClock
+	_, l, data := warmed(b, &hand)
+	queries := batchOf(data)
+	b.ReportAllocs()
+	for i := 0; i < b.N; i += maxBatch {
+		l.ServeBatch(queries)
+	}
+	if queries[0].Answer == nil {
+		b.Fatal("no answer")
+	}
+}

@@ -1,0 +1,103 @@
+package cache
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+)
+
+// Variant is what a client can say that changes the records of an answer. The last bits of an image's key.
+type Variant uint8
+
+// The bits of a Variant.
+const (
+	VariantDO Variant = 1 << iota // signatures and proofs are wanted (RFC 3225)
+	VariantCD                     // unchecked data will do (RFC 4035 section 3.2.2)
+	variants
+)
+
+// Image is a finished answer: the sections of a message, as they follow the question, with all that does not depend on the client but for Variant.
+// A name that ends as the question's does points into that (offset 12 on), whatever its case there.
+type Image struct {
+	RCode  dns.RCode // below 16
+	Secure bool      // all of it is secure: AD may be set
+	Counts [3]uint16 // records by section
+	// Built is the time at which Wire has the right TTLs: the whole seconds of boot time. One second later all TTLs are one less, and never less
+	// than one.
+	Built uint32
+	// TTLs are the places of all TTLs in Wire, two octets each.
+	TTLs []byte
+	// Turns are sets of addresses, whose order is free, ImageTurn octets each: where the data of the first lies, two octets, how many there are, and how long the data is.
+	// The data of the next begins 12 octets after the end of the one before.
+	Turns []byte
+	Wire  []byte
+}
+
+// ImageTurn is how many octets a set in [Image.Turns] takes.
+const ImageTurn = 4
+
+// MaxImage is how many octets an image may have: the largest answer over UDP. Larger ones go over TCP, where they cost more anyway.
+const MaxImage = 4096
+
+// An image in the arena is an entry whose partition is its variant plus one, whose TTL is Built plus one, and whose data is
+//
+//	 0  4  generation
+//	 4  1  response code (low 4 bits), secure (0x80)
+//	 5  1  how many Turns there are
+//	 6  6  Counts
+//	12     Wire
+//
+// with Turns and TTLs where others have their signatures.
+const (
+	imageHead   = 12
+	imageSecure = 0x80
+)
+
+// PutImage stores a finished answer to a question in lower case, or says why not. It is found by a [Reader] that asks for the same generation until it expires. What is stored of that name
+// later takes it out.
+func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, generation uint32, m *Image, expires time.Duration, epoch uint64) Verdict {
+	turns := len(m.Turns) / ImageTurn
+	if name.IsZero() || v >= variants || m.RCode > 15 || turns > 255 || len(m.TTLs)%2 != 0 || len(m.Turns)%ImageTurn != 0 {
+		return c.refuse(RefusedForm)
+	}
+	if len(m.Wire) > MaxImage {
+		return c.refuse(RefusedSize)
+	}
+	var scratch [imageHead + MaxImage]byte
+	data := binary.LittleEndian.AppendUint32(scratch[:0], generation)
+	first := byte(m.RCode)
+	if m.Secure {
+		first |= imageSecure
+	}
+	data = append(data, first, byte(turns))
+	for _, n := range m.Counts {
+		data = binary.LittleEndian.AppendUint16(data, n)
+	}
+	data = append(data, m.Wire...)
+	tail := append(append(make([]byte, 0, 64), m.Turns...), m.TTLs...)
+	r := record{
+		kind: KindImage, name: octetsOf(name.Wire()), typ: typ, partition: uint32(v) + 1, rank: RankAnswer, zoneCode: zoneNone,
+		ttl: m.Built + 1, stored: expires - time.Duration(m.Built+1)*time.Second, expires: expires, data: data, sigs: tail,
+	}
+	return c.store(&r, name, epoch, c.now())
+}
+
+// image takes apart the words of an entry that was copied; ok is false if it is none, or damaged.
+func imageOf(b blob, generation uint32) (m Image, ok bool) {
+	at := headLen + int(b[atNameLen]) + 4
+	d, s := int(binary.LittleEndian.Uint16(b[atDataLen:])), int(binary.LittleEndian.Uint16(b[atSigsLen:]))
+	if d < imageHead || at+d+s > len(b) {
+		return m, false
+	}
+	data, tail := b[at:at+d], b[at+d:at+d+s]
+	turns := int(data[5]) * ImageTurn
+	if binary.LittleEndian.Uint32(data) != generation || turns > s {
+		return m, false
+	}
+	m.RCode, m.Secure = dns.RCode(data[4]&15), data[4]&imageSecure != 0
+	m.Counts = [3]uint16{binary.LittleEndian.Uint16(data[6:]), binary.LittleEndian.Uint16(data[8:]), binary.LittleEndian.Uint16(data[10:])}
+	m.Built = binary.LittleEndian.Uint32(b[atTTL:]) - 1
+	m.Wire, m.Turns, m.TTLs = data[imageHead:], tail[:turns], tail[turns:]
+	return m, true
+}
