@@ -17,6 +17,9 @@ type metrics struct {
 	dropTCPGone      *telemetry.Counter // connection closed before the answer
 	dropTCPLong      *telemetry.Counter // more than 65,535 octets cannot be framed
 	truncated        *telemetry.Counter
+	coalesced        *telemetry.Counter // messages received with several packets
+	segmented        *telemetry.Counter // messages sent with several answers
+	segmentsRefused  *telemetry.Counter
 	receiveErrors    *telemetry.Counter
 	acceptErrors     *telemetry.Counter
 	panics           *telemetry.Counter
@@ -82,9 +85,12 @@ func newMetrics(m *telemetry.Metrics) *metrics {
 		dropTCPLong:    dropped.With("tcp", "long"),
 		truncated: m.Counter("ananas_listen_udp_truncated_total",
 			"Answers that were longer than the interface could send unfragmented, sent as truncated instead (RFC 9715)."),
-		receiveErrors: m.Counter("ananas_listen_udp_receive_errors_total", "Errors of receiving from UDP sockets."),
-		acceptErrors:  m.Counter("ananas_listen_tcp_accept_errors_total", "Errors of accepting TCP connections, such as no file descriptor left."),
-		panics:        m.Counter("ananas_listen_panics_total", "Panics of the handler that it did not catch itself."),
+		coalesced:       m.Counter("ananas_listen_udp_coalesced_total", "Messages that the kernel handed over with several packets of one client (UDP_GRO)."),
+		segmented:       m.Counter("ananas_listen_udp_segmented_total", "Messages that were sent with several answers to one client, to be cut apart by the kernel (UDP_SEGMENT)."),
+		segmentsRefused: m.Counter("ananas_listen_udp_segments_refused_total", "Messages with several answers that the kernel refused; the answers were sent one by one."),
+		receiveErrors:   m.Counter("ananas_listen_udp_receive_errors_total", "Errors of receiving from UDP sockets."),
+		acceptErrors:    m.Counter("ananas_listen_tcp_accept_errors_total", "Errors of accepting TCP connections, such as no file descriptor left."),
+		panics:          m.Counter("ananas_listen_panics_total", "Panics of the handler that it did not catch itself."),
 		replyMisused: m.Counter("ananas_listen_reply_misused_total",
 			"Answers to queries that were answered or dropped before: a mistake in the handler."),
 		accepted:         m.Counter("ananas_listen_tcp_accepted_total", "TCP connections accepted."),

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ananas-edge/ananas/telemetry"
 )
@@ -32,7 +33,8 @@ type Server struct {
 	queued  atomic.Int64 // octets of answers that wait for TCP clients
 	buffers sync.Pool    // of *[outBuffer]byte
 
-	singly  bool // read UDP packet by packet, as systems without recvmmsg do; set by tests
+	spin    time.Duration // how long a UDP loop spins before it sleeps
+	singly  bool          // read UDP packet by packet, as systems without recvmmsg do; set by tests
 	stopped atomic.Bool
 	stop    chan struct{}  // closed when stopped is set
 	loops   sync.WaitGroup // readers, acceptors, connections and their writers
@@ -82,7 +84,14 @@ func (s *Server) Addrs() []netip.AddrPort { return append([]netip.AddrPort(nil),
 // Serve starts to answer with h and returns. What has arrived since Open is answered too. It must be called at most once.
 func (s *Server) Serve(h Handler) {
 	s.handler = h
+	batches, _ := h.(BatchHandler)
 	for _, u := range s.udp {
+		if batches != nil {
+			u.loop = batches.Loop()
+		}
+		if !s.singly { // before the first packet is read, as the kernel cuts what has arrived till then
+			u.coalesce(true)
+		}
 		s.loops.Add(1)
 		go u.read()
 	}
@@ -144,14 +153,18 @@ func (s *Server) closeSockets() {
 
 func (s *Server) stopping() bool { return s.stopped.Load() }
 
+// panicked records a panic of the handler. It is called where that is caught.
+func (s *Server) panicked(what string, v any) {
+	stack := debug.Stack()
+	s.metrics.panics.Inc()
+	s.log.Error(what, "panic", v, "report", s.crashes.Report(what, v, stack))
+}
+
 // call hands a query to the handler. ok is false if that panicked, which costs this query and nothing else.
 func (s *Server) call(p Packet, out []byte, reply Reply) (answer []byte, ok bool) {
 	defer func() {
 		if v := recover(); v != nil {
-			stack := debug.Stack()
-			s.metrics.panics.Inc()
-			what := fmt.Sprintf("serving a query of %v over %v", p.Client, p.Transport)
-			s.log.Error(what, "panic", v, "report", s.crashes.Report(what, v, stack))
+			s.panicked(fmt.Sprintf("serving a query of %v over %v", p.Client, p.Transport), v)
 			answer, ok = nil, false
 		}
 	}()

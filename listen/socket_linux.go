@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// control is room for one control message that tells a packet's local address: a header of 16 octets (12 on 32-bit systems)
-// and struct in_pktinfo (12) or in6_pktinfo (20). Of uint64 because the kernel aligns it so.
-type control [5]uint64
+// control is room for two control messages: one that tells a packet's local address, a header of 16 octets (12 on 32-bit systems)
+// and struct in_pktinfo (12) or in6_pktinfo (20); and one that tells the size of segments, in 2 octets or 4. Of uint64 because the kernel aligns it so.
+type control [8]uint64
 
 const controlLen = int(unsafe.Sizeof(control{}))
 
@@ -41,6 +41,40 @@ func localOf(b []byte) netip.Addr {
 		b = rest
 	}
 	return netip.Addr{}
+}
+
+// read returns what the kernel wrote into c: the address that the message was sent to, invalid if it was not told, and the size of the packets in it, 0 if it
+// is one.
+func (c *control) read(h unix.Msghdr) (local netip.Addr, segment int) {
+	if h.Controllen == uint64(unix.CmsgSpace(4)) { // the common case of a socket that is bound to one address
+		m := (*unix.Cmsghdr)(unsafe.Pointer(c))
+		if m.Level == unix.SOL_UDP && m.Type == unix.UDP_GRO {
+			return local, int(*(*int32)(unsafe.Add(unsafe.Pointer(c), unix.CmsgLen(0))))
+		}
+	}
+	b := unsafe.Slice((*byte)(unsafe.Pointer(c)), controlLen)[:h.Controllen]
+	local = localOf(b)
+	for len(b) > 0 {
+		m, data, rest, err := unix.ParseOneSocketControlMessage(b)
+		if err != nil {
+			break
+		}
+		if m.Level == unix.SOL_UDP && m.Type == unix.UDP_GRO && len(data) >= 4 {
+			segment = int(*(*int32)(unsafe.Pointer(&data[0])))
+		}
+		b = rest
+	}
+	return local, segment
+}
+
+// setSegment adds, n octets from the beginning, that the message is to be cut into packets of so many octets, and returns how much longer it is by that.
+func (c *control) setSegment(n, size int) int {
+	at := unsafe.Add(unsafe.Pointer(c), n)
+	h := (*unix.Cmsghdr)(at)
+	h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	*(*uint16)(unsafe.Add(at, unix.CmsgLen(0))) = uint16(size)
+	return unix.CmsgSpace(2)
 }
 
 // set makes c say that a packet is to be sent from local, and returns its length; 0: the kernel is to choose. The interface is
@@ -100,6 +134,17 @@ func (u *udpSocket) configure() error {
 			return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 		}
 	})
+}
+
+// coalesce says whether packets that come in rows from one client are to be taken as one message. Kernels before 5.0 know nothing of it.
+func (u *udpSocket) coalesce(on bool) {
+	v := 0
+	if on {
+		v = 1
+	}
+	if err := u.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, v) }); err != nil {
+		u.s.log.Debug("setting UDP_GRO", "address", u.addr, "value", v, "error", err)
+	}
 }
 
 // receiveBuffer asks for a large buffer: as root beyond the limit, else up to it.

@@ -28,6 +28,8 @@ type udpSocket struct {
 	wildcard bool           // bound to all addresses, so each packet tells which one was asked
 
 	ticket *ticket // at hand; of the reader alone
+	loop   Loop    // what can answer at once; nil: nothing
+	one    [1]Query
 
 	mu       sync.Mutex
 	reported map[syscall.Errno]bool // errors of sending that were logged
@@ -82,7 +84,16 @@ func (u *udpSocket) readSingly() {
 		if u.wildcard {
 			local = localOf(control[:controlN])
 		}
-		if answer := u.serve(in[:n], client, local, out); answer != nil {
+		if !u.admit(in[:n], client) {
+			continue
+		}
+		u.one[0] = Query{Data: in[:n], Client: client, Local: netip.AddrPortFrom(local, u.addr.Port()), Out: out}
+		u.serveBatch(u.one[:])
+		answer := u.one[0].Answer
+		if answer == nil {
+			answer = u.serve(in[:n], client, local, out)
+		}
+		if answer != nil {
 			u.send(answer, client, local)
 		}
 	}
@@ -97,20 +108,41 @@ func (u *udpSocket) receiveFailed(err error, pause *backoff) bool {
 	return pause.wait(u.s.stop)
 }
 
-// serve hands one packet to the handler and returns the answer that is to be sent now, or nil.
-func (u *udpSocket) serve(data []byte, client netip.AddrPort, local netip.Addr, out []byte) []byte {
+// admit tells whether a packet is one to serve, and counts it if it is not.
+func (u *udpSocket) admit(data []byte, client netip.AddrPort) bool {
 	m := u.s.metrics
 	switch {
 	case len(data) < dns.HeaderLen:
 		m.dropUDPShort.Inc()
-		return nil
 	case len(data) > udpMost:
 		m.dropUDPLong.Inc()
-		return nil
 	case client.Port() == 0: // not a port that can be sent to
 		m.dropUDPSource.Inc()
-		return nil
+	default:
+		return true
 	}
+	return false
+}
+
+// serveBatch has what can be answered at once answered. A panic costs what was not answered before it the short way.
+func (u *udpSocket) serveBatch(queries []Query) {
+	if u.loop == nil || len(queries) == 0 {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			u.s.panicked("serving a batch over UDP", v)
+			for i := range queries { // what was written last may be half done
+				queries[i].Answer = nil
+			}
+		}
+	}()
+	u.loop.ServeBatch(queries)
+}
+
+// serve hands one packet to the handler and returns the answer that is to be sent now, or nil.
+func (u *udpSocket) serve(data []byte, client netip.AddrPort, local netip.Addr, out []byte) []byte {
+	m := u.s.metrics
 	if u.ticket == nil {
 		u.ticket = u.s.tickets.get(u)
 	}
@@ -153,6 +185,14 @@ func (u *udpSocket) answer(t *ticket, message []byte) {
 
 // send sends one answer from the address that was asked.
 func (u *udpSocket) send(message []byte, client netip.AddrPort, local netip.Addr) {
+	if n := u.sendOne(message, client, local); n > 0 {
+		u.s.metrics.udp.sent.Inc()
+		u.s.metrics.udp.sentBytes.Add(uint64(n))
+	}
+}
+
+// sendOne sends one answer, truncated if it has to be, and returns how many octets were sent; 0: the system refused it.
+func (u *udpSocket) sendOne(message []byte, client netip.AddrPort, local netip.Addr) int {
 	var control []byte
 	if u.wildcard {
 		control = controlFor(local, u.v6)
@@ -167,10 +207,9 @@ func (u *udpSocket) send(message []byte, client netip.AddrPort, local netip.Addr
 	}
 	if err != nil {
 		u.sendFailed(err)
-		return
+		return 0
 	}
-	m.udp.sent.Inc()
-	m.udp.sentBytes.Add(uint64(len(message)))
+	return len(message)
 }
 
 // sendFailed counts an answer that the system refused to send, and logs the first one of each cause: a packet filter, for

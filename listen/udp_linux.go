@@ -4,15 +4,16 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"strconv"
+	"runtime"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// batchLen is how many packets one system call takes or sends. The cost is per packet more than per call, so a longer one
-// would gain little, and delay the first answer of a batch.
+// batchLen is how many messages one system call takes or sends, and how many packets are served together. The cost is per packet more than per call, so a
+// longer one would gain little, and delay the first answer of a batch.
 const batchLen = 64
 
 // mmsghdr is the kernel's struct of that name.
@@ -30,32 +31,31 @@ type batch struct {
 	inVec     [batchLen]unix.Iovec
 	names     [batchLen]unix.RawSockaddrInet6 // or RawSockaddrInet4, which is shorter
 	inControl [batchLen]control
+	used      int                  // of the last call
+	asked     [batchLen]netip.Addr // local addresses, where the socket is bound to all
 
-	out        [batchLen]mmsghdr // the first n are to be sent
-	outVec     [batchLen]unix.Iovec
-	outControl [batchLen]control
-	answers    [batchLen][]byte // what outVec points to
-	n          int
+	queries [batchLen]Query // the first n are lined up
+	from    [batchLen]uint8 // the message that each came in
+	n       int
 
-	inBuf, outBuf []byte // udpStride for each packet
+	sending
+
+	inBuf, outBuf []byte // messageStride and udpStride for each
 }
 
 func newBatch(u *udpSocket, raw syscall.RawConn) *batch {
-	b := &batch{u: u, raw: raw, inBuf: make([]byte, batchLen*udpStride), outBuf: make([]byte, batchLen*udpStride)}
+	b := &batch{u: u, raw: raw, inBuf: make([]byte, batchLen*messageStride), outBuf: make([]byte, batchLen*udpStride)}
 	for i := range batchLen {
-		b.inVec[i].Base = &b.inBuf[i*udpStride]
-		b.inVec[i].SetLen(udpMost + 1)
+		b.inVec[i].Base = &b.inBuf[i*messageStride]
+		b.inVec[i].SetLen(messageMost)
 		in := &b.in[i].header
 		in.Iov = &b.inVec[i]
 		in.SetIovlen(1)
 		in.Name = (*byte)(unsafe.Pointer(&b.names[i]))
-		out := &b.out[i].header
-		out.Iov = &b.outVec[i]
-		out.SetIovlen(1)
-		if u.wildcard {
-			in.Control = (*byte)(unsafe.Pointer(&b.inControl[i]))
-		}
+		in.Control = (*byte)(unsafe.Pointer(&b.inControl[i]))
 	}
+	b.used = batchLen
+	b.segments = true
 	return b
 }
 
@@ -68,14 +68,19 @@ func (u *udpSocket) readBatches() error {
 	}
 	b := newBatch(u, raw)
 	var pause backoff
+	w := waiting{spin: u.s.spin}
 	for {
 		var failed syscall.Errno
 		err := raw.Read(func(fd uintptr) (done bool) {
+			w.woken()
 			for !u.s.stopping() {
 				n, errno := b.receive(fd)
 				switch errno {
 				case 0:
 				case unix.EAGAIN:
+					if w.again() {
+						continue
+					}
 					return false
 				case unix.EINTR:
 					continue
@@ -84,13 +89,8 @@ func (u *udpSocket) readBatches() error {
 					return true
 				}
 				pause.reset()
-				b.serve(n)
-				b.send(fd)
-				// One packet alone: the next is not expected right now. Fewer than asked for means that the kernel found the
-				// queue empty, and whatever has come since wakes us.
-				if n == 1 {
-					return false
-				}
+				w.came()
+				b.cut(n, fd)
 			}
 			return true
 		})
@@ -98,6 +98,7 @@ func (u *udpSocket) readBatches() error {
 		case u.s.stopping(), errors.Is(err, net.ErrClosed):
 			return nil
 		case failed == unix.ENOSYS:
+			u.coalesce(false)
 			return failed
 		case failed != 0:
 			err = failed
@@ -108,129 +109,59 @@ func (u *udpSocket) readBatches() error {
 	}
 }
 
-// receive takes up to batchLen packets without waiting.
+// waiting decides what a loop does when there is nothing to receive: try again, or sleep until the poller wakes it.
 //
-// The two calls are made without telling the scheduler (RawSyscall6), which saves a fifth of the CPU that a query costs. They
-// never wait, so the price is that this thread cannot be stopped for the time of one batch, about 0.1 ms.
-func (b *batch) receive(fd uintptr) (int, syscall.Errno) {
-	for i := range b.in { // the kernel has overwritten these
-		h := &b.in[i].header
-		h.Namelen = unix.SizeofSockaddrInet6
-		if b.u.wildcard {
-			h.SetControllen(controlLen)
-		}
-	}
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.in)), batchLen, unix.MSG_DONTWAIT, 0, 0)
-	return int(n), errno
+// The runtime looks at the poller when a processor has nothing else to run, or every 10 ms. So while others have work (misses), a loop that sleeps
+// is woken late: it yields instead, as long as that shows that somebody else ran, which costs a system call each time. And it may be told to spin for a while, so
+// that the next query finds it awake: an idle processor takes some 30 us to wake up.
+type waiting struct {
+	spin   time.Duration // how long to spin; 0: not at all
+	began  time.Time     // when this wait began; zero: none is under way
+	slept  time.Time     // when the loop went to sleep
+	useful bool          // the last sleep was so short that spinning would have spared it
+	tries  int
 }
 
-// serve hands the first n packets to the handler and lines up what is answered.
-func (b *batch) serve(n int) {
-	u := b.u
-	b.n = 0
-	octets := 0
-	for i := range n {
-		in := &b.in[i]
-		data := b.inBuf[i*udpStride:][:in.n:udpStride]
-		octets += len(data)
-		client := clientAddr(&b.names[i])
-		local := u.addr.Addr()
-		if u.wildcard {
-			local = b.inControl[i].local(in.header)
-		}
-		answer := u.serve(data, client, local, b.outBuf[b.n*udpStride:][:0:udpStride])
-		if answer == nil {
-			continue
-		}
-		b.answers[b.n] = answer
-		b.outVec[b.n].Base = &answer[0]
-		b.outVec[b.n].SetLen(len(answer))
-		out := &b.out[b.n].header
-		out.Name, out.Namelen = in.header.Name, in.header.Namelen // back to where it came from
-		if u.wildcard {
-			if l := b.outControl[b.n].set(local, u.v6); l == 0 {
-				out.Control = nil
-				out.SetControllen(0)
-			} else {
-				out.Control = (*byte)(unsafe.Pointer(&b.outControl[b.n]))
-				out.SetControllen(l)
-			}
-		}
-		b.n++
+const (
+	// othersRan is how long a yield takes if somebody else ran meanwhile; by itself it takes 0.2 us.
+	othersRan = 2 * time.Microsecond
+	// spinYield is after how many tries a spinning loop lets others run.
+	spinYield = 8
+)
+
+// again is called when nothing was there; it tells whether to try once more.
+func (w *waiting) again() bool {
+	now := time.Now()
+	if w.began.IsZero() {
+		w.began = now
 	}
-	u.s.metrics.udp.received.Add(uint64(n))
-	u.s.metrics.udp.receivedBytes.Add(uint64(octets))
+	spinning := w.spin > 0 && w.useful && now.Sub(w.began) < w.spin
+	if w.tries++; spinning && w.tries%spinYield != 0 {
+		return true
+	}
+	runtime.Gosched()
+	if after := time.Now(); spinning || after.Sub(now) > othersRan {
+		return true
+	}
+	w.slept = now
+	return false
 }
 
-// send sends what serve has lined up. What the system refuses is counted; the rest goes out.
-func (b *batch) send(fd uintptr) {
-	m := b.u.s.metrics
-	sent, octets := 0, 0
-	for at := 0; at < b.n; {
-		n, errno := b.sendFrom(at, fd)
-		if errno == unix.EAGAIN {
-			n, errno = b.sendLater(at)
-		}
-		switch errno {
-		case 0:
-			for _, answer := range b.answers[at : at+n] {
-				octets += len(answer)
-			}
-			at, sent = at+n, sent+n
-			continue
-		case unix.EINTR:
-			continue
-		case unix.EMSGSIZE:
-			if cut := truncated(b.answers[at]); cut != nil {
-				m.truncated.Inc()
-				b.answers[at] = cut
-				b.outVec[at].Base = &cut[0]
-				b.outVec[at].SetLen(len(cut))
-				continue
-			}
-		}
-		b.u.sendFailed(errno)
-		at++
+// came is called when something was received.
+func (w *waiting) came() {
+	if !w.began.IsZero() {
+		w.useful = true // it came while we were awake
+		w.began, w.tries = time.Time{}, 0
 	}
-	clear(b.answers[:b.n])
-	m.udp.sent.Add(uint64(sent))
-	m.udp.sentBytes.Add(uint64(octets))
 }
 
-// sendFrom sends the answers from at on, as many as the kernel takes at once.
-func (b *batch) sendFrom(at int, fd uintptr) (int, syscall.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&b.out[at])), uintptr(b.n-at), unix.MSG_DONTWAIT, 0, 0)
-	return int(n), errno
-}
-
-// sendLater is sendFrom once the send buffer has room. Nothing is read meanwhile, which slows down the right ones.
-func (b *batch) sendLater(at int) (n int, errno syscall.Errno) {
-	err := b.raw.Write(func(fd uintptr) bool {
-		// Tried again before waiting, because room that came before the poller was asked would not be told.
-		n, errno = b.sendFrom(at, fd)
-		return errno != unix.EAGAIN
-	})
-	if err != nil {
-		return 0, unix.EBADF // closed
+// woken is called after sleep.
+func (w *waiting) woken() {
+	if w.spin == 0 || w.slept.IsZero() {
+		w.began, w.tries = time.Time{}, 0
+		return
 	}
-	return n, errno
-}
-
-// clientAddr returns the address that the kernel wrote, IPv4 never as IPv6. A link-local one keeps its interface by number.
-func clientAddr(sa *unix.RawSockaddrInet6) netip.AddrPort {
-	if sa.Family == unix.AF_INET {
-		sa4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
-		return netip.AddrPortFrom(netip.AddrFrom4(sa4.Addr), bigEndian(&sa4.Port))
-	}
-	a := netip.AddrFrom16(sa.Addr).Unmap()
-	if sa.Scope_id != 0 && a.IsLinkLocalUnicast() && a.Is6() {
-		a = a.WithZone(strconv.FormatUint(uint64(sa.Scope_id), 10))
-	}
-	return netip.AddrPortFrom(a, bigEndian(&sa.Port))
-}
-
-// bigEndian reads a port as the kernel keeps it.
-func bigEndian(port *uint16) uint16 {
-	b := (*[2]byte)(unsafe.Pointer(port))
-	return uint16(b[0])<<8 | uint16(b[1])
+	// Only while queries keep coming: where the next one was longer away than the spin lasts, it was in vain.
+	w.useful = time.Since(w.slept) < w.spin
+	w.slept, w.began, w.tries = time.Time{}, time.Time{}, 0
 }

@@ -196,10 +196,9 @@ func fullBatch(t *testing.T) (b *batch, s *Server, near, far *net.UnixConn) {
 	b = newBatch(&udpSocket{s: s, reported: map[syscall.Errno]bool{}}, raw)
 	b.n = batchLen
 	for i := range b.n {
-		b.answers[i] = query(uint16(i), strings.Repeat("x", 300))
-		b.outVec[i].Base = &b.answers[i][0]
-		b.outVec[i].SetLen(len(b.answers[i]))
+		b.queries[i].Answer = query(uint16(i), strings.Repeat("x", 300))
 	}
+	b.in[0].header.Namelen, b.segments = 0, false // to the other end, each by itself
 	return b, s, ends[0], ends[1]
 }
 
