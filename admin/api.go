@@ -135,7 +135,35 @@ type NodeStatus struct {
 	Listeners []ListenerStatus `json:"listeners"`
 	Queries   QueryStatus      `json:"queries"`
 	Cache     CacheStatus      `json:"cache"`
+
+	TrustAnchors []TrustAnchorStatus `json:"trust_anchors"` // by zone; none if nothing is validated
 }
+
+// TrustAnchorStatus is a zone with trust anchors, and what is known of its keys.
+type TrustAnchorStatus struct {
+	Zone    string           `json:"zone"`
+	Updated bool             `json:"updated"`       // its anchors follow its keys (RFC 5011); else they are those of the settings
+	Keys    []TrustKeyStatus `json:"keys"`          // those that are trusted first
+	Seen    time.Time        `json:"seen,omitzero"` // when its keys were last seen and found good
+	Next    time.Time        `json:"next,omitzero"` // when they are asked for again
+	Error   string           `json:"error"`         // of the last attempt, if it failed; else ""
+}
+
+// TrustKeyStatus is one key of a zone with trust anchors.
+type TrustKeyStatus struct {
+	Tag       uint16    `json:"tag"`
+	Algorithm string    `json:"algorithm"`
+	State     string    `json:"state"`    // of RFC 5011 section 4.2 in small letters, or KeyUnseen, or KeyFixed
+	Settings  bool      `json:"settings"` // the settings name it
+	Since     time.Time `json:"since,omitzero"`
+	Left      int64     `json:"left"` // seconds that a pending key has to be seen yet; else 0
+}
+
+// States of keys beside those of RFC 5011.
+const (
+	KeyUnseen = "unseen" // the settings have a DS record of it, which is trusted; the key was not seen yet
+	KeyFixed  = "fixed"  // trusted as the settings say, and not updated
+)
 
 // SettingsStatus is where the settings come from and whether the last attempt to read them went well.
 type SettingsStatus struct {

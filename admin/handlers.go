@@ -65,6 +65,9 @@ func (s *Server) readStatus(ctx context.Context) (Status, *Problem) {
 	if status.Listeners == nil {
 		status.Listeners = []ListenerStatus{}
 	}
+	if status.TrustAnchors == nil {
+		status.TrustAnchors = []TrustAnchorStatus{}
+	}
 	if status.Crashes == nil {
 		status.Crashes = []telemetry.Crash{}
 	}

@@ -64,8 +64,13 @@ func newNode() *node {
 		status: NodeStatus{Name: "lis01", Version: "v0.1.0", Started: moment.Add(-26 * time.Hour),
 			Settings:  SettingsStatus{Source: "ananas.yaml", Loaded: moment.Add(-time.Hour)},
 			Listeners: []ListenerStatus{{"udp", "127.0.0.1:5335"}},
-			Queries:   QueryStatus{Total: 1234567, Hits: 1000000, Upstream: 300000, Jobs: 2},
-			Cache:     CacheStatus{Entries: 1000, Bytes: 220000, Capacity: 256 << 20}},
+			TrustAnchors: []TrustAnchorStatus{{
+				Zone: "corp.example.", Updated: true, Seen: moment.Add(-time.Hour), Next: moment.Add(time.Hour), Error: "no <reply>", Keys: []TrustKeyStatus{
+					{Tag: 20326, Algorithm: "RSASHA256", State: "valid", Settings: true, Since: moment.Add(-time.Hour)}, {Tag: 4711, Algorithm: "ED25519", State: KeyUnseen},
+				},
+			}},
+			Queries: QueryStatus{Total: 1234567, Hits: 1000000, Upstream: 300000, Jobs: 2},
+			Cache:   CacheStatus{Entries: 1000, Bytes: 220000, Capacity: 256 << 20}},
 	}
 }
 

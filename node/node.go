@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type Options struct {
 	Reread  func() (*settings.File, error) // for Reload; nil: there is no file to read again
 	Network recurse.Network                // towards name servers; nil: this machine's
 	Clock   recurse.Clock                  // the zero value: this machine's
+	Anchors string                         // file of what is known of trust anchors; "": AnchorFile in the data folder
 	Version string
 	Log     *slog.Logger // nil: silent
 }
@@ -117,7 +119,7 @@ func Start(o Options) (_ *Node, err error) {
 		Metrics: n.metrics, Crashes: n.crashes, Log: n.log,
 	})
 	// What is known of trust anchors is older than the settings, and holds from the first query on.
-	n.anchors = newAnchors(n, filepath.Join(own.Data, AnchorFile))
+	n.anchors = newAnchors(n, cmp.Or(o.Anchors, filepath.Join(own.Data, AnchorFile)))
 	table := n.anchors.configure(tables.Nameserver)
 	n.server = nameserver.New(nameserver.Config{
 		Resolver: n.resolver, Cache: n.cache, Clock: n.clock, Random: random, Table: table, Metrics: n.metrics, Crashes: n.crashes,
@@ -132,11 +134,13 @@ func Start(o Options) (_ *Node, err error) {
 	if err := n.openAdmin(own); err != nil {
 		return nil, err
 	}
-	n.listen.Serve(n.server)
+	if n.listen != nil {
+		n.listen.Serve(n.server)
+	}
 	n.anchors.serve(n.server)
 	n.time = n.keepTime(own, earliest, saved)
 	n.health.Check("serving", func() error { return nil })
-	n.log.Info("serving", "dns", n.listen.Addrs(), "admin", n.adminAddr, "version", n.version, "settings", n.source())
+	n.log.Info("serving", "dns", n.Addrs(), "admin", n.adminAddr, "version", n.version, "settings", n.source())
 	for _, w := range tables.Warnings() {
 		n.log.Warn(w.Text, "hint", w.Hint)
 	}
@@ -166,8 +170,12 @@ func (n *Node) clocks(c recurse.Clock, t settings.Testing) recurse.Clock {
 	return clock
 }
 
-// bind opens the sockets that clients ask on.
+// bind opens the sockets that clients ask on. A file always names an address; a node that is started by a test on other time than sockets keep
+// has none, and no server.
 func (n *Node) bind(own settings.Node) (*listen.Server, error) {
+	if len(own.Listen.DNS) == 0 {
+		return nil, nil
+	}
 	given, err := listen.ActivatedFiles(os.Getenv, os.Getpid())
 	if err != nil {
 		return nil, err
@@ -204,7 +212,12 @@ func (n *Node) openAdmin(own settings.Node) error {
 }
 
 // Addrs returns the addresses that answer DNS, with the ports that were taken.
-func (n *Node) Addrs() []netip.AddrPort { return n.listen.Addrs() }
+func (n *Node) Addrs() []netip.AddrPort {
+	if n.listen == nil {
+		return nil
+	}
+	return n.listen.Addrs()
+}
 
 // Admin returns the address of the API; invalid if there is none.
 func (n *Node) Admin() netip.AddrPort { return n.adminAddr }

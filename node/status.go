@@ -16,7 +16,7 @@ func (n *Node) Status(context.Context) admin.NodeStatus {
 	name := nodeName(n.file.Node)
 	n.mu.Unlock()
 	s := admin.NodeStatus{Name: name, Version: n.version, Started: n.started, Settings: file}
-	for _, a := range n.listen.Addrs() {
+	for _, a := range n.Addrs() {
 		s.Listeners = append(s.Listeners, admin.ListenerStatus{Protocol: "udp", Address: a.String()},
 			admin.ListenerStatus{Protocol: "tcp", Address: a.String()})
 	}
@@ -29,6 +29,7 @@ func (n *Node) Status(context.Context) admin.NodeStatus {
 	s.Queries = admin.QueryStatus{
 		Total: q.Answers, Hits: q.Hits, Stale: r.Stale, Failures: q.Failures, Upstream: r.Upstream, Jobs: r.Jobs,
 	}
+	s.TrustAnchors = n.anchors.status()
 	s.Cache = admin.CacheStatus{Entries: c.RRsets + c.Denials + c.Proofs, Bytes: c.Used, Capacity: c.Capacity}
 	return s
 }

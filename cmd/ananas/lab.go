@@ -67,7 +67,10 @@ func (c labCommand) Run(p *process) (err error) {
 		}
 		return f
 	}
-	n := node.Options{File: inLab(file), Network: network, Version: thisVersion(), Log: logger(p.stderr)}
+	n := node.Options{
+		File: inLab(file), Network: network, Version: thisVersion(), Log: logger(p.stderr),
+		Anchors: filepath.Join(folder, node.AnchorFile), // what is known of the world's keys is not the lab's to change
+	}
 	if c.Config != "" {
 		n.Reread = func() (*settings.File, error) {
 			f, err := settings.Open(c.Config)
