@@ -37,7 +37,7 @@ func (a *anchors) publish() {
 		s.zones = append(s.zones, a.show(z))
 	}
 	for _, r := range a.fixed {
-		s.zones = append(s.zones, shownZone{status: admin.TrustAnchorStatus{Zone: r.Zone.String(), Keys: fixedKeys(r)}})
+		s.zones = append(s.zones, shownZone{status: admin.TrustAnchorStatus{Zone: r.Zone.String(), Keys: fixedKeys(r, a.from())}})
 	}
 	slices.SortFunc(s.zones, func(a, b shownZone) int { return strings.Compare(a.status.Zone, b.status.Zone) })
 	for _, err := range []error{a.unread, a.unsaved} {
@@ -76,16 +76,27 @@ func (a *anchors) show(z *anchored) shownZone {
 	for i := range p.Keys {
 		k := &p.Keys[i]
 		status := admin.TrustKeyStatus{
-			Tag: k.Tag(), Algorithm: k.Algorithm().String(), State: k.State.String(), Settings: p.Configures(k, c), Since: k.Since,
+			Tag: k.Tag(), Algorithm: k.Algorithm().String(), State: k.State.String(), From: admin.FromZone, Since: k.Since,
+		}
+		if p.Configures(k, c) {
+			status.From = a.from()
 		}
 		if k.State == rollover.AddPend {
 			status.Left = int64(max(k.Hold-k.Counted, 0) / time.Second)
 		}
 		s.status.Keys = append(s.status.Keys, status)
 	}
-	s.status.Keys = append(s.status.Keys, unseenKeys(p.Unseen(c), admin.KeyUnseen)...)
+	s.status.Keys = append(s.status.Keys, unseenKeys(p.Unseen(c), admin.KeyUnseen, a.from())...)
 	slices.SortStableFunc(s.status.Keys, func(a, b admin.TrustKeyStatus) int { return cmp.Compare(rank(a.State), rank(b.State)) })
 	return s
+}
+
+// from says where the anchors are from that the settings give.
+func (a *anchors) from() string {
+	if a.base.Recursion.BuiltInAnchors() {
+		return admin.FromBuiltIn
+	}
+	return admin.FromSettings
 }
 
 // rank orders keys for people: those that are trusted, those that may be, those that are not any more.
@@ -102,24 +113,24 @@ func rank(state string) int {
 }
 
 // fixedKeys are the anchors of a zone that are used as they stand.
-func fixedKeys(r recurse.Anchor) []admin.TrustKeyStatus {
+func fixedKeys(r recurse.Anchor, from string) []admin.TrustKeyStatus {
 	keys := []admin.TrustKeyStatus{}
 	for data := range r.DNSKEY.All() {
 		if k, err := dns.ParseDNSKEY(data); err == nil {
-			keys = append(keys, admin.TrustKeyStatus{Tag: k.KeyTag(), Algorithm: dnssec.Algorithm(k.Algorithm).String(), State: admin.KeyFixed, Settings: true})
+			keys = append(keys, admin.TrustKeyStatus{Tag: k.KeyTag(), Algorithm: dnssec.Algorithm(k.Algorithm).String(), State: admin.KeyFixed, From: from})
 		}
 	}
-	return append(keys, unseenKeys(r.DS, admin.KeyFixed)...)
+	return append(keys, unseenKeys(r.DS, admin.KeyFixed, from)...)
 }
 
 // unseenKeys are keys of which only a DS record is known. Those with two records are there once.
-func unseenKeys(ds dns.Records, state string) (keys []admin.TrustKeyStatus) {
+func unseenKeys(ds dns.Records, state, from string) (keys []admin.TrustKeyStatus) {
 	for data := range ds.All() {
 		d, err := dns.ParseDS(data)
 		if err != nil {
 			continue
 		}
-		k := admin.TrustKeyStatus{Tag: d.KeyTag, Algorithm: dnssec.Algorithm(d.Algorithm).String(), State: state, Settings: true}
+		k := admin.TrustKeyStatus{Tag: d.KeyTag, Algorithm: dnssec.Algorithm(d.Algorithm).String(), State: state, From: from}
 		if !slices.Contains(keys, k) {
 			keys = append(keys, k)
 		}

@@ -58,9 +58,11 @@ type Node struct {
 
 	mu          sync.Mutex // guards what a reload changes; queries never take it
 	file        *settings.File
+	began       *settings.File // what the node was started from
 	fingerprint string
 	loaded      time.Time
-	failed      error // of the last reload; nil if it went well
+	failed      error    // of the last reload; nil if it went well
+	waiting     []string // settings that were different at the last reload, and wait for a restart
 }
 
 // shutdownTime is how long queries under way may take to end when the node stops. A client asks again after some seconds anyway, and an
@@ -69,7 +71,7 @@ const shutdownTime = 500 * time.Millisecond
 
 // Start opens a node and serves. The order matters, and each step says why it stands where it does. On an error nothing is left open.
 func Start(o Options) (_ *Node, err error) {
-	n := &Node{reread: o.Reread, version: o.Version, log: o.Log, file: o.File}
+	n := &Node{reread: o.Reread, version: o.Version, log: o.Log, file: o.File, began: o.File}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}

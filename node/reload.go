@@ -38,7 +38,7 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	for _, w := range tables.Warnings() {
 		r.Warnings = append(r.Warnings, w.Text+"; "+w.Hint)
 	}
-	r.Restart = append(r.Restart, settings.Restart(n.file, next)...)
+	r.Restart = append(r.Restart, settings.Restart(n.began, next)...)
 	r.Changed = append(r.Changed, settings.Changed(n.file, next)...)
 	if f := tables.Fingerprint(); f != n.fingerprint {
 		n.cache.SetTable(tables.Cache)
@@ -57,10 +57,10 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	if w := n.local.Warning(); w != "" {
 		r.Warnings = append(r.Warnings, w)
 	}
-	// The part `node` stays as it was at the start, so that what needs a restart is told again at each reload until there was one.
+	// What needs a restart is told again at each reload until there was one, or the file says again what it said at the start.
 	kept := *next
 	kept.Node = n.file.Node
-	n.file, n.loaded = &kept, n.clock.Wall()
+	n.file, n.loaded, n.waiting = &kept, n.clock.Wall(), r.Restart
 	return r, nil
 }
 

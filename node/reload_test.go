@@ -127,8 +127,25 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 			t.Errorf("reload %d: %+v, %v", i+1, r, err)
 		}
 	}
-	if s := n.Status(t.Context()); s.Name != "node-1" || s.Cache.Capacity != 4<<20 {
+	if s := n.Status(t.Context()); s.Name != "node-1" || s.Cache.Capacity != 4<<20 || !slices.Equal(s.Settings.Restart, want) {
 		t.Errorf("changed without a restart: %+v", s)
+	}
+
+	// So is what the part settings has of that kind; and there is nothing to wait for when the file says again what it said at the start.
+	b.write("node.yaml", strings.Replace(plain, "none", "none, limits: { sockets: 100 }", 1))
+	want = []string{"settings.recursion.limits.sockets"}
+	for i := range 2 {
+		if r, err := n.Reload(t.Context()); err != nil || !slices.Equal(r.Restart, want) || !slices.Equal(n.Status(t.Context()).Settings.Restart, want) {
+			t.Errorf("reload %d: %+v, %v", i+1, r, err)
+		}
+	}
+	b.write("node.yaml", "no settings")
+	if _, err := n.Reload(t.Context()); err == nil || !slices.Equal(n.Status(t.Context()).Settings.Restart, want) {
+		t.Errorf("a file that is refused changes what waits: %v", err)
+	}
+	b.write("node.yaml", plain)
+	if r, err := n.Reload(t.Context()); err != nil || len(r.Restart) != 0 || len(n.Status(t.Context()).Settings.Restart) != 0 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

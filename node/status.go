@@ -9,7 +9,7 @@ import (
 // Status tells how the node is.
 func (n *Node) Status(context.Context) admin.NodeStatus {
 	n.mu.Lock()
-	file := admin.SettingsStatus{Source: n.source(), Loaded: n.loaded}
+	file := admin.SettingsStatus{Source: n.source(), Loaded: n.loaded, Restart: n.waiting}
 	if n.failed != nil {
 		file.Error = n.failed.Error()
 	}
@@ -29,7 +29,11 @@ func (n *Node) Status(context.Context) admin.NodeStatus {
 	s.Queries = admin.QueryStatus{
 		Total: q.Answers, Hits: q.Hits, Stale: r.Stale, Failures: q.Failures, Upstream: r.Upstream, Jobs: r.Jobs,
 	}
-	s.TrustAnchors = n.anchors.status()
+	s.TrustAnchors, s.LocalRoot = n.anchors.status(), n.localRootStatus()
+	now := n.clock.Wall()
+	for _, a := range n.server.Table().Recursion.NegativeAnchors() {
+		s.NegativeAnchors = append(s.NegativeAnchors, admin.NegativeAnchorStatus{Zone: a.Zone.String(), Until: a.Until, Ended: a.Ended(now)})
+	}
 	s.Cache = admin.CacheStatus{Entries: c.RRsets + c.Denials + c.Proofs, Bytes: c.Used, Capacity: c.Capacity}
 	return s
 }

@@ -18,7 +18,7 @@ type statusCommand struct {
 
 // Help is printed below the usage.
 func (statusCommand) Help() string {
-	return `Name, version, settings, listeners, counts since the start, cache, trust anchors, health and crashes. A node that is not ready is a status too: the exit code is 0. Probes ask /readyz on the admin address.
+	return `Name, version, settings, listeners, counts since the start, cache, trust anchors, the local root, health and crashes. A node that is not ready is a status too: the exit code is 0. Probes ask /readyz on the admin address.
 
 Example:
 
@@ -49,7 +49,7 @@ const maxCrashes = 5
 // writeStatus writes the status for people: a word on the left, what there is to say of it on the right.
 func writeStatus(w io.Writer, screen terminal.Screen, s admin.Status) error {
 	var b strings.Builder
-	const wide = len("listening") + 2
+	const wide = len("local root") + 2
 	row := func(word, text string, style terminal.Style) {
 		room := 0
 		if screen.Width > 0 {
@@ -83,6 +83,8 @@ func writeStatus(w io.Writer, screen terminal.Screen, s admin.Status) error {
 	row("cache", fmt.Sprintf("%s, %s of %s (%s)", count(int(s.Cache.Entries), "entry", "entries"), size(s.Cache.Bytes), size(s.Cache.Capacity),
 		percent(uint64(max(s.Cache.Bytes, 0)), uint64(max(s.Cache.Capacity, 0)))), terminal.Plain)
 	anchors(row, s.Now, s.TrustAnchors)
+	negative(row, s.Now, s.NegativeAnchors)
+	localRoot(row, s.Now, s.LocalRoot)
 	crashes(row, s.Now, s.Crashes)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -111,59 +113,9 @@ func settingsRows(row rowFunc, s admin.Status) {
 	if s.Settings.Error != "" {
 		row("", "the last reload was not taken: "+s.Settings.Error, terminal.Red)
 	}
-}
-
-// maxAnchors is how many zones with trust anchors are shown; --json lists them all.
-const maxAnchors = 5
-
-// anchors writes the trust anchors: a line for each zone.
-func anchors(row rowFunc, now time.Time, zones []admin.TrustAnchorStatus) {
-	word := "anchors"
-	for i := range zones {
-		if i == maxAnchors {
-			row("", "and "+count(len(zones)-maxAnchors, "zone more", "zones more"), terminal.Plain)
-			break
-		}
-		z := &zones[i]
-		row(word, z.Zone+" "+anchorKeys(z.Keys)+anchorSeen(now, z), terminal.Plain)
-		if z.Error != "" {
-			row("", z.Error, terminal.Yellow)
-		}
-		word = ""
+	if len(s.Settings.Restart) > 0 {
+		row("", "changed in the file, and waits for a restart: "+strings.Join(s.Settings.Restart, ", "), terminal.Yellow)
 	}
-}
-
-// anchorKeys says what is known of the keys of a zone. Those that are long gone are left out.
-func anchorKeys(keys []admin.TrustKeyStatus) string {
-	var all []string
-	for _, k := range keys {
-		text := fmt.Sprintf("%d %s", k.Tag, k.State)
-		switch k.State {
-		case "removed":
-			continue
-		case "addpend":
-			text = fmt.Sprintf("%d pending for another %s", k.Tag, ago(time.Duration(k.Left)*time.Second))
-		case admin.KeyUnseen:
-			text = fmt.Sprintf("%d not seen yet", k.Tag)
-		case admin.KeyFixed:
-			text = fmt.Sprint(k.Tag)
-		}
-		all = append(all, text)
-	}
-	if len(all) == 0 {
-		return "no key is trusted"
-	}
-	return strings.Join(all, ", ")
-}
-
-func anchorSeen(now time.Time, z *admin.TrustAnchorStatus) string {
-	switch {
-	case !z.Updated:
-		return "; as in the settings, not kept up to date"
-	case z.Seen.IsZero():
-		return ""
-	}
-	return "; seen " + ago(now.Sub(z.Seen)) + " ago"
 }
 
 func crashes(row rowFunc, now time.Time, list []telemetry.Crash) {

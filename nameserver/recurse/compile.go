@@ -237,7 +237,7 @@ func (t *Table) compileAnchors(e *strictyaml.Errors, path string, files func(str
 		e.Addf(key, `write "none" to validate nothing`, "reading trust anchors from %q: no DS or DNSKEY record", name)
 		return
 	}
-	t.validate, t.anchors = true, anchors
+	t.validate, t.anchors, t.builtin = true, anchors, path == ""
 }
 
 // parseAnchors reads DS and DNSKEY records, and refuses those that no key or signature can match.
