@@ -143,7 +143,7 @@ func Start(o Options) (_ *Node, err error) {
 	n.time = n.keepTime(own, earliest, saved)
 	n.health.Check("serving", func() error { return nil })
 	n.log.Info("serving", "dns", n.Addrs(), "admin", n.adminAddr, "version", n.version, "settings", n.source())
-	for _, w := range tables.Warnings() {
+	for _, w := range tables.Warnings(n.clock.Wall()) {
 		n.log.Warn(w.Text, "hint", w.Hint)
 	}
 	if !tables.Nameserver.Recursion.Validates() {

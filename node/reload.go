@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/settings"
@@ -31,11 +32,15 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	if err != nil {
 		return r, err
 	}
+	if next.Empty() {
+		return r, hinted{fmt.Errorf("%q has no settings; it looks like a file that is being written", next.Name()),
+			"reload again when it is written; if all settings are to be the defaults, write {} into it"}
+	}
 	tables, err := next.Compile(listeners(n.file.Node.Listen.DNS))
 	if err != nil {
 		return r, err
 	}
-	for _, w := range tables.Warnings() {
+	for _, w := range tables.Warnings(n.clock.Wall()) {
 		r.Warnings = append(r.Warnings, w.Text+"; "+w.Hint)
 	}
 	r.Restart = append(r.Restart, settings.Restart(n.began, next)...)

@@ -149,6 +149,24 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 	}
 }
 
+// A file that is empty for a moment, as an editor leaves it, is no file with the defaults.
+func TestReloadOfAnEmptyFile(t *testing.T) {
+	b := newBench(t, plain)
+	n := b.start()
+	for _, text := range []string{"", "\n", "# nothing yet\n"} {
+		b.write("node.yaml", text)
+		var hint interface{ Hint() string }
+		if _, err := n.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "has no settings") || !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "{}") {
+			t.Errorf("%q: %v", text, err)
+		}
+		askA(t, n, "www.example.com", "192.0.2.80")
+	}
+	b.write("node.yaml", "{}")
+	if r, err := n.Reload(t.Context()); err != nil || !slices.Contains(r.Changed, "settings.recursion.root_hints") {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // A node without a file says that there is none to read.
 func TestReloadWithoutAFile(t *testing.T) {
 	b := newBench(t, plain)
