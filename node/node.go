@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -100,8 +99,8 @@ func Start(o Options) (_ *Node, err error) {
 	if n.listen, err = n.bind(own); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(own.Data, 0o700); err != nil {
-		return nil, hinted{fmt.Errorf("making the data folder %q: %w", own.Data, err), "name another folder in node.data, or give this user the right to write there"}
+	if err := MakeFolder(own.Data); err != nil {
+		return nil, err
 	}
 
 	random := newRandom()

@@ -114,6 +114,17 @@ func (e usageError) Unwrap() error { return e.error }
 // Hint says what to do.
 func (e usageError) Hint() string { return cmp.Or(e.hint, hintOf(e.error)) }
 
+// hinted is an error with a mend.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Unwrap() error { return e.error }
+
+// Hint says what to do.
+func (e hinted) Hint() string { return e.hint }
+
 // hintOf returns what an error says that can be done about it.
 func hintOf(err error) string {
 	var hinted interface{ Hint() string }
