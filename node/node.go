@@ -50,6 +50,7 @@ type Node struct {
 	server   *nameserver.Server
 	anchors  *anchors
 	time     *timekeeper
+	folder   *folderLock
 	listen   *listen.Server
 	admin    *admin.Server
 
@@ -102,6 +103,8 @@ func Start(o Options) (_ *Node, err error) {
 	if err := MakeFolder(own.Data); err != nil {
 		return nil, err
 	}
+	n.folder = lockFolder(own.Data, n.log)
+	n.health.Warn("data-folder", n.folder.warning)
 
 	random := newRandom()
 	n.cache, err = cache.New(cache.Config{Bytes: int64(own.Cache), Now: n.clock.Boot, Seed: random(), Table: tables.Cache, Metrics: n.metrics})
@@ -261,6 +264,9 @@ func (n *Node) Close() error {
 	}
 	if n.crashes != nil {
 		n.crashes.Flush()
+	}
+	if n.folder != nil {
+		n.folder.close() // the last: nothing is written from here on
 	}
 	return errors.Join(errs...)
 }
