@@ -135,6 +135,65 @@ type NodeStatus struct {
 	Listeners []ListenerStatus `json:"listeners"`
 	Queries   QueryStatus      `json:"queries"`
 	Cache     CacheStatus      `json:"cache"`
+
+	TrustAnchors    []TrustAnchorStatus    `json:"trust_anchors"`    // by zone; none if nothing is validated
+	NegativeAnchors []NegativeAnchorStatus `json:"negative_anchors"` // by zone
+	LocalRoot       LocalRootStatus        `json:"local_root"`
+}
+
+// TrustAnchorStatus is a zone with trust anchors, and what is known of its keys.
+type TrustAnchorStatus struct {
+	Zone    string           `json:"zone"`
+	Updated bool             `json:"updated"`       // its anchors follow its keys (RFC 5011); else they are those of the settings
+	Keys    []TrustKeyStatus `json:"keys"`          // those that are trusted first
+	Seen    time.Time        `json:"seen,omitzero"` // when its keys were last seen and found good
+	Next    time.Time        `json:"next,omitzero"` // when they are asked for again
+	Error   string           `json:"error"`         // of the last attempt, if it failed; else ""
+}
+
+// TrustKeyStatus is one key of a zone with trust anchors.
+type TrustKeyStatus struct {
+	Tag       uint16    `json:"tag"`
+	Algorithm string    `json:"algorithm"`
+	State     string    `json:"state"` // of RFC 5011 section 4.2 in small letters, or KeyUnseen, or KeyFixed
+	From      string    `json:"from"`  // FromBuiltIn, FromSettings or FromZone
+	Since     time.Time `json:"since,omitzero"`
+	Left      int64     `json:"left"` // seconds that a pending key has to be seen yet; else 0
+}
+
+// States of keys beside those of RFC 5011.
+const (
+	KeyUnseen = "unseen" // the settings have a DS record of it, which is trusted; the key was not seen yet
+	KeyFixed  = "fixed"  // trusted as the settings say, and not updated
+)
+
+// Where a key is from.
+const (
+	FromBuiltIn  = "built in" // it came with the program
+	FromSettings = "settings" // the file of recursion.trust_anchors names it
+	FromZone     = "followed" // its zone showed it, signed by keys that were trusted
+)
+
+// NegativeAnchorStatus is a zone that is not validated although an anchor is above it.
+type NegativeAnchorStatus struct {
+	Zone  string    `json:"zone"`
+	Until time.Time `json:"until,omitzero"` // zero: it has no end
+	Ended bool      `json:"ended"`          // so that the zone is validated again
+}
+
+// LocalRootStatus is how the copy of the root zone is that is asked in place of the root servers (RFC 8806).
+type LocalRootStatus struct {
+	State     string    `json:"state"`  // off, empty (there is none yet, or none that can be used), serving or expired; the root servers are asked unless it is serving
+	Source    string    `json:"source"` // the server that gave it or said that it is current, or the file; "": there is none
+	Serial    uint32    `json:"serial"`
+	Records   int       `json:"records"`
+	Signed    bool      `json:"signed"`             // its keys and SOA record are secure by the trust anchors
+	Digest    bool      `json:"digest"`             // its ZONEMD record fits (RFC 8976)
+	Confirmed time.Time `json:"confirmed,omitzero"` // when it was last known to be current; zero: that is not known
+	Expires   time.Time `json:"expires,omitzero"`   // from when it is not used
+	Next      time.Time `json:"next,omitzero"`      // when the next look is
+	Error     string    `json:"error"`              // of the last attempt, if it failed; else ""
+	Warning   string    `json:"warning"`            // what should be known of a copy although it is used; else ""
 }
 
 // SettingsStatus is where the settings come from and whether the last attempt to read them went well.
@@ -142,6 +201,9 @@ type SettingsStatus struct {
 	Source string    `json:"source"` // the file, or "built in"
 	Loaded time.Time `json:"loaded"` // when what serves now was read
 	Error  string    `json:"error"`  // of the last reload, if the settings from before it still serve; else ""
+
+	// Restart are the settings that were different in the file at the last reload, and wait for a restart.
+	Restart []string `json:"restart"`
 }
 
 // ListenerStatus is one address that is served.

@@ -65,6 +65,18 @@ func (s *Server) readStatus(ctx context.Context) (Status, *Problem) {
 	if status.Listeners == nil {
 		status.Listeners = []ListenerStatus{}
 	}
+	if status.TrustAnchors == nil {
+		status.TrustAnchors = []TrustAnchorStatus{}
+	}
+	if status.NegativeAnchors == nil {
+		status.NegativeAnchors = []NegativeAnchorStatus{}
+	}
+	if status.LocalRoot.State == "" {
+		status.LocalRoot.State = "off"
+	}
+	if status.Settings.Restart == nil {
+		status.Settings.Restart = []string{}
+	}
 	if status.Crashes == nil {
 		status.Crashes = []telemetry.Crash{}
 	}

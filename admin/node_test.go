@@ -62,10 +62,18 @@ func newNode() *node {
 				Answer: []string{"www.example. 300 IN A 192.0.2.7"}, Errors: []EDE{{Code: 3, Name: "Stale Answer", Text: "x"}}, UpstreamQuestions: 1, DurationUS: 20500}, nil
 		},
 		status: NodeStatus{Name: "lis01", Version: "v0.1.0", Started: moment.Add(-26 * time.Hour),
-			Settings:  SettingsStatus{Source: "ananas.yaml", Loaded: moment.Add(-time.Hour)},
+			Settings:  SettingsStatus{Source: "ananas.yaml", Loaded: moment.Add(-time.Hour), Restart: []string{"node.cache"}},
 			Listeners: []ListenerStatus{{"udp", "127.0.0.1:5335"}},
-			Queries:   QueryStatus{Total: 1234567, Hits: 1000000, Upstream: 300000, Jobs: 2},
-			Cache:     CacheStatus{Entries: 1000, Bytes: 220000, Capacity: 256 << 20}},
+			TrustAnchors: []TrustAnchorStatus{{
+				Zone: "corp.example.", Updated: true, Seen: moment.Add(-time.Hour), Next: moment.Add(time.Hour), Error: "no <reply>", Keys: []TrustKeyStatus{
+					{Tag: 20326, Algorithm: "RSASHA256", State: "valid", From: FromSettings, Since: moment.Add(-time.Hour)}, {Tag: 4711, Algorithm: "ED25519", State: KeyUnseen, From: FromZone},
+				},
+			}},
+			NegativeAnchors: []NegativeAnchorStatus{{Zone: "gone.example.", Until: moment.Add(-time.Hour), Ended: true}},
+			LocalRoot: LocalRootStatus{State: "expired", Source: "192.0.2.1:53", Serial: 2026030100, Records: 25000, Signed: true, Confirmed: moment.Add(-100 * time.Hour),
+				Next: moment.Add(time.Minute), Error: "no <route>"},
+			Queries: QueryStatus{Total: 1234567, Hits: 1000000, Upstream: 300000, Jobs: 2},
+			Cache:   CacheStatus{Entries: 1000, Bytes: 220000, Capacity: 256 << 20}},
 	}
 }
 

@@ -49,7 +49,11 @@ func LoadToken(data string, random io.Reader) (string, error) {
 		random = rand.Reader
 	}
 	if err := createToken(path, random); err != nil {
-		return "", &TokenError{path, err, "may this user write to the data folder?"}
+		hint := "may this user write to the data folder?"
+		if errors.Is(err, syscall.ENOSPC) {
+			hint = "the disk is full: make room, or name another folder in node.data"
+		}
+		return "", &TokenError{path, err, hint}
 	}
 	return ReadToken(data) // of whoever was first
 }

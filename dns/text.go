@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	miekg "github.com/miekg/dns"
@@ -86,10 +87,59 @@ func ParseZone(text, file string, origin Name, limit int) ([]RR, error) {
 		out = append(out, r)
 	}
 	if err := p.Err(); err != nil {
-		return nil, fmt.Errorf("reading records of %q: %w", file, err)
+		return nil, fmt.Errorf("reading records of %q: %w", file, inWords(err))
 	}
 	return out, nil
 }
+
+// inWords makes of what miekg/dns says of a text that is no zone file ("dns: bad A A: "1.2.3" at line: 2:16") what our errors look like.
+func inWords(err error) error {
+	var parse *miekg.ParseError
+	if !errors.As(err, &parse) {
+		return err
+	}
+	m := parseText.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err
+	}
+	what := m[1]
+	if what == "not a TTL" {
+		what = "neither a TTL nor a class nor a type"
+	}
+	if words := strings.Fields(what); len(words) > 1 && words[0] == "bad" {
+		if t, err := ParseType(words[1]); err == nil {
+			what = "not the data of a record of type " + t.String()
+		}
+	}
+	text := m[2]
+	switch {
+	case text == `"\n"`:
+		text = "its end"
+	case len(text) > maxQuoted:
+		cut := maxQuoted
+		if i := strings.LastIndexByte(text[:cut], '\\'); i > cut-len(`\xff`) {
+			cut = i // not in the middle of an escape
+		}
+		text = text[:cut] + `..."`
+	}
+	return &textError{line: m[3], text: text, what: what, err: err}
+}
+
+// parseText matches the only form that errors of miekg/dns's zone parser have.
+var parseText = regexp.MustCompile(`^dns: (.*): ("(?:[^"\\]|\\.)*") at line: (\d+):\d+$`)
+
+// textError is a text that is no record.
+type textError struct {
+	line, text, what string
+	err              error
+}
+
+func (e *textError) Error() string { return fmt.Sprintf("line %s, at %s: %s", e.line, e.text, e.what) }
+
+func (e *textError) Unwrap() error { return e.err }
+
+// maxQuoted bounds what an error shows of a text that may be anything.
+const maxQuoted = 60
 
 var errNotPacked = errors.New("this form of the type can't be read; write it as in RFC 3597, \\# LENGTH HEX")
 

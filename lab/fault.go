@@ -32,6 +32,7 @@ type fault struct {
 	types      []dns.Type
 	of         float64 // share of the servers, drawn per server (lame: per server and zone)
 	rate       float64 // share of the questions
+	share      float64 // share of the names, drawn per server and name
 	from       time.Duration
 	until      time.Duration // 0: for ever
 	after      int           // not the first so many times that the question comes
@@ -126,7 +127,7 @@ func parseFault(words []token) (*fault, error) {
 	if k == nil {
 		return nil, fmt.Errorf("unknown fault %q; there are %s", words[0].value, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 	}
-	f := &fault{kind: k, of: 1, rate: 1, n: k.n, by: k.by}
+	f := &fault{kind: k, of: 1, rate: 1, share: 1, n: k.n, by: k.by}
 	if len(k.as) > 0 {
 		f.as = k.as[0]
 	}
@@ -191,6 +192,8 @@ func (f *fault) argument(t token) (err error) {
 		f.of, err = parseShare(t.value)
 	case "rate":
 		f.rate, err = parseShare(t.value)
+	case "names":
+		f.share, err = parseShare(t.value)
 	case "from":
 		f.from, err = parseDuration(t.value)
 	case "until":
@@ -200,7 +203,7 @@ func (f *fault) argument(t token) (err error) {
 	case "first":
 		f.first, err = parseCount(t.value, 1, maxFaultCount)
 	default:
-		err = errors.New("unknown; there are qname, type, when, of, rate, from, until, after, first and what the fault itself takes")
+		err = errors.New("unknown; there are qname, type, when, of, names, rate, from, until, after, first and what the fault itself takes")
 	}
 	return err
 }
@@ -236,7 +239,12 @@ func (f *fault) inForce(x *exchange) bool {
 	if f.conditions&whenIntermediate != 0 && !x.intermediate() {
 		return false
 	}
-	return f.onServer(x) && (f.rate == 1 || x.draw.with(f.place).chance(f.rate))
+	return f.onServer(x) && f.onName(x) && (f.rate == 1 || x.draw.with(f.place).chance(f.rate))
+}
+
+// onName tells whether the name is one of those at which the server shows the fault, however often and for whatever type it is asked.
+func (f *fault) onName(x *exchange) bool {
+	return f.share == 1 || x.server.draw.with(f.place).with(1).text(x.q.name.Wire()).chance(f.share)
 }
 
 // onServer tells whether the server is one of those that have the fault.
@@ -257,6 +265,6 @@ func (f *fault) onServer(x *exchange) bool {
 
 // inForceOn tells whether the fault shows on a connection before a question was read on it.
 func (f *fault) inForceOn(s *server, since time.Duration, given condition) bool {
-	return f.conditions&^given == 0 && len(f.types)+len(f.names) == 0 && f.after == 0 && f.first == 0 && f.rate == 1 &&
+	return f.conditions&^given == 0 && len(f.types)+len(f.names) == 0 && f.after == 0 && f.first == 0 && f.rate == 1 && f.share == 1 &&
 		!f.kind.perZone && since >= f.from && (f.until == 0 || since < f.until) && s.draw.with(f.place).chance(f.of)
 }

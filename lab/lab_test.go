@@ -222,6 +222,35 @@ func TestSharesOfFaults(t *testing.T) {
 	}
 }
 
+// A fault at some names is at these whenever and for whatever type they are asked, and at other names of another server.
+func TestFaultAtNames(t *testing.T) {
+	l := newLab(t, `[zone example servers=192.0.2.1,192.0.2.2]
+*    A 192.0.2.80
+[server 192.0.2.1 192.0.2.2]
+fault servfail names=20%`)
+	const all = 1000
+	bad, both := 0, 0
+	for i := range all {
+		name := fmt.Sprintf("R%d.example", i)
+		fails := func(server, name string, typ uint16) bool {
+			return ask(t, l, server, name, typ, plain).Rcode == miekg.RcodeServerFailure
+		}
+		first := fails("192.0.2.1", name, miekg.TypeA)
+		if again, other, lower := fails("192.0.2.1", name, miekg.TypeA), fails("192.0.2.1", name, miekg.TypeMX), fails("192.0.2.1", strings.ToLower(name), miekg.TypeA); again != first || other != first || lower != first {
+			t.Fatalf("%s fails: %v, then %v, for MX %v, in lower case %v", name, first, again, other, lower)
+		}
+		if first {
+			bad++
+			if fails("192.0.2.2", name, miekg.TypeA) {
+				both++
+			}
+		}
+	}
+	if bad < all*17/100 || bad > all*23/100 || both > all*8/100 {
+		t.Errorf("of %d names %d fail at one server and %d at both, with 20 %% ordered", all, bad, both)
+	}
+}
+
 func TestServersAreSelected(t *testing.T) {
 	l := newLab(t, `[generate]
 [zone attack.com servers=192.0.2.1,192.0.2.2]

@@ -148,18 +148,16 @@ type BindError struct {
 	Addr      netip.AddrPort
 	Transport Transport
 	Cause     string // in words
-	Hint      string // what to do; may be empty
+	Mend      string // what to do; may be empty
 	Err       error  // from the system
 }
 
-// Error returns all of it in one line.
 func (e *BindError) Error() string {
-	s := fmt.Sprintf("listening on %q over %v: %s", e.Addr, e.Transport, e.Cause)
-	if e.Hint != "" {
-		s += "; hint: " + e.Hint
-	}
-	return s
+	return fmt.Sprintf("listening on %q over %v: %s", e.Addr, e.Transport, e.Cause)
 }
+
+// Hint says what to do; it may be empty.
+func (e *BindError) Hint() string { return e.Mend }
 
 // Unwrap returns the error from the system.
 func (e *BindError) Unwrap() error { return e.Err }
@@ -173,24 +171,24 @@ func bindError(addr netip.AddrPort, t Transport, err error) *BindError {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		e.Cause = "another process holds it"
-		e.Hint = whoHolds(addr.Port(), t) + " shows which"
+		e.Mend = whoHolds(addr.Port(), t) + " shows which"
 		if addr.Port() == 53 && addr.Addr().IsUnspecified() {
-			e.Hint += "; if it is on 127.0.0.53 only (systemd-resolved), listen on this machine's own addresses instead of all"
+			e.Mend += "; if it is on 127.0.0.53 only (systemd-resolved), listen on this machine's own addresses instead of all"
 		}
 	case errors.Is(err, syscall.EACCES) && addr.Port() < 1024:
 		e.Cause = "ports below 1024 need a privilege"
-		e.Hint = mayBindLow()
+		e.Mend = mayBindLow()
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		e.Cause = "no interface of this machine has the address " + addr.Addr().String()
-		e.Hint = showAddresses() + " shows which there are"
+		e.Mend = showAddresses() + " shows which there are"
 	case errors.Is(err, syscall.EAFNOSUPPORT):
 		e.Cause = "this system has no IPv6"
 		if addr.Addr().Is4() {
 			e.Cause = "this system has no IPv4"
 		}
-		e.Hint = "listen on addresses of the other family only"
+		e.Mend = "listen on addresses of the other family only"
 	case errors.Is(err, syscall.EMFILE):
-		e.Hint = "raise the limit of open files (ulimit -n, LimitNOFILE= in a systemd unit)"
+		e.Mend = "raise the limit of open files (ulimit -n, LimitNOFILE= in a systemd unit)"
 	}
 	return e
 }

@@ -84,8 +84,8 @@ func TestOpenSaysWhoIsInTheWayAndBindsNothing(t *testing.T) {
 			if !errors.As(err, &bind) || bind.Addr != taken || !errors.Is(err, syscall.EADDRINUSE) {
 				t.Errorf("error %#v", err)
 			}
-			if want := fmt.Sprintf(c.want, taken.Port()); runtime.GOOS == "linux" && err.Error() != want {
-				t.Errorf("got  %v\nwant %v", err, want)
+			if want := fmt.Sprintf(c.want, taken.Port()); runtime.GOOS == "linux" && err.Error()+"; hint: "+bind.Hint() != want {
+				t.Errorf("got  %v; %s\nwant %v", err, bind.Hint(), want)
 			}
 			again, err := Open(Config{DNS: []netip.AddrPort{first}})
 			if err != nil {
@@ -120,7 +120,7 @@ func TestBindErrorsTellWhatToDo(t *testing.T) {
 	} {
 		got := bindError(netip.MustParseAddrPort(c.addr), UDP, c.err)
 		for _, want := range c.want {
-			if !strings.Contains(got.Error(), want) {
+			if !strings.Contains(got.Error()+"; hint: "+got.Hint(), want) {
 				t.Errorf("%s, %v:\ngot  %v\nwant %v", c.addr, c.err, got, want)
 			}
 		}
@@ -133,7 +133,7 @@ func TestBindErrorsTellWhatToDo(t *testing.T) {
 func TestAddressThatNoInterfaceHas(t *testing.T) {
 	_, err := Open(loopback("127.0.0.1:0", "192.0.2.1:0")) // TEST-NET-1
 	var bind *BindError
-	if !errors.As(err, &bind) || !errors.Is(err, syscall.EADDRNOTAVAIL) || bind.Hint == "" {
+	if !errors.As(err, &bind) || !errors.Is(err, syscall.EADDRNOTAVAIL) || bind.Hint() == "" {
 		t.Errorf("got %v", err)
 	}
 }

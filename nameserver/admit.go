@@ -61,21 +61,26 @@ func badKeepalive(o dns.Options) bool {
 	return ok && len(data) > 0
 }
 
+// Refused tells whether a type is no question for records that a resolver can answer, and what every client is told who asks for it.
+func Refused(t dns.Type) (recurse.Answer, bool) {
+	switch {
+	case t == dns.TypeAXFR || t == dns.TypeIXFR:
+		return refusal(dns.RCodeRefused, dns.EDENotSupported, "zones are not transferred here"), true
+	case t == dns.TypeMAILA || t == dns.TypeMAILB:
+		return refusal(dns.RCodeNotImplemented, dns.EDENotSupported, t.String()+" is obsolete"), true
+	case t != dns.TypeANY && t.IsMeta():
+		return refusal(dns.RCodeFormatError, edeInvalidQueryType, t.String()+" can't be asked for"), true
+	}
+	return recurse.Answer{}, false
+}
+
 // admitType deals with what is not a question for records, and with questions that may only be answered from the cache.
 func (s *Server) admitType(q *query) (recurse.Answer, next) {
-	switch q.Type {
-	case dns.TypeAXFR, dns.TypeIXFR:
-		return refusal(dns.RCodeRefused, dns.EDENotSupported, "zones are not transferred here"), answer
-	case dns.TypeMAILA, dns.TypeMAILB:
-		return refusal(dns.RCodeNotImplemented, dns.EDENotSupported, q.Type.String()+" is obsolete"), answer
-	case dns.TypeANY:
-		if q.Transport == listen.UDP { // RFC 8482 section 4.4: whoever means it comes back over TCP; a forged address does not
-			return recurse.Answer{Truncated: true}, answer
-		}
-	default:
-		if q.Type.IsMeta() {
-			return refusal(dns.RCodeFormatError, edeInvalidQueryType, q.Type.String()+" can't be asked for"), answer
-		}
+	if a, refused := Refused(q.Type); refused {
+		return a, answer
+	}
+	if q.Type == dns.TypeANY && q.Transport == listen.UDP { // RFC 8482 section 4.4: whoever means it comes back over TCP; a forged address does not
+		return recurse.Answer{Truncated: true}, answer
 	}
 	if q.Flags&dns.FlagRD == 0 && !q.table.Access.CacheOnlyAllowed(q.Client.Addr()) {
 		return refusal(dns.RCodeRefused, dns.EDENotAuthoritative, "RD is not set; this is a recursive resolver"), answer

@@ -36,8 +36,9 @@ type Limits struct {
 	// 0.3 s each for 300; 20 clients at the limit fill Queries.
 	QueriesPerClient int `yaml:"queries_per_client" min:"1" max:"1000000"`
 
-	// ClientTime is how long a query waits until it is answered SERVFAIL. Clients ask again after 5 s and both are then
-	// answered together. The resolution goes on behind it.
+	// ClientTime is how long a query waits until it is answered SERVFAIL, with the reason. dig and the resolvers of libraries give up after 5 s or ask
+	// anew from another port (RES_TIMEOUT): what comes later nobody hears. Half a second is for the way back. The resolution goes on behind
+	// it, for recursion.limits.query_time, so that who asks again joins it or finds its answer.
 	ClientTime time.Duration `yaml:"client_time" min:"100ms" max:"1m"`
 
 	// UDPAnswer is the largest answer over UDP, in octets, whatever the client says it can take. See recursion.limits.udp_payload.
@@ -57,7 +58,7 @@ func LimitDefaults() Limits {
 	return Limits{
 		Queries:          20_000,
 		QueriesPerClient: 1000,
-		ClientTime:       6 * time.Second,
+		ClientTime:       4500 * time.Millisecond,
 		UDPAnswer:        1232,
 	}
 }

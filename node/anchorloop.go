@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -35,16 +36,29 @@ func (a *anchors) close() {
 	<-a.done
 }
 
+// maxLooks is how many zones are asked for at a time. One that does not answer takes recursion.limits.query_time, 10 s: rollover.MaxZones of
+// them are through in 21 minutes, within the hour after which they are due again.
+const maxLooks = 8
+
 // run asks for the keys of each zone when they are due.
 func (a *anchors) run(ctx context.Context) {
 	defer close(a.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		zone, wait := a.next()
-		if wait <= 0 {
-			a.look(ctx, zone)
-			continue
+		due, wait := a.next()
+		var looks sync.WaitGroup
+		slots := make(chan struct{}, maxLooks)
+		for _, zone := range due {
+			slots <- struct{}{}
+			looks.Go(func() {
+				defer func() { <-slots }()
+				a.look(ctx, zone)
+			})
+		}
+		looks.Wait()
+		if len(due) > 0 && ctx.Err() == nil {
+			continue // others may have become due
 		}
 		timer.Reset(wait)
 		select {
@@ -56,22 +70,25 @@ func (a *anchors) run(ctx context.Context) {
 	}
 }
 
-// longestWait is how long the loop sleeps at most: a clock of tests may leap meanwhile.
+// longestWait is how long the loop sleeps at most. What is due is said in boot time, which goes on while a machine is asleep and timers do not.
 const longestWait = time.Hour
 
-// next returns the zone that is due first, and in how long.
-func (a *anchors) next() (dns.Name, time.Duration) {
+// next returns the zones that are due; if there are none, in how long to look again.
+func (a *anchors) next() (due []dns.Name, wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Boot()
-	var zone dns.Name
-	wait := longestWait
+	wait = longestWait
 	for name, z := range a.zones {
-		if z.due != never && z.due-now < wait {
-			zone, wait = name, z.due-now
+		switch {
+		case z.due == never:
+		case z.due <= now:
+			due = append(due, name)
+		default:
+			wait = min(wait, z.due-now)
 		}
 	}
-	return zone, wait
+	return due, wait
 }
 
 // look asks for the keys of a zone and takes in what came. A panic costs this look.
@@ -101,11 +118,23 @@ func (a *anchors) postpone(zone dns.Name) {
 
 var errNoKeys = errors.New("the zone has no DNSKEY records")
 
-// ask gets the DNSKEY set of a zone from its servers, unvalidated: package rollover checks it by itself, and wants to see revocations too.
+// ask gets the DNSKEY set of a zone from its servers, unvalidated: package rollover checks it by itself, and wants to see revocations too. A local copy
+// of the root (RFC 8806) may be days old and say the same at each look, so that its servers are asked first; it is better than nothing where
+// they can't be reached.
 func (a *anchors) ask(ctx context.Context, zone dns.Name) (*dns.RRset, error) {
 	a.mu.Lock()
 	table := a.base.Recursion
 	a.mu.Unlock()
+	remote := *table
+	remote.LocalRoot = recurse.LocalRootSettings{}
+	set, err := a.askBy(ctx, &remote, zone)
+	if err != nil && zone.IsRoot() && table.LocalRoot.On() && ctx.Err() == nil {
+		return a.askBy(ctx, table, zone)
+	}
+	return set, err
+}
+
+func (a *anchors) askBy(ctx context.Context, table *recurse.Table, zone dns.Name) (*dns.RRset, error) {
 	ctx, cancel := context.WithTimeout(ctx, table.Limits.QueryTime)
 	defer cancel()
 	q := dns.Question{Name: zone, Type: dns.TypeDNSKEY, Class: dns.ClassINET}
@@ -136,11 +165,11 @@ func (a *anchors) settle(zone dns.Name, set *dns.RRset, err error) {
 		z.point, changes, err = z.point.See(set, a.clock.Wall(), a.checks())
 	}
 	a.tell(changes)
-	if !z.point.Trusted().Equal(before) && a.swap != nil {
-		a.swap(a.table())
-	}
 	switch {
 	case err == nil:
+		if z.failure != nil {
+			a.log.Info("the keys of a trust anchor were seen again", "zone", zone.String())
+		}
 		z.failure, z.good = nil, now
 		z.due = now + max(z.point.Interval, rollover.MinInterval)
 		a.m.looks.With("good").Inc()
@@ -156,7 +185,10 @@ func (a *anchors) settle(zone dns.Name, set *dns.RRset, err error) {
 		z.failure = err
 	}
 	if err == nil || len(changes) > 0 {
-		a.save()
+		a.save() // first: what is relied on is not forgotten
+	}
+	if !z.point.Trusted().Equal(before) && a.swap != nil {
+		a.swap(a.table())
 	}
 	a.publish()
 }

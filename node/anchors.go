@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +41,7 @@ type anchors struct {
 	unread  error            // why the file could not be used at the start
 	unsaved error            // why it could not be written, the last time
 
-	shown  atomic.Pointer[[]shownZone] // what status, metrics and health read
+	shown  atomic.Pointer[shownAnchors] // what status, metrics and health read
 	wake   chan struct{}
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -106,11 +104,11 @@ func (a *anchors) configure(base *nameserver.Table) *nameserver.Table {
 			a.fixed = append(a.fixed, r)
 			continue
 		case rollover.TooMany(c):
-			a.limit("anchors", "a zone has more trust anchors than can be kept up to date; they are used as they stand", "zone", r.Zone, "most", rollover.MaxKeys)
+			a.limit("anchors", "a zone has more trust anchors than can be kept up to date; they are used as they stand", "zone", r.Zone.String(), "most", rollover.MaxKeys)
 			a.fixed = append(a.fixed, r)
 			continue
 		case len(a.zones) >= rollover.MaxZones:
-			a.limit("zones", "more zones have trust anchors than can be kept up to date; those of this one are used as they stand", "zone", r.Zone, "most", rollover.MaxZones)
+			a.limit("zones", "more zones have trust anchors than can be kept up to date; those of this one are used as they stand", "zone", r.Zone.String(), "most", rollover.MaxZones)
 			a.fixed = append(a.fixed, r)
 			continue
 		}
@@ -227,7 +225,7 @@ func (a *anchors) tell(changes []rollover.Change) {
 // became is what is logged of a key that came into a state.
 var became = map[rollover.State]string{
 	rollover.Start:   "dropped",
-	rollover.AddPend: "announced; it is trusted in 30 days at the earliest",
+	rollover.AddPend: "announced; it is watched for a month before it is trusted",
 	rollover.Valid:   "trusted",
 	rollover.Missing: "missing in its zone; it stays trusted",
 	rollover.Revoked: "revoked",
@@ -236,38 +234,4 @@ var became = map[rollover.State]string{
 
 func (a *anchors) checks() rollover.Checks {
 	return rollover.Checks{Table: a.base.Recursion.Validation(), Metrics: a.m.checks}
-}
-
-// staleAfter is how long the keys of a zone may not have been seen until that is a warning: a week, or three times the interval at
-// which they are asked for, if that is longer. A key has to be announced for 30 days at least: after a week an operator has three left to
-// find out why.
-func staleAfter(interval time.Duration) time.Duration { return max(7*24*time.Hour, 3*interval) }
-
-// warning is what /readyz says of all this.
-func (a *anchors) warning() string {
-	s := *a.shown.Load()
-	var texts []string
-	const most = 3 // zones that are named
-	more := 0
-	for i := range s {
-		text := s[i].warning(a.clock)
-		switch {
-		case text == "":
-		case len(texts) < most:
-			texts = append(texts, text)
-		default:
-			more++
-		}
-	}
-	if more > 0 {
-		texts = append(texts, fmt.Sprintf("and %d zones more", more))
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, err := range []error{a.unread, a.unsaved} {
-		if err != nil {
-			texts = append(texts, err.Error())
-		}
-	}
-	return strings.Join(texts, "; ")
 }

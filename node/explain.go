@@ -5,6 +5,7 @@ import (
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/cache"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
@@ -13,6 +14,9 @@ import (
 func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(admin.Event) error) (admin.ExplainAnswer, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if a, refused := nameserver.Refused(req.Type); refused {
+		return refuse(req, a, emit)
+	}
 	start := n.clock.Boot()
 	trace := recurse.NewTrace(n.clock.Boot, func(e recurse.Event) {
 		fields := make(map[string]any, len(e.Fields))
@@ -42,6 +46,28 @@ func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(
 	}
 	if err != nil && a.RCode != dns.RCodeServerFailure {
 		return out, err
+	}
+	return out, nil
+}
+
+// refuse tells what a client gets who asks for a type that is not answered.
+func refuse(req admin.ExplainRequest, a recurse.Answer, emit func(admin.Event) error) (admin.ExplainAnswer, error) {
+	out := admin.ExplainAnswer{
+		Name: req.Name.String(), Type: req.Type.String(), RCode: a.RCode.String(), Security: securityName(a.Security),
+		Answer: []string{}, Authority: []string{}, Errors: []admin.EDE{},
+	}
+	text := a.RCode.String() + " at once, and no server is asked"
+	for _, e := range a.EDEs {
+		out.Errors = append(out.Errors, admin.EDE{Code: uint16(e.Code), Name: e.Code.String(), Text: e.Text})
+		text += ": " + e.Text
+	}
+	for _, e := range []admin.Event{
+		{Seq: 1, Kind: string(recurse.KindResolve), Text: "resolve " + out.Name + " " + out.Type},
+		{Seq: 2, Parent: 1, Kind: string(recurse.KindAnswer), Text: text, Fields: map[string]any{"rcode": out.RCode}},
+	} {
+		if err := emit(e); err != nil {
+			return out, err
+		}
 	}
 	return out, nil
 }

@@ -110,3 +110,33 @@ func TestRandom(t *testing.T) {
 		seen[v] = true
 	}
 }
+
+// What a client is refused whatever its name is told as it is told the client, and nobody is asked.
+func TestExplainOfWhatIsRefused(t *testing.T) {
+	b := newBench(t, plain)
+	n := b.start()
+	for typ, want := range map[dns.Type]struct {
+		rcode string
+		ede   uint16
+		text  string
+	}{
+		dns.TypeOPT: {"FORMERR", 30, "OPT can't be asked for"}, dns.TypeAXFR: {"REFUSED", 21, "zones are not transferred here"},
+		dns.TypeIXFR: {"REFUSED", 21, "zones are not transferred here"}, dns.TypeMAILB: {"NOTIMP", 21, "MAILB is obsolete"},
+	} {
+		var steps []string
+		a, err := n.Explain(t.Context(), admin.ExplainRequest{Name: wwwExample, Type: typ}, func(e admin.Event) error {
+			steps = append(steps, e.Kind+" "+e.Text)
+			return nil
+		})
+		if err != nil || a.RCode != want.rcode || len(a.Errors) != 1 || a.Errors[0].Code != want.ede || a.Errors[0].Text != want.text || len(steps) != 2 || !strings.HasSuffix(steps[1], want.text) {
+			t.Errorf("%v: %+v, %q, %v", typ, a, steps, err)
+		}
+	}
+	if asked := b.lab.Stats().Questions; asked != 0 {
+		t.Errorf("%d questions were asked", asked)
+	}
+	// The client that does not listen any more ends it.
+	if _, err := n.Explain(t.Context(), admin.ExplainRequest{Name: wwwExample, Type: dns.TypeAXFR}, func(admin.Event) error { return context.Canceled }); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/nameserver/zone"
 	"github.com/ananas-edge/ananas/settings"
@@ -16,4 +17,13 @@ func (n *Node) newLocalRoot(own settings.Node, network recurse.Network, random f
 	})
 	n.health.Warn("local-root", l.Warning)
 	return l
+}
+
+// localRootStatus is what /api/v1/status says of the local root.
+func (n *Node) localRootStatus() admin.LocalRootStatus {
+	s := n.local.Status()
+	return admin.LocalRootStatus{
+		State: s.State, Source: s.Source, Serial: s.Serial, Records: s.Records, Signed: s.Verified.Signed, Digest: s.Verified.Digest == zone.DigestRight,
+		Confirmed: s.Confirmed, Expires: s.Expires, Next: s.Next, Error: s.Error, Warning: s.Verified.Warning,
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
 
@@ -82,6 +83,10 @@ func TestLocalRoot(t *testing.T) {
 	if got := metric(t, n, `ananas_local_root_state{state="serving"}`); got != "1" {
 		t.Errorf("the state is shown as %s", got)
 	}
+	if s := n.Status(t.Context()).LocalRoot; s.State != "serving" || s.Source != "198.41.0.4:53" || s.Serial == 0 || !s.Signed || !s.Digest || s.Error != "" ||
+		time.Since(s.Confirmed) > time.Minute || time.Until(s.Expires) < time.Hour || time.Until(s.Next) < time.Minute {
+		t.Errorf("the status is %+v", s)
+	}
 	if _, page := get(t, n, "/readyz"); strings.Contains(page, "local-root") {
 		t.Errorf("/readyz: %s", page)
 	}
@@ -103,6 +108,10 @@ func TestLocalRoot(t *testing.T) {
 		return strings.Contains(page, "local-root") && strings.Contains(page, errRootless.Error()) && strings.Contains(page, "recursion.local_root.axfr")
 	})
 
+	if s := n.Status(t.Context()).LocalRoot; s.State != "serving" || !strings.HasSuffix(s.Source, "local-root.copy") || !strings.Contains(s.Error, errRootless.Error()) {
+		t.Errorf("the status is %+v", s)
+	}
+
 	// Settings that turn it off have the root's servers asked, who are not there.
 	b.write("node.yaml", strings.Replace(localRoot, "local_root", "limits: {} #", 1))
 	if r, err := n.Reload(t.Context()); err != nil || len(r.Changed) != 2 {
@@ -110,6 +119,9 @@ func TestLocalRoot(t *testing.T) {
 	}
 	if n.local.Usable() {
 		t.Error("it is still used")
+	}
+	if s := n.Status(t.Context()).LocalRoot; s != (admin.LocalRootStatus{State: "off"}) {
+		t.Errorf("the status is %+v", s)
 	}
 }
 
@@ -125,6 +137,9 @@ func TestLocalRootFromFile(t *testing.T) {
 	b.write("root.zone", b.lab.RootZone())
 	if r, err := n.Reload(t.Context()); err != nil || len(r.Warnings) != 0 {
 		t.Errorf("%+v, %v", r, err)
+	}
+	if s := n.Status(t.Context()).LocalRoot; s.State != "serving" || s.Source != b.path("root.zone") || s.Error != "" {
+		t.Errorf("the status is %+v", s)
 	}
 	askA(t, n, "www.example.com", "192.0.2.80")
 	b.write("root.zone", strings.Replace(b.lab.RootZone(), "192.0.2.1", "192.0.2.66", 1))

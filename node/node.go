@@ -1,9 +1,9 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -28,6 +28,7 @@ type Options struct {
 	Reread  func() (*settings.File, error) // for Reload; nil: there is no file to read again
 	Network recurse.Network                // towards name servers; nil: this machine's
 	Clock   recurse.Clock                  // the zero value: this machine's
+	Anchors string                         // file of what is known of trust anchors; "": AnchorFile in the data folder
 	Version string
 	Log     *slog.Logger // nil: silent
 }
@@ -49,6 +50,7 @@ type Node struct {
 	server   *nameserver.Server
 	anchors  *anchors
 	time     *timekeeper
+	folder   *folderLock
 	listen   *listen.Server
 	admin    *admin.Server
 
@@ -56,9 +58,11 @@ type Node struct {
 
 	mu          sync.Mutex // guards what a reload changes; queries never take it
 	file        *settings.File
+	began       *settings.File // what the node was started from
 	fingerprint string
 	loaded      time.Time
-	failed      error // of the last reload; nil if it went well
+	failed      error    // of the last reload; nil if it went well
+	waiting     []string // settings that were different at the last reload, and wait for a restart
 }
 
 // shutdownTime is how long queries under way may take to end when the node stops. A client asks again after some seconds anyway, and an
@@ -67,7 +71,7 @@ const shutdownTime = 500 * time.Millisecond
 
 // Start opens a node and serves. The order matters, and each step says why it stands where it does. On an error nothing is left open.
 func Start(o Options) (_ *Node, err error) {
-	n := &Node{reread: o.Reread, version: o.Version, log: o.Log, file: o.File}
+	n := &Node{reread: o.Reread, version: o.Version, log: o.Log, file: o.File, began: o.File}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -96,9 +100,11 @@ func Start(o Options) (_ *Node, err error) {
 	if n.listen, err = n.bind(own); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(own.Data, 0o700); err != nil {
-		return nil, hinted{fmt.Errorf("making the data folder %q: %w", own.Data, err), "name another folder in node.data, or give this user the right to write there"}
+	if err := MakeFolder(own.Data); err != nil {
+		return nil, err
 	}
+	n.folder = lockFolder(own.Data, n.log)
+	n.health.Warn("data-folder", n.folder.warning)
 
 	random := newRandom()
 	n.cache, err = cache.New(cache.Config{Bytes: int64(own.Cache), Now: n.clock.Boot, Seed: random(), Table: tables.Cache, Metrics: n.metrics})
@@ -117,7 +123,7 @@ func Start(o Options) (_ *Node, err error) {
 		Metrics: n.metrics, Crashes: n.crashes, Log: n.log,
 	})
 	// What is known of trust anchors is older than the settings, and holds from the first query on.
-	n.anchors = newAnchors(n, filepath.Join(own.Data, AnchorFile))
+	n.anchors = newAnchors(n, cmp.Or(o.Anchors, filepath.Join(own.Data, AnchorFile)))
 	table := n.anchors.configure(tables.Nameserver)
 	n.server = nameserver.New(nameserver.Config{
 		Resolver: n.resolver, Cache: n.cache, Clock: n.clock, Random: random, Table: table, Metrics: n.metrics, Crashes: n.crashes,
@@ -132,12 +138,14 @@ func Start(o Options) (_ *Node, err error) {
 	if err := n.openAdmin(own); err != nil {
 		return nil, err
 	}
-	n.listen.Serve(n.server)
+	if n.listen != nil {
+		n.listen.Serve(n.server)
+	}
 	n.anchors.serve(n.server)
 	n.time = n.keepTime(own, earliest, saved)
 	n.health.Check("serving", func() error { return nil })
-	n.log.Info("serving", "dns", n.listen.Addrs(), "admin", n.adminAddr, "version", n.version, "settings", n.source())
-	for _, w := range tables.Warnings() {
+	n.log.Info("serving", "dns", n.Addrs(), "admin", n.adminAddr, "version", n.version, "settings", n.source())
+	for _, w := range tables.Warnings(n.clock.Wall()) {
 		n.log.Warn(w.Text, "hint", w.Hint)
 	}
 	if !tables.Nameserver.Recursion.Validates() {
@@ -166,8 +174,12 @@ func (n *Node) clocks(c recurse.Clock, t settings.Testing) recurse.Clock {
 	return clock
 }
 
-// bind opens the sockets that clients ask on.
+// bind opens the sockets that clients ask on. A file always names an address; a node that is started by a test on other time than sockets keep
+// has none, and no server.
 func (n *Node) bind(own settings.Node) (*listen.Server, error) {
+	if len(own.Listen.DNS) == 0 {
+		return nil, nil
+	}
 	given, err := listen.ActivatedFiles(os.Getenv, os.Getpid())
 	if err != nil {
 		return nil, err
@@ -204,7 +216,12 @@ func (n *Node) openAdmin(own settings.Node) error {
 }
 
 // Addrs returns the addresses that answer DNS, with the ports that were taken.
-func (n *Node) Addrs() []netip.AddrPort { return n.listen.Addrs() }
+func (n *Node) Addrs() []netip.AddrPort {
+	if n.listen == nil {
+		return nil
+	}
+	return n.listen.Addrs()
+}
 
 // Admin returns the address of the API; invalid if there is none.
 func (n *Node) Admin() netip.AddrPort { return n.adminAddr }
@@ -247,6 +264,9 @@ func (n *Node) Close() error {
 	}
 	if n.crashes != nil {
 		n.crashes.Flush()
+	}
+	if n.folder != nil {
+		n.folder.close() // the last: nothing is written from here on
 	}
 	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/settings"
@@ -31,14 +32,18 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	if err != nil {
 		return r, err
 	}
+	if next.Empty() {
+		return r, hinted{fmt.Errorf("%q has no settings; it looks like a file that is being written", next.Name()),
+			"reload again when it is written; if all settings are to be the defaults, write {} into it"}
+	}
 	tables, err := next.Compile(listeners(n.file.Node.Listen.DNS))
 	if err != nil {
 		return r, err
 	}
-	for _, w := range tables.Warnings() {
+	for _, w := range tables.Warnings(n.clock.Wall()) {
 		r.Warnings = append(r.Warnings, w.Text+"; "+w.Hint)
 	}
-	r.Restart = append(r.Restart, settings.Restart(n.file, next)...)
+	r.Restart = append(r.Restart, settings.Restart(n.began, next)...)
 	r.Changed = append(r.Changed, settings.Changed(n.file, next)...)
 	if f := tables.Fingerprint(); f != n.fingerprint {
 		n.cache.SetTable(tables.Cache)
@@ -57,10 +62,10 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	if w := n.local.Warning(); w != "" {
 		r.Warnings = append(r.Warnings, w)
 	}
-	// The part `node` stays as it was at the start, so that what needs a restart is told again at each reload until there was one.
+	// What needs a restart is told again at each reload until there was one, or the file says again what it said at the start.
 	kept := *next
 	kept.Node = n.file.Node
-	n.file, n.loaded = &kept, n.clock.Wall()
+	n.file, n.loaded, n.waiting = &kept, n.clock.Wall(), r.Restart
 	return r, nil
 }
 

@@ -127,8 +127,43 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 			t.Errorf("reload %d: %+v, %v", i+1, r, err)
 		}
 	}
-	if s := n.Status(t.Context()); s.Name != "node-1" || s.Cache.Capacity != 4<<20 {
+	if s := n.Status(t.Context()); s.Name != "node-1" || s.Cache.Capacity != 4<<20 || !slices.Equal(s.Settings.Restart, want) {
 		t.Errorf("changed without a restart: %+v", s)
+	}
+
+	// So is what the part settings has of that kind; and there is nothing to wait for when the file says again what it said at the start.
+	b.write("node.yaml", strings.Replace(plain, "none", "none, limits: { sockets: 100 }", 1))
+	want = []string{"settings.recursion.limits.sockets"}
+	for i := range 2 {
+		if r, err := n.Reload(t.Context()); err != nil || !slices.Equal(r.Restart, want) || !slices.Equal(n.Status(t.Context()).Settings.Restart, want) {
+			t.Errorf("reload %d: %+v, %v", i+1, r, err)
+		}
+	}
+	b.write("node.yaml", "no settings")
+	if _, err := n.Reload(t.Context()); err == nil || !slices.Equal(n.Status(t.Context()).Settings.Restart, want) {
+		t.Errorf("a file that is refused changes what waits: %v", err)
+	}
+	b.write("node.yaml", plain)
+	if r, err := n.Reload(t.Context()); err != nil || len(r.Restart) != 0 || len(n.Status(t.Context()).Settings.Restart) != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// A file that is empty for a moment, as an editor leaves it, is no file with the defaults.
+func TestReloadOfAnEmptyFile(t *testing.T) {
+	b := newBench(t, plain)
+	n := b.start()
+	for _, text := range []string{"", "\n", "# nothing yet\n"} {
+		b.write("node.yaml", text)
+		var hint interface{ Hint() string }
+		if _, err := n.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "has no settings") || !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "{}") {
+			t.Errorf("%q: %v", text, err)
+		}
+		askA(t, n, "www.example.com", "192.0.2.80")
+	}
+	b.write("node.yaml", "{}")
+	if r, err := n.Reload(t.Context()); err != nil || !slices.Contains(r.Changed, "settings.recursion.root_hints") {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

@@ -67,7 +67,7 @@ func TestSecondNode(t *testing.T) {
 	second.write("node.yaml", strings.Replace(strings.Replace(plain, `"127.0.0.1:0"`, `"`+n.Addrs()[0].String()+`"`, 1), "node-1", "node-2", 1))
 	_, err := second.tryStart()
 	var bind *listen.BindError
-	if !errors.As(err, &bind) || !errors.Is(err, syscall.EADDRINUSE) || bind.Addr != n.Addrs()[0] || !strings.Contains(bind.Hint, "shows which") {
+	if !errors.As(err, &bind) || !errors.Is(err, syscall.EADDRINUSE) || bind.Addr != n.Addrs()[0] || !strings.Contains(bind.Hint(), "shows which") {
 		t.Fatalf("the second node: %v", err)
 	}
 	if _, err := os.Stat(second.path("data")); !errors.Is(err, os.ErrNotExist) {

@@ -9,14 +9,14 @@ import (
 // Status tells how the node is.
 func (n *Node) Status(context.Context) admin.NodeStatus {
 	n.mu.Lock()
-	file := admin.SettingsStatus{Source: n.source(), Loaded: n.loaded}
+	file := admin.SettingsStatus{Source: n.source(), Loaded: n.loaded, Restart: n.waiting}
 	if n.failed != nil {
 		file.Error = n.failed.Error()
 	}
 	name := nodeName(n.file.Node)
 	n.mu.Unlock()
 	s := admin.NodeStatus{Name: name, Version: n.version, Started: n.started, Settings: file}
-	for _, a := range n.listen.Addrs() {
+	for _, a := range n.Addrs() {
 		s.Listeners = append(s.Listeners, admin.ListenerStatus{Protocol: "udp", Address: a.String()},
 			admin.ListenerStatus{Protocol: "tcp", Address: a.String()})
 	}
@@ -28,6 +28,11 @@ func (n *Node) Status(context.Context) admin.NodeStatus {
 	q := n.server.Stats()
 	s.Queries = admin.QueryStatus{
 		Total: q.Answers, Hits: q.Hits, Stale: r.Stale, Failures: q.Failures, Upstream: r.Upstream, Jobs: r.Jobs,
+	}
+	s.TrustAnchors, s.LocalRoot = n.anchors.status(), n.localRootStatus()
+	now := n.clock.Wall()
+	for _, a := range n.server.Table().Recursion.NegativeAnchors() {
+		s.NegativeAnchors = append(s.NegativeAnchors, admin.NegativeAnchorStatus{Zone: a.Zone.String(), Until: a.Until, Ended: a.Ended(now)})
 	}
 	s.Cache = admin.CacheStatus{Entries: c.RRsets + c.Denials + c.Proofs, Bytes: c.Used, Capacity: c.Capacity}
 	return s

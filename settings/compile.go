@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/nameserver"
@@ -16,13 +17,17 @@ import (
 type Tables struct {
 	Nameserver *nameserver.Table
 	Cache      *cache.Table
+
+	warnings []recurse.Warning // of what no single table sees
 }
 
 // Fingerprint names what the tables say: tables that act alike have the same one.
 func (t *Tables) Fingerprint() string { return t.Nameserver.Fingerprint() }
 
-// Warnings are what is allowed in the settings, and hardly ever meant.
-func (t *Tables) Warnings() []recurse.Warning { return t.Nameserver.Recursion.Warnings() }
+// Warnings are what is allowed in the settings, and hardly ever meant; now is wall time.
+func (t *Tables) Warnings(now time.Time) []recurse.Warning {
+	return append(slices.Clip(t.warnings), t.Nameserver.Recursion.Warnings(now)...)
+}
 
 // Compile checks the part `settings` as a whole, reads the files that it names, and makes its tables. listeners are the
 // addresses at which this node answers, those of interfaces in place of one that stands for all: no question may go to them. The
@@ -32,6 +37,12 @@ func (f *File) Compile(listeners []netip.AddrPort) (*Tables, error) {
 	if err != nil {
 		return nil, f.doc.Locate("settings", err)
 	}
+	if f.Empty() {
+		t.warnings = append(t.warnings, recurse.Warning{
+			Text: "the file has no settings, so that all of them are the defaults", Hint: "is it the right file? {} is how to say that nothing is to be set",
+		})
+	}
+	t.warnings = append(t.warnings, f.Settings.warnOpen(listeners)...)
 	return t, nil
 }
 
@@ -42,6 +53,36 @@ func Check(name string) (*Tables, error) {
 		return nil, err
 	}
 	return f.Compile(f.Node.Listen.DNS)
+}
+
+// Empty tells whether there is a file and nothing in it but comments. Whoever means that writes {}: a file that is being written is empty for
+// a moment.
+func (f *File) Empty() bool { return f.name != "" && f.doc.Empty() }
+
+// warnOpen tells of a resolver that answers the world (RFC 5358), if it can be reached from elsewhere.
+func (s *Settings) warnOpen(listeners []netip.AddrPort) []recurse.Warning {
+	if !slices.ContainsFunc(listeners, func(l netip.AddrPort) bool { return !l.Addr().IsLoopback() }) {
+		return nil
+	}
+	for i, p := range s.Access.Allow {
+		if worldwide(p) {
+			return []recurse.Warning{{
+				Path: fmt.Sprintf("access.allow[%d]", i),
+				Text: fmt.Sprintf("access.allow has %v: this is an open resolver, which anybody can use to flood others (RFC 5358)", p),
+				Hint: "name the networks of your clients; if you mean it, keep strangers out with a firewall",
+			}}
+		}
+	}
+	return nil
+}
+
+// worldwide tells whether a prefix holds more than anybody's own networks: IANA gives no more than a /8 of IPv4, and a /12 of global IPv6 addresses
+// (2000::/3).
+func worldwide(p netip.Prefix) bool {
+	if p.Addr().Is4() {
+		return p.Bits() < 8
+	}
+	return p.Bits() < 12 && p.Overlaps(netip.MustParsePrefix("2000::/3"))
 }
 
 // compile makes the tables of s; files reads a file that s names.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 )
@@ -17,13 +18,24 @@ import (
 func Open(name string) (*File, error) {
 	data, err := readFile(name, strictyaml.MaxSize)
 	if err != nil {
-		hint := ""
-		if errors.Is(err, fs.ErrNotExist) {
-			hint = "name a file that is there, or start without --config for a resolver on 127.0.0.1:5335"
-		}
-		return nil, &strictyaml.Errors{List: []*strictyaml.Error{{Err: fmt.Errorf("reading settings: %w", err), Hint: hint}}}
+		return nil, &strictyaml.Errors{List: []*strictyaml.Error{{Err: fmt.Errorf("reading settings: %w", err), Hint: hintRead(err)}}}
 	}
 	return Parse(name, data)
+}
+
+// hintRead says what to do where a file can't be read.
+func hintRead(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "name a file that is there"
+	case errors.Is(err, fs.ErrPermission):
+		return "give this user the right to read it"
+	case errors.Is(err, syscall.EISDIR):
+		return "name the file in that folder, such as ananas.yaml"
+	case errors.Is(err, errTooLarge):
+		return "settings are text of some kilobytes: is it the right file?"
+	}
+	return ""
 }
 
 // Parse decodes data, the content of the file of that name, over the defaults. The files that it names are relative to its
@@ -98,6 +110,8 @@ const maxNamedFile = 4 << 20
 // readNamed reads a file that f names.
 func (f *File) readNamed(name string) ([]byte, error) { return readFile(f.Path(name), maxNamedFile) }
 
+var errTooLarge = errors.New("is too large")
+
 // readFile reads a file of at most limit octets.
 func readFile(name string, limit int64) ([]byte, error) {
 	file, err := os.Open(name)
@@ -110,7 +124,7 @@ func readFile(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s has more than %d octets", name, limit)
+		return nil, fmt.Errorf("%s %w: more than %d octets", name, errTooLarge, limit)
 	}
 	return data, nil
 }

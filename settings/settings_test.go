@@ -153,7 +153,7 @@ func TestPath(t *testing.T) {
 
 func TestOpenMissing(t *testing.T) {
 	_, err := Check("testdata/none.yaml")
-	want := "reading settings: open testdata/none.yaml: no such file or directory\n\thint: name a file that is there, or start without --config for a resolver on 127.0.0.1:5335"
+	want := "reading settings: open testdata/none.yaml: no such file or directory\n\thint: name a file that is there"
 	if !errors.Is(err, fs.ErrNotExist) || err.Error() != want {
 		t.Error(err)
 	}
@@ -164,7 +164,7 @@ func TestFilesAreBounded(t *testing.T) {
 	if err := os.WriteFile(name, make([]byte, strictyaml.MaxSize+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(name); err == nil || !strings.HasSuffix(err.Error(), "has more than 4194304 octets") {
+	if _, err := Open(name); err == nil || !strings.Contains(err.Error(), "is too large: more than 4194304 octets\n\thint: ") {
 		t.Errorf("%v", err)
 	}
 }

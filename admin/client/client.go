@@ -128,11 +128,22 @@ func parseNode(node string) (*url.URL, error) {
 		return nil, fmt.Errorf("the scheme is %q, not http or https", u.Scheme)
 	case u.Hostname() == "":
 		return nil, errors.New("there is no host")
+	case !validPort(u.Port()):
+		return nil, fmt.Errorf("the port is %s, not 1 to 65535", u.Port())
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("there is more than a scheme, a host, a port and a path")
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	return u, nil
+}
+
+// validPort tells whether a port can be asked; "" is that of the scheme.
+func validPort(port string) bool {
+	if port == "" {
+		return true
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n != 0
 }
 
 // onThisMachine tells whether a host is certainly this machine: localhost, a loopback address or one of our interfaces.
@@ -327,6 +338,8 @@ func (c *Client) broken(err error) error {
 	case errors.Is(err, context.Canceled):
 	case errors.Is(err, syscall.ECONNREFUSED):
 		hint = "is it running? ananas serve starts one; another is named with --node or $ANANAS_NODE"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		hint = "a node speaks plain HTTP: name it as http://; https is for a proxy in front of it"
 	case errors.As(err, &lookup):
 		hint = "name the node by its address"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():

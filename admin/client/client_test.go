@@ -374,3 +374,18 @@ func TestNodeThatSaysNothing(t *testing.T) {
 		c.Close()
 	})
 }
+
+// A node that is named as https answers in plain HTTP: what to do is said.
+func TestHTTPSToANode(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	defer s.Close()
+	c, err := New(Options{Node: strings.Replace(s.URL, "http://", "https://", 1), Token: strings.Repeat("x", 64)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var hint interface{ Hint() string }
+	if _, err := c.Status(t.Context()); !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "a node speaks plain HTTP") {
+		t.Errorf("%v", err)
+	}
+}

@@ -29,7 +29,7 @@ func (cacheCommands) Help() string {
 type cacheLsCommand struct {
 	Name    *dns.Name `arg:"" optional:"" help:"List this name alone; without it everything."`
 	Subtree bool      `help:"The names below as well."`
-	Limit   int       `placeholder:"N" help:"List N entries at most. Default: 100."`
+	Limit   *int      `placeholder:"N" help:"List N entries at most. Default: 100."`
 	JSON    bool      `help:"Print the entries as JSON, with their records."`
 	nodeFlags
 }
@@ -45,10 +45,7 @@ Example:
 
 // Validate is called when all flags are read.
 func (c *cacheLsCommand) Validate() error {
-	if c.Limit < 0 || c.Limit > admin.MaxCacheLimit {
-		return fmt.Errorf("--limit is %d, not 1 to %d", c.Limit, admin.MaxCacheLimit)
-	}
-	return nil
+	return within("--limit", c.Limit, admin.MaxCacheLimit)
 }
 
 // Run prints the table.
@@ -58,7 +55,10 @@ func (c *cacheLsCommand) Run(p *process) error {
 		return err
 	}
 	defer node.Close()
-	q := admin.CacheQuery{Name: dns.Root, Subtree: true, Limit: c.Limit}
+	q := admin.CacheQuery{Name: dns.Root, Subtree: true}
+	if c.Limit != nil {
+		q.Limit = *c.Limit
+	}
 	if c.Name != nil {
 		q.Name, q.Subtree = *c.Name, c.Subtree
 	}
@@ -188,7 +188,12 @@ func purged(name dns.Name, subtree bool, done admin.Purged) string {
 		}
 		return text
 	}
-	text := fmt.Sprintf("removed %s %s", count(done.Removed, "entry", "entries"), where(name, subtree))
+	text := fmt.Sprintf("removed %s ", count(done.Removed, "entry", "entries"))
+	if name.IsRoot() && subtree {
+		text += "in all"
+	} else {
+		text += where(name, subtree)
+	}
 	var kinds []string
 	for _, kind := range slices.Sorted(maps.Keys(done.Kinds)) {
 		if n := done.Kinds[kind]; n > 0 {

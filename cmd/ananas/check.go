@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/settings"
@@ -15,7 +16,7 @@ type checkCommand struct {
 }
 
 func (checkCommand) Help() string {
-	return `Exit code 0: the file is good. 1: it is not, and the output says why. What is allowed and hardly ever meant is a warning, on standard error.
+	return `Exit code 0: the file is good. 1: it is not, and the output says why. What is allowed and hardly ever meant is a warning, on standard error. At most 20 errors are listed; the others are counted, as "more" in JSON.
 
 Example:
   ananas check ananas.yaml`
@@ -26,7 +27,7 @@ type found struct {
 	File     string    `json:"file"`
 	Good     bool      `json:"good"`
 	Errors   []finding `json:"errors"`
-	More     int       `json:"more,omitempty"` // errors that are not listed
+	More     int       `json:"more"` // errors that are not listed: beyond strictyaml.MaxErrors
 	Warnings []finding `json:"warnings"`
 }
 
@@ -53,8 +54,15 @@ func (c checkCommand) Run(p *process) error {
 		}
 	}
 	if err == nil {
-		for _, w := range tables.Warnings() {
-			out.Warnings = append(out.Warnings, finding{Zone: w.Zone.String(), Text: w.Text, Hint: w.Hint})
+		for _, w := range tables.Warnings(time.Now()) {
+			f := finding{Text: w.Text, Hint: w.Hint}
+			if w.Path != "" {
+				f.Path = "settings." + w.Path
+			}
+			if !w.Zone.IsZero() {
+				f.Zone = w.Zone.String()
+			}
+			out.Warnings = append(out.Warnings, f)
 		}
 	}
 	if c.JSON {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,15 +12,15 @@ import (
 	"github.com/ananas-edge/ananas/admin/client"
 	"github.com/ananas-edge/ananas/cmd/ananas/story"
 	"github.com/ananas-edge/ananas/cmd/ananas/terminal"
-	"github.com/ananas-edge/ananas/dns"
 )
 
 type explainCommand struct {
-	Name  dns.Name `arg:"" help:"The name to resolve."`
-	Type  dns.Type `arg:"" optional:"" default:"A" help:"The type of record: A, AAAA, MX, TYPE65280 and so on. Default: A."`
-	Fresh bool     `help:"Use nothing that is cached and wait for no resolution that is under way: go all the way from the root."`
-	Depth int      `placeholder:"N" help:"Draw N levels and fold what lies below them; 1 is the question alone."`
-	JSON  bool     `help:"Print the steps as they happen, one JSON object on a line; the last one has the answer."`
+	Name    string `arg:"" help:"The name to resolve."`
+	Type    string `arg:"" optional:"" help:"The type of record: A, AAAA, MX, TYPE65280 and so on. Default: A."`
+	Reverse bool   `short:"x" help:"NAME is an address, and its name is asked for (PTR)."`
+	Fresh   bool   `help:"Use nothing that is cached and wait for no resolution that is under way: go all the way from the root."`
+	Depth   *int   `placeholder:"N" help:"Draw N levels and fold what lies below them; 1 is the question alone."`
+	JSON    bool   `help:"Print the steps as they happen, one JSON object on a line; the last one has the answer."`
 	nodeFlags
 }
 
@@ -36,20 +37,21 @@ Example:
 
 // Validate is called when all flags are read.
 func (c *explainCommand) Validate() error {
-	if c.Depth < 0 || c.Depth > admin.MaxExplainDepth {
-		return fmt.Errorf("--depth is %d, not 1 to %d", c.Depth, admin.MaxExplainDepth)
-	}
-	return nil
+	return within("--depth", c.Depth, admin.MaxExplainDepth)
 }
 
 // Run asks the node and draws what it tells.
 func (c *explainCommand) Run(p *process) error {
+	q, err := question(c.Name, c.Type, c.Reverse)
+	if err != nil {
+		return usageError{err, cmp.Or(hintOf(err), "ananas explain --help shows how it is used")}
+	}
 	node, err := c.open(p)
 	if err != nil {
 		return err
 	}
 	defer node.Close()
-	request := admin.ExplainRequest{Name: c.Name, Type: c.Type, Fresh: c.Fresh}
+	request := admin.ExplainRequest{Name: q.Name, Type: q.Type, Fresh: c.Fresh}
 	if c.JSON {
 		return c.print(p, node, request)
 	}
@@ -62,7 +64,7 @@ func (c *explainCommand) Run(p *process) error {
 		return nil
 	})
 	progress.clear()
-	o := story.Options{Screen: terminal.Of(p.stdout, p.env), Depth: c.Depth}
+	o := story.Options{Screen: terminal.Of(p.stdout, p.env), Depth: c.depth()}
 	if err == nil {
 		return p.print(func(w io.Writer) error { return s.Write(w, o, &answer) })
 	}
@@ -71,6 +73,14 @@ func (c *explainCommand) Run(p *process) error {
 	}
 	// Half a story is what its reader wants when the whole one did not come.
 	return errors.Join(p.print(func(w io.Writer) error { return s.Write(w, o, nil) }), err)
+}
+
+// depth is how many levels are drawn; 0: all.
+func (c *explainCommand) depth() int {
+	if c.Depth == nil {
+		return 0
+	}
+	return *c.Depth
 }
 
 // print passes the lines on as the API sends them.
@@ -82,7 +92,7 @@ func (c *explainCommand) print(p *process, node *client.Client, request admin.Ex
 			return e.Encode(v)
 		})
 	}
-	answer, err := node.Explain(p.ctx, request, c.Depth, func(e admin.Event) error { return line(e) })
+	answer, err := node.Explain(p.ctx, request, c.depth(), func(e admin.Event) error { return line(e) })
 	if err != nil {
 		return err
 	}

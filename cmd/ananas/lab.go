@@ -34,7 +34,7 @@ func (c labCommand) Run(p *process) (err error) {
 	if c.World != "" {
 		text, err := os.ReadFile(c.World)
 		if err != nil {
-			return fmt.Errorf("reading world: %w", err)
+			return hinted{fmt.Errorf("reading world: %w", err), "name a world file (docs/lab.md), or leave --world out for one that is built in"}
 		}
 		if terms.World, err = lab.ParseWorld(string(text)); err != nil {
 			return fmt.Errorf("reading world %q: %w", c.World, err)
@@ -49,12 +49,12 @@ func (c labCommand) Run(p *process) (err error) {
 
 	// The node learns of the lab in the way in which it would learn of another root: from files.
 	folder := filepath.Join(file.Node.Data, "lab")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fmt.Errorf("making the lab's folder %q: %w", folder, err)
+	if err := node.MakeFolder(folder); err != nil {
+		return err
 	}
 	for name, text := range map[string]string{"root.hints": internet.RootHints(), "trust-anchors": internet.TrustAnchors()} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
-			return fmt.Errorf("writing the lab's %s: %w", name, err)
+			return node.DiskError(fmt.Errorf("writing the lab's %s: %w", name, err))
 		}
 	}
 	if folder, err = filepath.Abs(folder); err != nil {
@@ -67,7 +67,10 @@ func (c labCommand) Run(p *process) (err error) {
 		}
 		return f
 	}
-	n := node.Options{File: inLab(file), Network: network, Version: thisVersion(), Log: logger(p.stderr)}
+	n := node.Options{
+		File: inLab(file), Network: network, Version: thisVersion(), Log: logger(p.stderr),
+		Anchors: filepath.Join(folder, node.AnchorFile), // what is known of the world's keys is not the lab's to change
+	}
 	if c.Config != "" {
 		n.Reread = func() (*settings.File, error) {
 			f, err := settings.Open(c.Config)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -42,6 +43,20 @@ type Commands struct {
 	Reload  reloadCommand  `cmd:"" help:"Have the node read its settings again."`
 	Status  statusCommand  `cmd:"" help:"How the node is."`
 	Version versionCommand `cmd:"" help:"Which version this is."`
+
+	// As other programs have it.
+	PrintVersion versionFlag `name:"version" help:"Which version this is."`
+}
+
+// versionFlag is the command version for those who expect a flag.
+type versionFlag bool
+
+// BeforeReset is called before it is missed that no command was given.
+func (versionFlag) BeforeReset(app *kong.Kong) error {
+	if err := writeVersion(app.Stdout); err != nil {
+		return err
+	}
+	return errHelped
 }
 
 // process is what a command has of its process.
@@ -75,12 +90,15 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env func(stri
 	if err != nil {
 		return report(stderr, fmt.Errorf("reading the commands: %w", err))
 	}
+	if len(args) > 0 && args[0] == "help" { // as git and go have it
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	command, err := parser.Parse(args)
 	if errors.Is(err, errHelped) {
 		return exitDone
 	}
 	if err != nil {
-		return report(stderr, usageError{err, helpHint(err)})
+		return report(stderr, usageError{err, cmp.Or(hintOf(err), helpHint(err))})
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -93,7 +111,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env func(stri
 	return report(stderr, err)
 }
 
-// errHelped ends the parsing after help was printed.
+// errHelped ends the parsing after help, or the version, was printed.
 var errHelped = errors.New("help was printed")
 
 func printHelp(o kong.HelpOptions, ctx *kong.Context) error {
@@ -113,6 +131,17 @@ func (e usageError) Unwrap() error { return e.error }
 
 // Hint says what to do.
 func (e usageError) Hint() string { return cmp.Or(e.hint, hintOf(e.error)) }
+
+// hinted is an error with a mend.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Unwrap() error { return e.error }
+
+// Hint says what to do.
+func (e hinted) Hint() string { return e.hint }
 
 // hintOf returns what an error says that can be done about it.
 func hintOf(err error) string {

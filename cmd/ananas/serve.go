@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/node"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/telemetry"
@@ -43,7 +46,12 @@ func openSettings(config string) (*settings.File, error) {
 	if config == "" {
 		return settings.Default(), nil
 	}
-	return settings.Open(config)
+	f, err := settings.Open(config)
+	var wrong *strictyaml.Errors
+	if errors.Is(err, fs.ErrNotExist) && errors.As(err, &wrong) {
+		wrong.List[0].Hint += ", or start without --config for a resolver on 127.0.0.1:5335"
+	}
+	return f, err
 }
 
 // runNode starts a node, calls started, and serves until ctx is done, which is when a signal came.

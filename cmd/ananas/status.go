@@ -18,7 +18,7 @@ type statusCommand struct {
 
 // Help is printed below the usage.
 func (statusCommand) Help() string {
-	return `Name, version, settings, listeners, counts since the start, cache, health and crashes. A node that is not ready is a status too: the exit code is 0. Probes ask /readyz on the admin address.
+	return `Name, version, settings, listeners, counts since the start, cache, trust anchors, the local root, health and crashes. A node that is not ready is a status too: the exit code is 0. Probes ask /readyz on the admin address.
 
 Example:
 
@@ -49,7 +49,7 @@ const maxCrashes = 5
 // writeStatus writes the status for people: a word on the left, what there is to say of it on the right.
 func writeStatus(w io.Writer, screen terminal.Screen, s admin.Status) error {
 	var b strings.Builder
-	const wide = len("listening") + 2
+	const wide = len("local root") + 2
 	row := func(word, text string, style terminal.Style) {
 		room := 0
 		if screen.Width > 0 {
@@ -82,6 +82,9 @@ func writeStatus(w io.Writer, screen terminal.Screen, s admin.Status) error {
 	row("upstream", upstream+"; "+count(q.Jobs, "resolution", "resolutions")+" under way", terminal.Plain)
 	row("cache", fmt.Sprintf("%s, %s of %s (%s)", count(int(s.Cache.Entries), "entry", "entries"), size(s.Cache.Bytes), size(s.Cache.Capacity),
 		percent(uint64(max(s.Cache.Bytes, 0)), uint64(max(s.Cache.Capacity, 0)))), terminal.Plain)
+	anchors(row, s.Now, s.TrustAnchors)
+	negative(row, s.Now, s.NegativeAnchors)
+	localRoot(row, s.Now, s.LocalRoot)
 	crashes(row, s.Now, s.Crashes)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -109,6 +112,9 @@ func settingsRows(row rowFunc, s admin.Status) {
 	row("settings", s.Settings.Source+", read "+ago(s.Now.Sub(s.Settings.Loaded))+" ago", terminal.Plain)
 	if s.Settings.Error != "" {
 		row("", "the last reload was not taken: "+s.Settings.Error, terminal.Red)
+	}
+	if len(s.Settings.Restart) > 0 {
+		row("", "changed in the file, and waits for a restart: "+strings.Join(s.Settings.Restart, ", "), terminal.Yellow)
 	}
 }
 

@@ -29,10 +29,14 @@ func (c *versionCommand) Run(p *process) error {
 	if c.JSON {
 		return p.printJSON(v)
 	}
-	return p.print(func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "ananas %s (%s, %s)\n", v.Version, v.Go, v.System)
-		return err
-	})
+	return p.print(writeVersion)
+}
+
+func writeVersion(w io.Writer) error {
+	if _, err := fmt.Fprintf(w, "ananas %s (%s, %s/%s)\n", thisVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH); err != nil {
+		return fmt.Errorf("writing the version: %w", err)
+	}
+	return nil
 }
 
 // thisVersion is what the linker was told, else what the go command knows of the module.

@@ -27,7 +27,11 @@ const (
 type Document struct {
 	file   string
 	places map[string]place
+	empty  bool
 }
+
+// Empty tells whether there was nothing in the file but comments and white space.
+func (d *Document) Empty() bool { return d.empty }
 
 type place struct{ line, column int }
 
@@ -74,6 +78,9 @@ func Decode(file string, data []byte, into any) (*Document, error) {
 	d := decoder{doc: doc, root: v.Elem().Type()}
 	if node := d.parse(data); node != nil {
 		d.value(node, v.Elem(), "", "")
+		doc.empty = node.Kind == yaml.ScalarNode && node.Tag == tagNull
+	} else {
+		doc.empty = true
 	}
 	if len(d.errs.List) == 0 {
 		return doc, nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -125,15 +126,14 @@ func (t *Table) compileHints(e *strictyaml.Errors, path string, files func(strin
 	if path != "" {
 		var err error
 		if text, err = files(path); err != nil {
-			e.Addf(key, "name a file with the NS records of the root and the addresses of its servers, or remove the key to use the built-in ones",
-				"reading root hints: %w", err)
+			e.Addf(key, hintHints, "reading root hints: %w", err)
 			return
 		}
 		name = path
 	}
 	hints, err := parseHints(text, name)
 	if err != nil {
-		e.Addf(key, "", "%w", err)
+		e.Addf(key, hintHints, "%w", err)
 		return
 	}
 	t.hints = hints
@@ -162,6 +162,8 @@ func (t *Table) compileHints(e *strictyaml.Errors, path string, files func(strin
 		e.Addf(key, "turn the family on that they have", "every one of the %d addresses in %q is of a family that is off", family, name)
 	}
 }
+
+const hintHints = "name a file with the NS records of the root and the addresses of its servers, or remove the key to use the built-in ones"
 
 // parseHints reads the NS records of the root and the addresses of the names in them.
 func parseHints(text []byte, file string) ([]Hint, error) {
@@ -218,15 +220,18 @@ func (t *Table) compileAnchors(e *strictyaml.Errors, path string, files func(str
 	if path != "" {
 		var err error
 		if text, err = files(path); err != nil {
-			e.Addf(key, `name a file with DS or DNSKEY records, or write "none" to validate nothing, or remove the key to use the built-in keys of the root`,
-				"reading trust anchors: %w", err)
+			hint := hintAnchors
+			if strings.EqualFold(path, noAnchors) {
+				hint = `did you mean "none", which turns validation off?`
+			}
+			e.Addf(key, hint, "reading trust anchors: %w", err)
 			return
 		}
 		name = path
 	}
 	anchors, err := parseAnchors(text, name)
 	if err != nil {
-		hint := ""
+		hint := hintAnchors
 		if bytes.Contains(text, []byte("trust-anchors")) || bytes.Contains(text, []byte("managed-keys")) {
 			hint = "this looks like a file of BIND; write the records as in a zone file: example. IN DS 12345 13 2 ..."
 		}
@@ -234,11 +239,13 @@ func (t *Table) compileAnchors(e *strictyaml.Errors, path string, files func(str
 		return
 	}
 	if len(anchors) == 0 {
-		e.Addf(key, `write "none" to validate nothing`, "reading trust anchors from %q: no DS or DNSKEY record", name)
+		e.Addf(key, hintAnchors, "reading trust anchors from %q: no DS or DNSKEY record", name)
 		return
 	}
-	t.validate, t.anchors = true, anchors
+	t.validate, t.anchors, t.builtin = true, anchors, path == ""
 }
+
+const hintAnchors = `name a file with DS or DNSKEY records, or write "none" to validate nothing, or remove the key to use the built-in keys of the root`
 
 // parseAnchors reads DS and DNSKEY records, and refuses those that no key or signature can match.
 func parseAnchors(text []byte, file string) (map[dns.Name]Anchor, error) {

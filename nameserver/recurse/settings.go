@@ -148,6 +148,11 @@ type NegativeTrustAnchor struct {
 	Until time.Time `yaml:"until"` // wall time; the zero time is never
 }
 
+// Ended tells whether the zone is validated again at this wall time.
+func (n NegativeTrustAnchor) Ended(now time.Time) bool {
+	return !n.Until.IsZero() && !now.Before(n.Until)
+}
+
 // UnmarshalText reads the name alone.
 func (n *NegativeTrustAnchor) UnmarshalText(b []byte) error { return n.Zone.UnmarshalText(b) }
 

@@ -108,7 +108,7 @@ func TestCompileErrors(t *testing.T) {
 		{"hints missing", func(g *given) { g.RootHints = "none.hints" },
 			"recursion.root_hints: reading root hints: open none.hints: file does not exist"},
 		{"hints no zone file", func(g *given) { g.RootHints, g.files["h"] = "h", "<html>" },
-			`recursion.root_hints: reading records of "h": dns: not a TTL: "<html>" at line: 1:6`},
+			`recursion.root_hints: reading records of "h": line 1, at "<html>": neither a TTL nor a class nor a type`},
 		{"hints empty", func(g *given) { g.RootHints, g.files["h"] = "h", "; nothing\n" },
 			`recursion.root_hints: reading root hints from "h": no NS record of the root`},
 		{"hints of another zone", func(g *given) { g.RootHints, g.files["h"] = "h", "com. NS a.\na. A 192.0.2.1\n" },

@@ -34,6 +34,7 @@ type Table struct {
 
 	hints      []Hint
 	validate   bool
+	builtin    bool // the anchors came with the program
 	validation *dnssec.Table
 	agreed     string                  // the settings of validation, in words
 	terms      [16]byte                // names all on which the trust in a zone depends
@@ -170,6 +171,18 @@ func (t *Table) Overrides(name dns.Name) bool {
 
 // Validates tells whether answers are validated at all.
 func (t *Table) Validates() bool { return t.validate }
+
+// BuiltInAnchors tells whether the anchors are those that came with the program.
+func (t *Table) BuiltInAnchors() bool { return t.builtin }
+
+// NegativeAnchors returns the zones that are not to be validated, by name, those that have ended included.
+func (t *Table) NegativeAnchors() []NegativeTrustAnchor {
+	var out []NegativeTrustAnchor
+	for _, zone := range slices.SortedFunc(maps.Keys(t.negative), dns.Name.Compare) {
+		out = append(out, NegativeTrustAnchor{zone, t.negative[zone]})
+	}
+	return out
+}
 
 // Anchor returns the anchor of the deepest zone at or above name that has one.
 func (t *Table) Anchor(name dns.Name) (Anchor, bool) {

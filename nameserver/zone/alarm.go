@@ -11,11 +11,12 @@ type shown struct {
 	trouble     *trouble
 	unsaved     error
 	path        string
+	due         time.Duration
 }
 
 // unlock shows what has become of it.
 func (l *LocalRoot) unlock() {
-	l.shown.Store(&shown{l.s.On(), l.alarmed, l.trouble, l.unsaved, l.path})
+	l.shown.Store(&shown{l.s.On(), l.alarmed, l.trouble, l.unsaved, l.path, l.due})
 	l.mu.Unlock()
 }
 
@@ -47,11 +48,14 @@ func why(h *held, t *trouble, now time.Duration) string {
 	return text
 }
 
+// unknownAge is more than the age of any copy; what says that it is older has a clock behind it that is not set.
+const unknownAge = 10 * 365 * 24 * time.Hour
+
 // age is a time for people.
 func age(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
-	case d > 10*365*day:
+	case d > unknownAge:
 		return "an unknown time"
 	case d >= 2*day:
 		return fmt.Sprintf("%d days", d/day)
@@ -75,4 +79,39 @@ func (l *LocalRoot) Warning() string {
 		return ""
 	}
 	return fmt.Sprintf("the local root is not used, and the root servers are asked: %s; %s", why(h, s.trouble, now), s.trouble.hint(s.path))
+}
+
+// Status is how a local root is, for people.
+type Status struct {
+	State     string // off, empty, serving or expired
+	Source    string // the server that gave the copy or has confirmed it, or the file; "" without one
+	Serial    uint32
+	Records   int
+	Verified  Verified
+	Confirmed time.Time // wall time at which the copy was last known to be current; zero: that is not known
+	Expires   time.Time // wall time from which it is not used; zero as Confirmed
+	Next      time.Time // wall time of the next look; zero: none
+	Error     string    // of the last attempt, if it failed
+}
+
+// Status tells how it is. It does not wait for a refresh.
+func (l *LocalRoot) Status() Status {
+	s, h, now := l.shown.Load(), l.held.Load(), l.clock.Boot()
+	out := Status{State: l.state()}
+	if !s.on {
+		return out
+	}
+	if h != nil {
+		out.Source, out.Serial, out.Records, out.Verified = h.source, h.zone.soa.Serial, h.zone.records, h.verified
+		if age := now - h.confirmed; age < unknownAge {
+			out.Confirmed, out.Expires = l.clock.Wall().Add(-age), l.clock.Wall().Add(h.expires-now)
+		}
+	}
+	if s.due != never {
+		out.Next = l.clock.Wall().Add(max(s.due-now, 0))
+	}
+	if s.trouble != nil {
+		out.Error = s.trouble.err.Error()
+	}
+	return out
 }

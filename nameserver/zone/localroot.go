@@ -76,6 +76,7 @@ type held struct {
 	zone      *Zone
 	verified  Verified
 	about     string // for people: which copy answers
+	source    string // for people: the server that gave it or has confirmed it, or the file
 	from      [sha256.Size]byte
 	sum       [sha256.Size]byte // of the file that it came from
 	confirmed time.Duration     // boot time at which it was last known to be current; may be before the boot
@@ -177,7 +178,7 @@ func (l *LocalRoot) wall() time.Time {
 // hold takes a copy that was verified in use, or the same again. confirmed is the boot time at which it was known to be current.
 func (l *LocalRoot) hold(z *Zone, v Verified, confirmed time.Duration, like *held) *held {
 	now := l.clock.Boot()
-	h := &held{zone: z, verified: v, confirmed: confirmed, ends: never, from: like.from, sum: like.sum,
+	h := &held{zone: z, verified: v, confirmed: confirmed, ends: never, source: like.source, from: like.from, sum: like.sum,
 		about: fmt.Sprintf("the local root, serial %d", z.soa.Serial)}
 	if wall := l.wall(); !v.Until.IsZero() && !wall.IsZero() {
 		h.ends = now + v.Until.Sub(wall)

@@ -224,7 +224,7 @@ func (l *LocalRoot) confirm(serial uint32, changes, at int) (done bool, older er
 		return false, nil // the trust anchors have changed; what the server has now is another question
 	}
 	l.server = at
-	h = l.hold(h.zone, v, now, h)
+	h = l.hold(h.zone, v, now, &held{source: l.s.AXFR[at].String(), from: h.from, sum: h.sum})
 	l.due = now + l.refresh(h.zone)
 	l.count(refreshCurrent, nil)
 	if now-l.saved >= confirmEvery {
@@ -255,7 +255,7 @@ func (l *LocalRoot) accept(rrs []dns.RR, changes, at int) (outcome, error) {
 		return refreshRefused, err
 	}
 	l.server = at
-	h := l.hold(z, v, now, &held{from: sourceOf(l.s)})
+	h := l.hold(z, v, now, &held{source: l.s.AXFR[at].String(), from: sourceOf(l.s)})
 	l.due = now + l.refresh(z)
 	l.count(refreshLoaded, nil)
 	l.save(now, func(wall time.Time) error { return l.file.save(&stored{records: rrs, confirmed: wall, from: h.from}) })
@@ -301,7 +301,7 @@ func (l *LocalRoot) readCopy() {
 		age = never - now // a clock that was set back, or is not set yet
 	}
 	l.saved = now - min(age, confirmEvery)
-	l.hold(z, v, now-age, &held{from: s.from})
+	l.hold(z, v, now-age, &held{source: l.file.path, from: s.from})
 }
 
 // readFile reads the zone file. Its age is that of the file, for who fetches it anew writes it anew.
@@ -330,7 +330,7 @@ func (l *LocalRoot) tryFile(now time.Duration) *trouble {
 	if err != nil {
 		return &trouble{what: refreshFailed, err: fmt.Errorf("reading the root zone: %w", err)}
 	}
-	h := &held{sum: sha256.Sum256(b), confirmed: now}
+	h := &held{source: l.path, sum: sha256.Sum256(b), confirmed: now}
 	what := refreshLoaded
 	if before := l.held.Load(); before != nil && before.sum == h.sum {
 		what = refreshCurrent
