@@ -213,7 +213,7 @@ func (w *writer) negative() {
 
 // deny adds signed proofs to the authority section.
 func (w *writer) deny(proofs func(*zone) []dns.RRset) {
-	if !w.do || w.zone.signing.off() || w.zone.signing.flaw == flawMissing {
+	if !w.do || w.zone.signing.off() || w.zone.signing.unsigned() {
 		return
 	}
 	for _, s := range proofs(w.zone) {

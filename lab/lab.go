@@ -214,8 +214,11 @@ func (l *Lab) TrustAnchors() string {
 	if l.root.signing.off() {
 		return ""
 	}
-	d := l.root.dsData()
-	return fmt.Sprintf(". 86400 IN DS %d %d %d %X\n", uint16(d[0])<<8|uint16(d[1]), d[2], d[3], d[4:])
+	var b strings.Builder
+	for _, d := range l.root.dsData() {
+		fmt.Fprintf(&b, ". 86400 IN DS %d %d %d %X\n", uint16(d[0])<<8|uint16(d[1]), d[2], d[3], d[4:])
+	}
+	return b.String()
 }
 
 // Names returns up to n names of hosts that exist in the generated internet, the most popular first, so that a Zipf draw over the

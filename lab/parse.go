@@ -197,6 +197,11 @@ func (w *World) zoneSection(s section) error {
 			return at(s.line, "[zone %s] %s=%q: %w", z.apex, t.key, t.value, err)
 		}
 	}
+	for _, a := range z.signing.flawed {
+		if a != z.signing.algorithm && !slices.Contains(z.signing.also, a) {
+			return at(s.line, "[zone %s] flawed=%d: the zone is not signed by it", z.apex, a)
+		}
+	}
 	if z.tree, err = parseZone(z.apex, strings.Join(s.body, "\n"), s.line+1); err != nil {
 		return err
 	}
@@ -209,10 +214,42 @@ func (w *World) zoneSection(s section) error {
 
 func parseAlgorithm(value string) (uint8, error) {
 	n, err := strconv.ParseUint(value, 10, 8)
-	if err != nil || !slices.Contains([]uint8{algRSASHA256, algRSASHA512, algECDSAP256, algECDSAP384, algED25519}, uint8(n)) {
-		return 0, errors.New("the lab signs with 8, 10, 13, 14 and 15")
+	if err != nil || !slices.Contains(algorithms, uint8(n)) {
+		return 0, fmt.Errorf("the lab signs with %s", strings.Trim(strings.ReplaceAll(fmt.Sprint(algorithms), " ", ", "), "[]"))
 	}
 	return uint8(n), nil
+}
+
+// parseAlgorithms reads several, separated by commas.
+func parseAlgorithms(value string) (all []uint8, err error) {
+	for text := range strings.SplitSeq(value, ",") {
+		a, err := parseAlgorithm(text)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(all, a) {
+			return nil, fmt.Errorf("%d is said twice", a)
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// maxDigests is how many digests a DS set may have of each key.
+const maxDigests = 8
+
+// parseDSDigests reads digest types, separated by commas.
+func parseDSDigests(value string) (all []uint8, err error) {
+	for text := range strings.SplitSeq(value, ",") {
+		n, err := parseCount(text, 1, 255)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, uint8(n)); len(all) > maxDigests {
+			return nil, fmt.Errorf("more than %d digests", maxDigests)
+		}
+	}
+	return all, nil
 }
 
 func (z *zoneSpec) argument(t token) (err error) {
@@ -229,7 +266,15 @@ func (z *zoneSpec) argument(t token) (err error) {
 			return errors.New("neither nsec, nsec3 nor none")
 		}
 	case "alg":
-		sig.algorithm, err = parseAlgorithm(t.value)
+		all, err := parseAlgorithms(t.value)
+		if err != nil {
+			return err
+		}
+		sig.algorithm, sig.also = all[0], all[1:]
+	case "digest":
+		sig.digests, err = parseDSDigests(t.value)
+	case "flawed":
+		sig.flawed, err = parseAlgorithms(t.value)
 	case "keys":
 		if sig.split = t.value == "split"; !sig.split && t.value != "one" {
 			return errors.New("neither one nor split")
@@ -293,7 +338,7 @@ func (z *zoneSpec) argument(t token) (err error) {
 	case "until":
 		z.until, err = parseDuration(t.value)
 	default:
-		return errors.New("unknown; there are sign, alg, keys, key, publish, revoke, optout, iterations, salt, ds, signatures, delegate, delegations, servers, zonemd, at, from and until")
+		return errors.New("unknown; there are sign, alg, keys, key, publish, revoke, optout, iterations, salt, ds, digest, signatures, flawed, delegate, delegations, servers, zonemd, at, from and until")
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"
@@ -15,37 +16,57 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloudflare/circl/sign/ed448"
+
 	"github.com/ananas-edge/ananas/dns"
 )
 
 // Algorithms that the lab signs with (IANA registry "DNS Security Algorithm Numbers").
 const (
-	algRSASHA256 = 8
-	algRSASHA512 = 10
-	algECDSAP256 = 13
-	algECDSAP384 = 14
-	algED25519   = 15
+	algRSASHA1      = 5
+	algRSASHA1NSEC3 = 7
+	algRSASHA256    = 8
+	algRSASHA512    = 10
+	algGOST         = 12 // without GOST: keys and signatures are random, so that validators meet an algorithm that they do not know (RFC 9906)
+	algECDSAP256    = 13
+	algECDSAP384    = 14
+	algED25519      = 15
+	algED448        = 16
 )
+
+// algorithms are all that zones may be signed by.
+var algorithms = []uint8{algRSASHA1, algRSASHA1NSEC3, algRSASHA256, algRSASHA512, algGOST, algECDSAP256, algECDSAP384, algED25519, algED448}
 
 // signing is how a zone is signed.
 type signing struct {
-	algorithm  uint8 // 0: not at all
-	split      bool  // a key-signing and a zone-signing key, instead of one for both
+	algorithm  uint8   // 0: not at all
+	also       []uint8 // other algorithms, by which everything is signed besides (RFC 6840 section 5.11)
+	split      bool    // a key-signing and a zone-signing key, instead of one for both
 	nsec3      bool
 	optOut     bool // RFC 5155 section 6
 	iterations uint16
 	salt       []byte
-	generation int   // changes the keys
-	published  []int // generations whose key-signing keys stand in the DNSKEY set besides, and sign nothing
-	revoked    []int // generations whose key-signing keys stand there with the REVOKE bit, and sign the set (RFC 5011 section 2.1)
-	noDS       bool  // signed, but the parent does not say so
+	generation int     // changes the keys
+	published  []int   // generations whose key-signing keys stand in the DNSKEY set besides, and sign nothing
+	revoked    []int   // generations whose key-signing keys stand there with the REVOKE bit, and sign the set (RFC 5011 section 2.1)
+	noDS       bool    // signed, but the parent does not say so
+	digests    []uint8 // of the DS records; empty: SHA-384 for algorithm 14, else SHA-256
 	flaw       flaw
+	flawed     []uint8 // algorithms that have the flaw; empty: all
 }
 
 func (s signing) off() bool { return s.algorithm == 0 }
 
 // delegated tells whether the parent holds a DS for the zone.
 func (s signing) delegated() bool { return !s.off() && !s.noDS }
+
+// flawedBy tells whether what is made by an algorithm has this flaw.
+func (s signing) flawedBy(f flaw, algorithm uint8) bool {
+	return s.flaw == f && (len(s.flawed) == 0 || slices.Contains(s.flawed, algorithm))
+}
+
+// unsigned tells whether the zone has keys and no signatures at all.
+func (s signing) unsigned() bool { return s.flaw == flawMissing && len(s.flawed) == 0 }
 
 // flaw is something wrong with all signatures of a zone, to see validators find it.
 type flaw string
@@ -127,12 +148,20 @@ func (r *keyring) newKey(zone dns.Name, s signing, flags uint16) *key {
 	from := r.seed.text("key").text(zone.Wire()).with(uint64(s.algorithm)<<32 | uint64(flags)<<16 | uint64(s.generation))
 	k := &key{algorithm: s.algorithm, flags: flags}
 	switch s.algorithm {
-	case algRSASHA256, algRSASHA512:
+	case algRSASHA1, algRSASHA1NSEC3, algRSASHA256, algRSASHA512:
 		private := r.rsa[from.below(rsaPool)]()
 		k.public = append([]byte{3, 1, 0, 1}, private.N.Bytes()...) // RFC 3110: length of the exponent, exponent, modulus
 		k.signer = private
+	case algGOST:
+		k.public = make([]byte, 64)
+		from.fill(k.public)
 	case algECDSAP384:
 		k.signer, k.public = newECDSA(from, elliptic.P384(), 48)
+	case algED448:
+		var b [ed448.SeedSize]byte
+		from.fill(b[:])
+		private := ed448.NewKeyFromSeed(b[:])
+		k.signer, k.public = private, private.Public().(ed448.PublicKey)
 	case algED25519:
 		var b [ed25519.SeedSize]byte
 		from.fill(b[:])
@@ -193,6 +222,11 @@ func (z *zone) keys() (ksk, zsk *key) {
 		if z.signing.split {
 			z.zsk = z.ring.newKey(z.apex, z.signing, flagsZSK)
 		}
+		for _, a := range z.signing.also {
+			s := z.signing
+			s.algorithm = a
+			z.others = append(z.others, z.ring.newKey(z.apex, s, flagsKSK))
+		}
 		for _, n := range z.signing.published {
 			z.published = append(z.published, z.generation(n))
 		}
@@ -219,7 +253,7 @@ func (z *zone) dnskeys() dns.RRset {
 	if zsk != ksk {
 		s.Data = s.Data.Append(zsk.data())
 	}
-	for _, k := range slices.Concat(z.published, z.revoked) {
+	for _, k := range slices.Concat(z.others, z.published, z.revoked) {
 		s.Data = s.Data.Append(k.data())
 	}
 	return s
@@ -228,30 +262,63 @@ func (z *zone) dnskeys() dns.RRset {
 // delegationSigner is the DS set of the zone, for its parent (RFC 4034 section 5, RFC 6605 section 3). It has the keys of all variants, so
 // that keys may roll.
 func (z *zone) delegationSigner() dns.RRset {
-	s := newSet(z.apex, dns.TypeDS, dsTTL, z.dsData())
+	s := newSet(z.apex, dns.TypeDS, dsTTL, z.dsData()...)
 	for _, v := range z.variants {
-		if v.signing.delegated() && !s.Data.Contains(v.dsData()) {
-			s.Data = s.Data.Append(v.dsData())
+		if !v.signing.delegated() {
+			continue
+		}
+		for _, d := range v.dsData() {
+			if !s.Data.Contains(d) {
+				s.Data = s.Data.Append(d)
+			}
 		}
 	}
 	return s
 }
 
-func (z *zone) dsData() []byte {
+// DS digest types (IANA registry "DNSSEC Delegation Signer (DS) Resource Record (RR) Type Digest Algorithms").
+const (
+	digestSHA1   = 1
+	digestSHA256 = 2
+	digestSHA384 = 4
+)
+
+// dsData returns the DS records of the zone's own keys, one of each algorithm and digest.
+func (z *zone) dsData() (all [][]byte) {
 	ksk, _ := z.keys()
-	signed := append([]byte(z.apex.Wire()), ksk.data()...)
-	b := binary.BigEndian.AppendUint16(nil, ksk.tag)
-	if z.signing.algorithm == algECDSAP384 {
-		digest := sha512.Sum384(signed)
-		b = append(append(b, ksk.algorithm, 4), digest[:]...)
-	} else {
-		digest := sha256.Sum256(signed)
-		b = append(append(b, ksk.algorithm, 2), digest[:]...)
+	for _, k := range append([]*key{ksk}, z.others...) {
+		digests := z.signing.digests
+		if len(digests) == 0 {
+			digests = []uint8{digestSHA256}
+			if k.algorithm == algECDSAP384 {
+				digests = []uint8{digestSHA384}
+			}
+		}
+		for _, d := range digests {
+			b := append(binary.BigEndian.AppendUint16(nil, k.tag), k.algorithm, d)
+			b = append(b, k.digest(z.apex, d)...)
+			if z.signing.flawedBy(flawWrongDS, k.algorithm) {
+				b[len(b)-1] ^= 0xFF
+			}
+			all = append(all, b)
+		}
 	}
-	if z.signing.flaw == flawWrongDS {
-		b[len(b)-1] ^= 0xFF
+	return all
+}
+
+// digest is the digest of the key that a DS record has; of a type that the lab does not know, some octets.
+func (k *key) digest(zone dns.Name, digest uint8) []byte {
+	signed := append([]byte(zone.Wire()), k.data()...)
+	switch digest {
+	case digestSHA1:
+		sum := sha1.Sum(signed)
+		return sum[:]
+	case digestSHA384:
+		sum := sha512.Sum384(signed)
+		return sum[:]
 	}
-	return b
+	sum := sha256.Sum256(signed)
+	return sum[:]
 }
 
 // Signatures hold from a day before the period in which they are made to two periods after it. Made per period, not per second,
@@ -265,17 +332,19 @@ const (
 // sign returns s with its RRSIG (RFC 4034 section 3); s as it is if the zone is not signed or the RRSIG was written out. owner is the name that is signed: s.Name, or the wildcard that s was
 // expanded from (RFC 4035 section 2.2).
 func (z *zone) sign(s dns.RRset, owner dns.Name) dns.RRset {
-	if z.signing.off() || z.signing.flaw == flawMissing || len(s.Data) == 0 || len(s.Sigs) > 0 {
+	if z.signing.off() || z.signing.unsigned() || len(s.Data) == 0 || len(s.Sigs) > 0 {
 		return s
 	}
 	ksk, zsk := z.keys()
-	by := []*key{zsk}
+	by := append([]*key{zsk}, z.others...)
 	if s.Type == dns.TypeDNSKEY {
-		by = append([]*key{ksk}, z.revoked...)
+		by = slices.Concat([]*key{ksk}, z.others, z.revoked)
 	}
 	var sigs dns.Records
 	for _, k := range by {
-		sigs = sigs.Append(z.signature(s, owner, k))
+		if !z.signing.flawedBy(flawMissing, k.algorithm) {
+			sigs = sigs.Append(z.signature(s, owner, k))
+		}
 	}
 	s.Sigs = sigs
 	return s
@@ -285,10 +354,10 @@ func (z *zone) sign(s dns.RRset, owner dns.Name) dns.RRset {
 func (z *zone) signature(s dns.RRset, owner dns.Name, k *key) []byte {
 	start := z.ring.clock().Truncate(signaturePeriod)
 	inception, expiration := start.Add(-signatureBefore), start.Add(signaturePeriod+signatureAfter)
-	switch z.signing.flaw {
-	case flawExpired:
+	switch {
+	case z.signing.flawedBy(flawExpired, k.algorithm):
 		inception, expiration = start.AddDate(0, 0, -60), start.AddDate(0, 0, -30)
-	case flawFuture:
+	case z.signing.flawedBy(flawFuture, k.algorithm):
 		inception, expiration = start.AddDate(0, 0, 30), start.AddDate(0, 0, 60)
 	}
 	labels := owner.Labels()
@@ -318,7 +387,7 @@ func (z *zone) signature(s dns.RRset, owner dns.Name, k *key) []byte {
 		signed = append(signed, data...)
 	}
 	signature := z.ring.signature(k, signed)
-	if z.signing.flaw == flawCorrupt {
+	if z.signing.flawedBy(flawCorrupt, k.algorithm) {
 		signature = bytes.Clone(signature)
 		signature[len(signature)-1] ^= 0xFF
 	}
@@ -342,10 +411,16 @@ func (r *keyring) signature(k *key, signed []byte) []byte {
 	return made
 }
 
-// sign makes the signature field of an RRSIG. All five algorithms sign deterministically here (ECDSA by RFC 6979: no random source is
+// sign makes the signature field of an RRSIG. All algorithms sign deterministically here (ECDSA by RFC 6979: no random source is
 // passed), so none can fail for want of anything.
 func (k *key) sign(message []byte) []byte {
 	switch k.algorithm {
+	case algGOST:
+		digest := sha512.Sum512(message)
+		return digest[:]
+	case algRSASHA1, algRSASHA1NSEC3:
+		digest := sha1.Sum(message)
+		return k.signDigest(digest[:], crypto.SHA1)
 	case algRSASHA256, algECDSAP256:
 		digest := sha256.Sum256(message)
 		return k.signDigest(digest[:], crypto.SHA256)

@@ -28,7 +28,7 @@ type zone struct {
 	keysOnce sync.Once
 	ksk, zsk *key
 	// The other keys of the DNSKEY set.
-	published, revoked []*key
+	others, published, revoked []*key
 
 	chainOnce sync.Once
 	names     []dns.Name   // of content.chain, in canonical order
