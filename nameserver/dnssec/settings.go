@@ -108,6 +108,12 @@ func Compile(s Settings) (*Table, error) {
 	return &Table{sha1Signatures: s.SHA1Signatures, sha1Digests: s.SHA1Digests, limits: l}, nil
 }
 
+// Agrees tells whether the other table comes to the same verdicts as t, but for what each lets an answer cost.
+func (t *Table) Agrees(o *Table) bool {
+	return t.sha1Signatures == o.sha1Signatures && t.sha1Digests == o.sha1Digests &&
+		t.limits.NSEC3Insecure == o.limits.NSEC3Insecure && t.limits.NSEC3Bogus == o.limits.NSEC3Bogus
+}
+
 // SupportsAlgorithm tells whether signatures by keys of this algorithm are validated.
 func (t *Table) SupportsAlgorithm(a Algorithm) bool {
 	u := a.row().use

@@ -255,7 +255,8 @@ func (t *Table) Elsewhere(name dns.Name) func(dns.Name) bool {
 }
 
 // Moved returns the zones of which what was learned does not hold under next as it did under t: stubs and forwards that came, went or have
-// other servers, so that it came from somebody who is not asked any more; and zones whose trust anchors, positive or negative, are others.
+// other servers, so that it came from somebody who is not asked any more; zones whose trust anchors, positive or negative, are others; and all of them,
+// if validation comes to other verdicts.
 func (t *Table) Moved(next *Table) []dns.Name {
 	var out []dns.Name
 	for zone, u := range t.upstreams {
@@ -270,6 +271,9 @@ func (t *Table) Moved(next *Table) []dns.Name {
 	}
 	if !slices.EqualFunc(t.hints, next.hints, func(a, b Hint) bool { return a.Name == b.Name && slices.Equal(a.Addrs, b.Addrs) }) {
 		out = append(out, dns.Root) // another root is another internet
+	}
+	if t.validate && next.validate && !t.validation.Agrees(next.validation) {
+		out = append(out, dns.Root) // what was secure may not be any more
 	}
 	for zone, a := range t.anchors {
 		if b, ok := next.anchors[zone]; !ok || string(a.DS) != string(b.DS) || string(a.DNSKEY) != string(b.DNSKEY) {
