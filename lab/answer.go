@@ -17,6 +17,9 @@ type view struct {
 	server netip.Addr
 	since  time.Duration // since the carrier began
 	all    bool          // a recursive server: it answers from all zones
+	co     bool          // the client takes NXDOMAIN with a compact denial (RFC 9824 section 5.1)
+
+	unproved purpose // what remains without proof
 }
 
 // zoneFor returns the deepest zone at or above name that the server serves, nil if there is none. DS is the parent's, if the server
@@ -149,7 +152,7 @@ func (w *writer) found(name, owner dns.Name, nd node) (next dns.Name) {
 // expanded proves, if owner is a wildcard, that it was the closest match.
 func (w *writer) expanded(name, owner dns.Name) {
 	if owner != name {
-		w.deny(func(z *zone) []dns.RRset { return z.denyExpansion(name.Ancestor(owner.Labels()), name) })
+		w.deny(func(z *zone) []proof { return z.denyExpansion(name.Ancestor(owner.Labels()), name) })
 	}
 }
 
@@ -188,17 +191,22 @@ func (w *writer) missing(name, absent dns.Name) (next dns.Name) {
 	encloser := absent.Parent()
 	star := child("*", encloser)
 	if nd := w.zone.node(star); star != encloser && nd.exists() {
+		if w.zone.signing.compact { // signed like a name that exists (RFC 9824 section 3.4)
+			star = name
+		}
 		return w.found(name, star, nd)
 	}
-	w.reply.rcode = dns.RCodeNameError
+	if !w.zone.signing.compact || !w.do || w.co {
+		w.reply.rcode = dns.RCodeNameError
+	}
 	w.negative()
-	w.deny(func(z *zone) []dns.RRset { return z.denyName(encloser, absent, name) })
+	w.deny(func(z *zone) []proof { return z.denyName(encloser, absent, name) })
 	return dns.Name{}
 }
 
 func (w *writer) noData(name, owner dns.Name, nd node) {
 	w.negative()
-	w.deny(func(z *zone) []dns.RRset {
+	w.deny(func(z *zone) []proof {
 		if owner != name {
 			return z.denyWildcardType(owner.Parent(), name.Ancestor(owner.Labels()), name, nd)
 		}
@@ -212,11 +220,11 @@ func (w *writer) negative() {
 }
 
 // deny adds signed proofs to the authority section.
-func (w *writer) deny(proofs func(*zone) []dns.RRset) {
+func (w *writer) deny(proofs func(*zone) []proof) {
 	if !w.do || w.zone.signing.off() || w.zone.signing.unsigned() {
 		return
 	}
-	for _, s := range proofs(w.zone) {
+	for _, s := range distinct(proofs(w.zone), w.unproved) {
 		if !slices.ContainsFunc(w.reply.authority, func(o dns.RRset) bool { return o.Name == s.Name && o.Type == s.Type }) {
 			w.reply.authority = append(w.reply.authority, w.signed(s, s.Name))
 		}
@@ -236,7 +244,7 @@ func (w *writer) referral(at dns.Name, nd node) {
 			w.reply.authority = append(w.reply.authority, w.signed(ds, at))
 		}
 	} else {
-		w.deny(func(z *zone) []dns.RRset { return z.denyType(at, nd) })
+		w.deny(func(z *zone) []proof { return z.denyType(at, nd) })
 	}
 	// Glue below the cut first: a referral without it is useless.
 	hosts := targets(ns)

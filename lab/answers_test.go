@@ -87,6 +87,8 @@ func (w *walker) transcript(question string) string {
 		switch key {
 		case "do":
 			do = true
+		case "co":
+			hows = append(hows, func(m *miekg.Msg, _ *asking) { m.IsEdns0().SetCo(true) })
 		case "plain":
 			hows = append(hows, plain)
 		case "tcp":
@@ -172,6 +174,9 @@ func (w *walker) show(x *exchange, p packet) string {
 	}
 	if opt := r.IsEdns0(); opt != nil {
 		fmt.Fprintf(&b, " edns=%d", opt.UDPSize())
+		if opt.Co() {
+			fmt.Fprint(&b, " co")
+		}
 		for _, o := range opt.Option {
 			fmt.Fprintf(&b, " option=%d", o.Option())
 			if c, ok := o.(*miekg.EDNS0_COOKIE); ok {

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -226,6 +227,12 @@ func checkDenial(t testing.TB, r *miekg.Msg, qname string, qtype uint16, zone st
 		return nil
 	}
 	star := func(n dns.Name) dns.Name { return child("*", n) }
+	if s := matches(n); s != nil && slices.Contains(s.TypeBitMap, miekg.TypeNXNAME) {
+		return // RFC 9824
+	}
+	if s := match3(n); s != nil && slices.Contains(s.TypeBitMap, miekg.TypeNXNAME) {
+		return
+	}
 	if len(n3) == 0 {
 		if s := matches(n); s != nil && r.Rcode == miekg.RcodeSuccess && lacks(s.TypeBitMap) {
 			return

@@ -15,57 +15,96 @@ import (
 // zone has no list of names, so its records are made to measure around the name that was asked and deny no more than that
 // (RFC 4470 for NSEC; RFC 7129 appendix B calls it white lies for NSEC3).
 
+//
+// A zone that denies compactly (RFC 9824) has one record for everything: that of the name that was asked, which ends right behind it.
+
+// purpose is what a proof is for, in the words of the fault no-proof.
+type purpose string
+
+const (
+	forMatch    purpose = "match"    // of a name that exists: which types it has
+	forEncloser purpose = "encloser" // the closest ancestor that exists (NSEC3)
+	forCover    purpose = "cover"    // nothing is at the name, or at its ancestor below the closest encloser
+	forWildcard purpose = "wildcard" // whether the wildcard exists, and what it has
+)
+
+// proof is a record of a denial, and what it proves there.
+type proof struct {
+	why purpose
+	set dns.RRset
+}
+
 // denyName proves that nothing is at or below next, the name one label below the closest encloser, and that no wildcard covers it
 // (RFC 4035 section 3.1.3.2, RFC 5155 section 7.2.2).
-func (z *zone) denyName(encloser, next, name dns.Name) []dns.RRset {
+func (z *zone) denyName(encloser, next, name dns.Name) []proof {
 	star := child("*", encloser)
-	if z.signing.nsec3 {
-		return distinct(z.nsec3Match(encloser), z.nsec3Cover(next), z.nsec3Cover(star))
+	switch {
+	case z.signing.compact:
+		return []proof{{forMatch, z.compactMatch(name, node{sets: []dns.RRset{{Type: dns.TypeNXNAME}}, cut: true})}}
+	case z.signing.nsec3:
+		return []proof{{forEncloser, z.nsec3Match(encloser)}, {forCover, z.nsec3Cover(next)}, {forWildcard, z.nsec3Cover(star)}}
 	}
-	return distinct(z.nsecCover(next, name), z.nsecCover(star, star))
+	return []proof{{forCover, z.nsecCover(next, name)}, {forWildcard, z.nsecCover(star, star)}}
 }
 
 // denyType proves that name exists without the type that was asked (RFC 4035 section 3.1.3.1, RFC 5155 sections 7.2.3 and 7.2.4).
-func (z *zone) denyType(name dns.Name, nd node) []dns.RRset {
-	if !z.signing.nsec3 {
+func (z *zone) denyType(name dns.Name, nd node) []proof {
+	switch {
+	case z.signing.compact:
+		return []proof{{forMatch, z.compactMatch(name, nd)}}
+	case !z.signing.nsec3:
 		if nd.empty && z.linked() != nil {
-			return distinct(z.nsecCover(name, name)) // an empty non-terminal owns no NSEC
+			return []proof{{forCover, z.nsecCover(name, name)}} // an empty non-terminal owns no NSEC
 		}
-		return distinct(z.nsecMatch(name, nd))
-	}
-	if z.signing.optOut && nd.cut && !z.hasDS(nd) { // may not be in the chain: prove that it may have been left out
+		return []proof{{forMatch, z.nsecMatch(name, nd)}}
+	case z.signing.optOut && nd.cut && !z.hasDS(nd): // may not be in the chain: prove that it may have been left out
 		encloser, next := z.provableEncloser(name)
-		return distinct(z.nsec3Match(encloser), z.nsec3Cover(next))
+		return []proof{{forEncloser, z.nsec3Match(encloser)}, {forCover, z.nsec3Cover(next)}}
 	}
-	return distinct(z.nsec3Match(name))
+	return []proof{{forMatch, z.nsec3Match(name)}}
 }
 
 // denyExpansion proves that a wildcard was the closest match: nothing is at next (RFC 4035 section 3.1.3.3, RFC 5155 section 7.2.6).
-func (z *zone) denyExpansion(next, name dns.Name) []dns.RRset {
+func (z *zone) denyExpansion(next, name dns.Name) []proof {
 	if z.signing.nsec3 {
-		return distinct(z.nsec3Cover(next))
+		return []proof{{forCover, z.nsec3Cover(next)}}
 	}
-	return distinct(z.nsecCover(next, name))
+	return []proof{{forCover, z.nsecCover(next, name)}}
 }
 
 // denyWildcardType proves that the wildcard matches and lacks the type (RFC 4035 section 3.1.3.4, RFC 5155 section 7.2.5).
-func (z *zone) denyWildcardType(encloser, next, name dns.Name, nd node) []dns.RRset {
+func (z *zone) denyWildcardType(encloser, next, name dns.Name, nd node) []proof {
 	star := child("*", encloser)
 	if z.signing.nsec3 {
-		return distinct(z.nsec3Match(encloser), z.nsec3Cover(next), z.nsec3Match(star))
+		return []proof{{forEncloser, z.nsec3Match(encloser)}, {forCover, z.nsec3Cover(next)}, {forWildcard, z.nsec3Match(star)}}
 	}
-	return distinct(z.nsecCover(next, name), z.nsecMatch(star, nd))
+	return []proof{{forCover, z.nsecCover(next, name)}, {forWildcard, z.nsecMatch(star, nd)}}
 }
 
-// distinct leaves out repetitions: one record often proves two things.
-func distinct(sets ...dns.RRset) []dns.RRset {
+// distinct leaves out repetitions, because one record often proves two things, and whatever proves what is to be missing.
+func distinct(proofs []proof, missing purpose) []dns.RRset {
 	var out []dns.RRset
-	for _, s := range sets {
-		if !slices.ContainsFunc(out, func(o dns.RRset) bool { return o.Name == s.Name }) {
-			out = append(out, s)
+	for _, p := range proofs {
+		gone := slices.ContainsFunc(proofs, func(o proof) bool { return o.why == missing && o.set.Name == p.set.Name })
+		if !gone && !slices.ContainsFunc(out, func(o dns.RRset) bool { return o.Name == p.set.Name }) {
+			out = append(out, p.set)
 		}
 	}
 	return out
+}
+
+// compactMatch is the record of a name in a zone that denies compactly: right behind the name comes the next one (RFC 9824 sections 3.1 to 3.3
+// and 4). Behind a delegation without DS it is the next one that is not below it.
+func (z *zone) compactMatch(name dns.Name, nd node) dns.RRset {
+	if z.signing.nsec3 {
+		h := z.hash(name)
+		return z.nsec3(h, h.step(1), z.nsec3Bitmap(nd))
+	}
+	next := child("\x00", name)
+	if _, ns := nd.set(dns.TypeNS); ns && nd.cut {
+		_, next = around(name)
+	}
+	return z.nsec(name, next, nd)
 }
 
 func (z *zone) hasDS(nd node) bool {

@@ -150,7 +150,7 @@ func (x *exchange) intermediate() bool {
 }
 
 func (x *exchange) view() view {
-	return view{lab: x.carrier.lab, server: x.server.addr, since: x.since, all: x.server.all}
+	return view{lab: x.carrier.lab, server: x.server.addr, since: x.since, all: x.server.all, co: x.q.co}
 }
 
 // maxPackets bounds what one question may set off, whatever faults come together.
@@ -257,7 +257,7 @@ type imageKey struct {
 	server netip.Addr
 	name   dns.Name
 	qtype  dns.Type
-	do     bool
+	do, co bool
 	phase  int   // of the written zones that come and go
 	period int64 // of the signatures
 }
@@ -265,7 +265,7 @@ type imageKey struct {
 // image returns the truth laid out, kept from before if it was.
 func (x *exchange) image() image {
 	l := x.carrier.lab
-	k := imageKey{x.server.addr, x.q.name, x.q.qtype, x.q.do, l.phase(x.since), 0}
+	k := imageKey{x.server.addr, x.q.name, x.q.qtype, x.q.do, x.q.co, l.phase(x.since), 0}
 	if x.q.do {
 		k.period = l.ring.clock().Truncate(signaturePeriod).Unix()
 	}

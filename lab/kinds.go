@@ -72,6 +72,8 @@ var kinds = byName(
 	&kind{name: "huge-ns", doc: "a referral to n= servers with glue, none of which is there", takes: []string{"n"}, n: 50, instead: hugeNS},
 	&kind{name: "cname-loop", doc: "every name is an alias into a loop of n=", takes: []string{"n"}, n: 2, instead: cnameLoop},
 	&kind{name: "cname-chain", doc: "every name is an alias of a new name, without end", instead: cnameChain},
+	&kind{name: "no-proof", doc: "the records are left out that prove one thing: as=match (a name that exists, and its types), encloser (NSEC3: the closest one), cover (that the name is not there) or wildcard",
+		takes: []string{"as"}, as: []string{string(forMatch), string(forEncloser), string(forCover), string(forWildcard)}, instead: noProof},
 	&kind{name: "dname-bomb", doc: "a DNAME at the apex makes names longer until they are too long", instead: dnameBomb},
 
 	&kind{name: "no-edns", doc: "the server of 1998: no OPT in the reply, 512 octets", shape: func(x *exchange, _ *fault) {
@@ -357,6 +359,13 @@ func dnameBomb(x *exchange, _ *fault) *reply {
 	w := writer{view: x.view(), zone: z, do: x.q.do, reply: &reply{aa: true}}
 	w.dname(x.q.name, nameSet(z.apex, dns.TypeDNAME, 60, child("d", z.apex)))
 	return w.reply
+}
+
+// noProof is the truth but for the records that prove one thing.
+func noProof(x *exchange, f *fault) *reply {
+	v := x.view()
+	v.unproved = purpose(f.as)
+	return v.authoritative(x.q.name, x.q.qtype, x.q.do)
 }
 
 // verbose adds the zone's NS records and their addresses to an answer, as many servers do.

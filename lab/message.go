@@ -167,11 +167,14 @@ func (im image) message(q *query, opt edns, limit int) []byte {
 		tail = append(tail, 0, 0, byte(dns.TypeOPT))
 		tail = binary.BigEndian.AppendUint16(tail, serverUDPSize)
 		tail = append(tail, byte(opt.rcode>>4), 0)
+		flags := byte(0)
 		if q.do {
-			tail = append(tail, 0x80, 0)
-		} else {
-			tail = append(tail, 0, 0)
+			flags |= 0x80
 		}
+		if q.co {
+			flags |= 0x40
+		}
+		tail = append(tail, flags, 0)
 		tail = binary.BigEndian.AppendUint16(tail, uint16(len(opt.options)))
 		tail = append(tail, opt.options...)
 	}

@@ -285,6 +285,8 @@ func (z *zoneSpec) argument(t token) (err error) {
 		sig.published, err = parseGenerations(t.value)
 	case "revoke":
 		sig.revoked, err = parseGenerations(t.value)
+	case "compact":
+		sig.compact, err = strconv.ParseBool(t.value)
 	case "optout":
 		sig.optOut, err = strconv.ParseBool(t.value)
 	case "iterations":
@@ -338,7 +340,7 @@ func (z *zoneSpec) argument(t token) (err error) {
 	case "until":
 		z.until, err = parseDuration(t.value)
 	default:
-		return errors.New("unknown; there are sign, alg, keys, key, publish, revoke, optout, iterations, salt, ds, digest, signatures, flawed, delegate, delegations, servers, zonemd, at, from and until")
+		return errors.New("unknown; there are sign, alg, keys, key, publish, revoke, compact, optout, iterations, salt, ds, digest, signatures, flawed, delegate, delegations, servers, zonemd, at, from and until")
 	}
 	return err
 }

@@ -42,7 +42,7 @@ type query struct {
 	edns    bool
 	version uint8
 	size    int // what the client takes over UDP, at least 512
-	do      bool
+	do, co  bool
 	cookie  []byte // data of the COOKIE option
 	options []byte // all options as they were sent
 	unknown bool   // options other than COOKIE and padding
@@ -107,7 +107,7 @@ func (q *query) parseOPT(fixed, data []byte) bool {
 	q.edns = true
 	q.size = max(plainUDPMax, int(binary.BigEndian.Uint16(fixed[2:])))
 	q.version = fixed[5]
-	q.do = fixed[6]&0x80 != 0
+	q.do, q.co = fixed[6]&0x80 != 0, fixed[6]&0x40 != 0
 	q.options = data
 	for len(data) > 0 {
 		if len(data) < 4 {

@@ -43,6 +43,7 @@ type signing struct {
 	also       []uint8 // other algorithms, by which everything is signed besides (RFC 6840 section 5.11)
 	split      bool    // a key-signing and a zone-signing key, instead of one for both
 	nsec3      bool
+	compact    bool // RFC 9824
 	optOut     bool // RFC 5155 section 6
 	iterations uint16
 	salt       []byte
