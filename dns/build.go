@@ -226,7 +226,10 @@ func (b *Builder) OPT(e EDNS) {
 	b.buf = append(b.buf, 0, 0, byte(TypeOPT), byte(e.UDPSize>>8), byte(e.UDPSize), e.ExtRCode, e.Version)
 	z := e.Z
 	if e.DO {
-		z |= 1 << 15
+		z |= flagDO
+	}
+	if e.CO {
+		z |= flagCO
 	}
 	b.buf = binary.BigEndian.AppendUint16(b.buf, z)
 	b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(len(e.Options)))

@@ -39,7 +39,7 @@ func TestMiekgReadsWhatBuilderWrites(t *testing.T) {
 		b.Start(prefix, limit, rapid.Uint16().Draw(t, "id"), flags)
 		q := Question{drawName(t, "qname"), Type(rapid.Uint16().Draw(t, "qtype")), ClassINET}
 		b.Question(q)
-		e := EDNS{UDPSize: 1232, DO: rapid.Bool().Draw(t, "DO"), Options: EDE{EDEOther, "why"}.Append(nil)}
+		e := EDNS{UDPSize: 1232, DO: rapid.Bool().Draw(t, "DO"), CO: rapid.Bool().Draw(t, "CO"), Options: EDE{EDEOther, "why"}.Append(nil)}
 		edns := rapid.Bool().Draw(t, "EDNS")
 		if edns {
 			b.Reserve(OPTLen(e.Options))

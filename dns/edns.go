@@ -29,17 +29,24 @@ type EDNS struct {
 	UDPSize  uint16 // the sender's largest UDP payload, octets; less than 512 is read as 512
 	ExtRCode uint8  // upper eight bits of the response code
 	Version  uint8
-	DO       bool
-	Z        uint16  // the flags after DO; zero where all is well
+	DO       bool    // DNSSEC answer OK: signatures and proofs are wanted (RFC 3225)
+	CO       bool    // compact answers OK: NXDOMAIN may stand with a compact denial (RFC 9824 section 5.1)
+	Z        uint16  // the flags after these; zero where all is well
 	Options  Options // aliases the message
 }
+
+// Flags of an OPT record (IANA registry "EDNS Header Flags").
+const (
+	flagDO = 1 << 15
+	flagCO = 1 << 14
+)
 
 // ednsOf takes apart what other records have as class, TTL and data.
 func ednsOf(class uint16, ttl uint32, data []byte) EDNS {
 	return EDNS{
 		UDPSize:  max(class, MinUDPPayload), // RFC 6891 section 6.2.3
 		ExtRCode: uint8(ttl >> 24), Version: uint8(ttl >> 16),
-		DO: ttl&(1<<15) != 0, Z: uint16(ttl) &^ (1 << 15), Options: data,
+		DO: ttl&flagDO != 0, CO: ttl&flagCO != 0, Z: uint16(ttl) &^ (flagDO | flagCO), Options: data,
 	}
 }
 

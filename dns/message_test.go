@@ -113,6 +113,7 @@ func drawMessage(t *rapid.T, all []miekg.RR) *miekg.Msg {
 	}
 	if rapid.Bool().Draw(t, "EDNS") {
 		m.SetEdns0(rapid.Uint16Min(512).Draw(t, "size"), rapid.Bool().Draw(t, "DO"))
+		m.IsEdns0().SetCo(rapid.Bool().Draw(t, "CO"))
 		if rapid.Bool().Draw(t, "option") {
 			o := m.IsEdns0()
 			o.Option = append(o.Option, &miekg.EDNS0_EDE{InfoCode: rapid.Uint16().Draw(t, "code"), ExtraText: "text"},
@@ -166,7 +167,7 @@ func TestParseReadsWhatMiekgPacks(t *testing.T) {
 			t.Fatalf("EDNS %v, OPT %v", got.HasEDNS, opt)
 		}
 		if opt != nil {
-			if got.EDNS.UDPSize != opt.UDPSize() || got.EDNS.DO != opt.Do() {
+			if got.EDNS.UDPSize != opt.UDPSize() || got.EDNS.DO != opt.Do() || got.EDNS.CO != opt.Co() {
 				t.Fatalf("EDNS %+v, want %v", got.EDNS, opt)
 			}
 			n := 0
@@ -278,7 +279,7 @@ func FuzzParse(f *testing.F) {
 		for i := range m.Sections {
 			sameBehind(t, Section(i).String(), m.Question.Name, again.Sections[i], m.Sections[i])
 		}
-		if e, w := again.EDNS, m.EDNS; e.UDPSize != w.UDPSize || e.ExtRCode != w.ExtRCode || e.Version != w.Version || e.DO != w.DO || e.Z != w.Z || !bytes.Equal(e.Options, w.Options) {
+		if e, w := again.EDNS, m.EDNS; e.UDPSize != w.UDPSize || e.ExtRCode != w.ExtRCode || e.Version != w.Version || e.DO != w.DO || e.CO != w.CO || e.Z != w.Z || !bytes.Equal(e.Options, w.Options) {
 			t.Fatalf("rebuilt: %+v, want %+v", e, w)
 		}
 		for i, s := range m.Sections {

@@ -32,6 +32,9 @@ func describe(q Query) string {
 		if e.DO {
 			s.WriteString(" DO")
 		}
+		if e.CO {
+			s.WriteString(" CO")
+		}
 		if e.Z != 0 {
 			fmt.Fprintf(&s, " Z %04x", e.Z)
 		}

@@ -19,7 +19,7 @@ type Question struct {
 	Name    dns.Name // as it was sent, with its case
 	Type    dns.Type
 	EDNS    bool
-	DO      bool
+	DO, CO  bool
 	Attempt int // how many times this server was asked this, this time included
 }
 
@@ -94,7 +94,7 @@ func (c *counts) question(x *exchange) (attempt int) {
 		return int(n) + 1
 	}
 	seen := Question{At: x.since, Client: x.client, Server: x.server.addr, TCP: x.tcp, Name: q.name, Type: q.qtype,
-		EDNS: q.edns, DO: q.do, Attempt: int(n) + 1}
+		EDNS: q.edns, DO: q.do, CO: q.co, Attempt: int(n) + 1}
 	if len(q.sent) > 4 {
 		if sent, err := dns.NameFromWire(q.sent[:len(q.sent)-4]); err == nil {
 			seen.Name = sent

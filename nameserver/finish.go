@@ -12,6 +12,10 @@ import (
 
 // finish writes the answer to q, appended to out, and records it. Every answer passes here.
 func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
+	if a.Compact && q.validates() && !q.EDNS.CO {
+		// RFC 9824 section 5.1: a validator that knows nothing of NXNAME would take it for a contradiction.
+		a.RCode = dns.RCodeSuccess
+	}
 	flags := dns.FlagQR | dns.FlagRA | q.Flags&(dns.FlagRD|dns.FlagCD) | dns.Flags(q.Opcode)<<11 | dns.Flags(a.RCode&15)
 	if a.Local {
 		flags |= dns.FlagAA
@@ -136,7 +140,7 @@ func (q *query) udpLimit() int {
 
 // edns makes the OPT record of the answer. The texts of extended errors are cut so that the options take no more than room octets.
 func (s *Server) edns(q *query, a *recurse.Answer, room int) dns.EDNS {
-	e := dns.EDNS{UDPSize: uint16(q.table.Limits.UDPAnswer), DO: q.EDNS.DO, ExtRCode: uint8(a.RCode >> 4)}
+	e := dns.EDNS{UDPSize: uint16(q.table.Limits.UDPAnswer), DO: q.EDNS.DO, CO: q.EDNS.CO, ExtRCode: uint8(a.RCode >> 4)}
 	if !q.HasEDNS || q.EDNS.Version != 0 {
 		return e
 	}

@@ -51,6 +51,7 @@ type Answer struct {
 	// the first of the records expires, or is to be asked for anew. It is 0 if the answer is for now only.
 	Until     time.Duration
 	Truncated bool // say TC, and nothing else
+	Compact   bool // NXDOMAIN with a compact denial; only told where Opts.Proofs is set
 	Local     bool // made here by a rule of RFC 6303 or 6761: authoritative
 	EDEs      []dns.EDE
 }

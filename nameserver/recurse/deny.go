@@ -189,3 +189,21 @@ func (d *denier) below(top dns.Name) (cache.DenialKind, bool) {
 	}
 	return 0, false
 }
+
+// nxname tells whether the records of a denial say in the way of RFC 9824 that a name does not exist: by one of its own with the type NXNAME,
+// which no other record has. That it is an NSEC3 record's own name would take a hash; the name that was asked is the only one that a server has it for.
+func nxname(name dns.Name, proofs []dns.RRset) bool {
+	for i := range proofs {
+		switch p := &proofs[i]; p.Type {
+		case dns.TypeNSEC:
+			if n, err := dns.ParseNSEC(p.Data.First()); err == nil && p.Name == name && n.Types.Has(dns.TypeNXNAME) {
+				return true
+			}
+		case dns.TypeNSEC3:
+			if n, err := dns.ParseNSEC3(p.Data.First()); err == nil && n.Types.Has(dns.TypeNXNAME) {
+				return true
+			}
+		}
+	}
+	return false
+}

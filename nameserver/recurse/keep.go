@@ -152,7 +152,11 @@ func (j *job) compose(rep *reply, k *kept, c *checked, stored int) outcome {
 		Name: rep.v.end, Type: rep.a.q.Type, Kind: cache.NoData, Zone: rep.a.zone, SOA: k.soa, Proof: proofs,
 		Security: cache.Unchecked, Rank: rank, Server: rep.server.Addr(), Stored: now, Expires: now,
 	}
-	if rep.v.what == isNXDomain && (c == nil || !c.noData) {
+	what := c.denied(rep.v.what)
+	if (c == nil || c.denial.Security != cache.Secure) && nxname(d.Name, proofs) {
+		what = isNXDomain // nobody has checked it, and the response code is no better
+	}
+	if what == isNXDomain {
 		d.Kind, d.Type = cache.NXDomain, dns.TypeNone
 	}
 	if d.Kind == cache.NoData {

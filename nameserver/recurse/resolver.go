@@ -201,6 +201,7 @@ func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer,
 		}
 		spare = l.spare
 		next, more := ans.extend(link, l, r.clock.Boot())
+		ans.Compact = o.Proofs && ans.RCode == dns.RCodeNameError && l.denial != nil && nxname(l.denial.Name, ans.Authority)
 		if ans.aliases() > o.Table.Limits.CNAMEDepth {
 			r.m.limits.With("cname_depth").Inc()
 			return r.failed(o, fail(doubling, dns.EDEOther, "more aliases in a row than recursion.limits.cname_depth allows, the last to "+next.String()))

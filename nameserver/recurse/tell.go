@@ -71,7 +71,7 @@ func (j *job) tellDenial(m *material, c *checked) {
 		return
 	}
 	what := fmt.Sprintf("that %v has no %v", m.end, m.q.Type)
-	if m.what == isNXDomain && !c.noData {
+	if c.denied(m.what) == isNXDomain {
 		what = fmt.Sprintf("that %v does not exist", m.end)
 	}
 	fields := append([]string{"name", m.end.String(), "type", m.q.Type.String()}, c.denial.fields()...)

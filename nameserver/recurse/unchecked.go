@@ -60,8 +60,12 @@ func (j *job) upgradeDenial(ctx context.Context, d cache.Denial) (outcome, bool)
 		m.what = isNXDomain
 	}
 	c := j.check(ctx, m)
-	if c.bogus != nil || c.noData {
+	what := c.denied(m.what)
+	if c.bogus != nil || what == isNoData && m.what != isNoData {
 		return outcome{}, false
+	}
+	if what == isNXDomain {
+		d.Kind, d.Type = cache.NXDomain, dns.TypeNone
 	}
 	j.gradeDenial(&d, &c.denial)
 	if c.proofs != nil {

@@ -35,9 +35,17 @@ type checked struct {
 	sets   []finding // of the chain
 	denial finding
 	proofs []dns.RRset // of the denial, those that were verified; nil: none was looked at
-	noData bool        // the name is proved to exist, though the response code denies it: NXDOMAIN is NODATA
+	proved is          // isNXDomain or isNoData where one of them is proved, which the response code need not be; else isAnswer
 	bogus  *failure
 	above  bool
+}
+
+// denied is what is denied, of which the reply said what: a response code is not signed.
+func (c *checked) denied(said is) is {
+	if c == nil || c.proved == isAnswer {
+		return said
+	}
+	return c.proved
 }
 
 // check validates: each RRset of the chain, that of a wildcard together with the proof that nothing is closer, and the denial at its end.
@@ -428,7 +436,7 @@ func (j *job) checkDenial(ctx context.Context, m material, c *checked) (f findin
 			continue
 		}
 		f = j.checkBy(ctx, s, func(keys *dnssec.Keys) (r dnssec.Result) {
-			r, c.noData, c.proofs = j.prove(&m, keys)
+			r, c.proved, c.proofs = j.prove(&m, keys)
 			return r
 		})
 		if f.Security != cache.Bogus {
@@ -453,25 +461,26 @@ func (j *job) checkDenial(ctx context.Context, m material, c *checked) (f findin
 	return bogusFinding(dns.EDENSECMissing, "%v is denied without NSEC or NSEC3, though the zone %v is signed", m.end, from)
 }
 
-// prove asks the proofs of a denial for what was said.
-func (j *job) prove(m *material, keys *dnssec.Keys) (r dnssec.Result, noData bool, good []dns.RRset) {
+// prove asks the proofs of a denial for what was said, and tells what it is that they prove.
+func (j *job) prove(m *material, keys *dnssec.Keys) (r dnssec.Result, proved is, good []dns.RRset) {
 	w, zone := j.budget.work, keys.Zone()
 	soa := dnssec.Result{Security: cache.Secure, TTL: ^uint32(0)}
 	if m.soa.Data != nil { // a referral has none
 		if m.soa.Name != zone {
 			return dnssec.Result{Security: cache.Bogus, Zone: zone, EDE: dns.EDE{Code: dns.EDEBogus,
-				Text: fmt.Sprintf("%v is denied by %v, but the proofs are of %v", m.end, m.soa.Name, zone)}}, false, nil
+				Text: fmt.Sprintf("%v is denied by %v, but the proofs are of %v", m.end, m.soa.Name, zone)}}, isAnswer, nil
 		}
 		if soa = j.checkSOA(&m.soa, keys); !soa.Secure() {
-			return soa, false, nil
+			return soa, isAnswer, nil
 		}
 	}
 	d, good := j.denialOf(keys, m.proofs)
+	proved = m.what
 	if m.what == isNXDomain {
 		r = d.NXDomain(m.end, w)
 		if r.Security == cache.Bogus && r.Limit == dnssec.NoLimit { // the response code is not signed: some servers mistake it
 			if n := d.NoData(m.end, m.q.Type, w); n.Security != cache.Bogus {
-				r, noData = n, true
+				r, proved = n, isNoData
 			}
 		}
 	} else {
@@ -481,14 +490,20 @@ func (j *job) prove(m *material, keys *dnssec.Keys) (r dnssec.Result, noData boo
 				r = n
 			}
 		}
-		if r.Security == cache.Bogus && r.Limit == dnssec.NoLimit {
-			if n := d.NXDomain(m.end, w); n.Security != cache.Bogus { // what does not exist has no records either
-				r = n
+		if r.Security == cache.Secure || r.Security == cache.Bogus && r.Limit == dnssec.NoLimit {
+			// What does not exist has no records either. Of a compact denial (RFC 9824) both are proved by one record.
+			switch n := d.NXDomain(m.end, w); n.Security {
+			case cache.Secure:
+				r, proved = n, isNXDomain
+			case cache.Insecure:
+				if r.Security == cache.Bogus {
+					r = n
+				}
 			}
 		}
 	}
 	if r.Security == cache.Secure {
 		r.TTL = min(r.TTL, soa.TTL)
 	}
-	return r, noData, good
+	return r, proved, good
 }

@@ -85,6 +85,8 @@ func (a *ask) option(w string) (err error) {
 		a.tcp = true
 	case "+do":
 		a.opt.SetDo()
+	case "+co":
+		a.opt.SetCo()
 	case "+noedns":
 		a.edns = false
 	case "+bufsize":
@@ -212,6 +214,7 @@ func (r *result) check(a *ask, q *miekg.Msg) {
 	opt := m.IsEdns0()
 	odd((opt != nil) != a.edns, "an OPT record is there: %v; it was sent: %v", opt != nil, a.edns)
 	odd(opt != nil && opt.Do() != a.opt.Do(), "DO is not as it was sent")
+	odd(opt != nil && opt.Co() != a.opt.Co(), "CO is not as it was sent")
 	odd(m.Truncated && len(m.Answer)+len(m.Ns)+len(additional(m)) > 0, "TC with records")
 	odd(m.Rcode == miekg.RcodeServerFailure && len(m.Answer) > 0, "SERVFAIL with records")
 	odd(m.Rcode == miekg.RcodeServerFailure && opt != nil && len(edes(m)) == 0, "SERVFAIL without an extended error")

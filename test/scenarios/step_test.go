@@ -102,6 +102,7 @@ var filterFlags = map[string]func(lab.Question) bool{
 	"+edns":   func(q lab.Question) bool { return q.EDNS },
 	"+noedns": func(q lab.Question) bool { return !q.EDNS },
 	"+do":     func(q lab.Question) bool { return q.DO },
+	"+co":     func(q lab.Question) bool { return q.CO },
 	"+mixed":  func(q lab.Question) bool { return q.Name != q.Name.Lower() },
 	"+lower":  func(q lab.Question) bool { return q.Name == q.Name.Lower() },
 	"+ipv6":   func(q lab.Question) bool { return q.Server.Is6() },
