@@ -16,7 +16,7 @@ import (
 // many once more, which is less than a question costs. That is 36 labels with 10 iterations; RFC 9276 section 3.1 has zones use none.
 const maxHashBlocks = 400
 
-// deny answers a question from the proofs of other denials.
+// deny answers a question from the proofs of other denials: that there is nothing, or what a wildcard has.
 func (r *Resolver) deny(q dns.Question, now time.Duration, o Opts) (outcome, bool) {
 	if q.Type == dns.TypeANY || q.Type == dns.TypeRRSIG {
 		return outcome{}, false
@@ -26,19 +26,25 @@ func (r *Resolver) deny(q dns.Question, now time.Duration, o Opts) (outcome, boo
 	if !ok {
 		return outcome{}, false
 	}
-	soa, ok := r.cache.Peek(cache.Key{Name: zone, Type: dns.TypeSOA, Partition: denialSOAs})
-	if !ok || now >= soa.Expires {
-		return outcome{}, false
-	}
+	soa, hasSOA := r.cache.Peek(cache.Key{Name: zone, Type: dns.TypeSOA, Partition: denialSOAs})
+	hasSOA = hasSOA && now < soa.Expires
 	d := denier{r: r, zone: zone, q: q, now: now, expires: soa.Expires, work: o.Table.validation.Work(r.m.dnssec)}
 	kind, ok := d.byNSEC()
 	if !ok && t.hashes {
 		kind, ok = d.byNSEC3(t)
 	}
+	if d.answer != nil {
+		r.m.expanded.Inc()
+		if o.span.on() {
+			o.span.event(KindCache, "a cached wildcard stands for "+q.Name.String()+", and cached proofs show that nothing is closer", "zone", zone.String())
+		}
+		text := "by a wildcard of " + zone.String() + " and cached proofs"
+		return outcome{chain: []cache.Entry{*d.answer}, proofs: d.used, edes: []dns.EDE{{Code: dns.EDESynthesized, Text: text}}}, true
+	}
 	if !ok && !o.Proofs {
 		kind, ok = d.below(top)
 	}
-	if !ok {
+	if !ok || !hasSOA { // without it nobody knows for how long
 		return outcome{}, false
 	}
 	r.m.denied.Inc()
@@ -93,6 +99,7 @@ type denier struct {
 	used    []dns.RRset
 	proof   *dnssec.Denial
 	work    *dnssec.Work
+	answer  *cache.Entry // from a wildcard, with the proof that used holds
 }
 
 // take looks for the proof of type t at or before a name, and adds it. It was verified before it was kept.
@@ -135,6 +142,9 @@ func (d *denier) byNSEC() (cache.DenialKind, bool) {
 			return 0, false
 		}
 		encloser := d.q.Name.Ancestor(max(d.q.Name.CommonLabels(e.Set.Name), d.q.Name.CommonLabels(n.NextName)))
+		if d.expand(encloser, &e) {
+			return 0, false
+		}
 		if star, err := encloser.Child("*"); err == nil {
 			d.take(star.Lower(), dns.TypeNSEC)
 		}
@@ -157,6 +167,9 @@ func (d *denier) byNSEC3(t trust) (cache.DenialKind, bool) {
 		h = h.Lower()
 		e, ok := d.take(h, dns.TypeNSEC3)
 		return e, ok && e.Set.Name == h, ok
+	}
+	if d.expandHashed(hashed) {
+		return 0, false
 	}
 	for n := d.q.Name; n.Labels() >= d.zone.Labels(); n = n.Parent() {
 		_, match, ok := hashed(n)

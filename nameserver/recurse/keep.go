@@ -136,6 +136,9 @@ func (j *job) compose(rep *reply, k *kept, c *checked, stored int) outcome {
 		keep := i < stored && rep.a.q.Type != dns.TypeANY && set.Type != dns.TypeRRSIG
 		if keep {
 			r.put(e, j.epoch)
+			if c != nil {
+				j.keepWildcard(e, &c.sets[i])
+			}
 		}
 		if expanded(&e.Set) && len(own) > 0 {
 			out.proofs = addSets(out.proofs, own...)
@@ -221,9 +224,14 @@ func (j *job) keepDenial(d cache.Denial, rank cache.Rank) {
 		Set: d.SOA, Rank: rank, Security: cache.Secure, Server: d.Server, Zone: d.Zone, Partition: denialSOAs, Stored: d.Stored, Expires: d.Expires,
 	}
 	j.r.put(soa, j.epoch)
-	for i := range d.Proof {
-		if n, err := dns.ParseNSEC3(d.Proof[i].Data.First()); err == nil && d.Proof[i].Type == dns.TypeNSEC3 {
-			j.r.trusts.noteHash(j.trustKey(d.Zone), n.Iterations, n.Salt)
+	j.noteHashes(d.Zone, d.Proof)
+}
+
+// noteHashes notes the parameters of a zone's hashes, by one of its proofs.
+func (j *job) noteHashes(zone dns.Name, proofs []dns.RRset) {
+	for i := range proofs {
+		if n, err := dns.ParseNSEC3(proofs[i].Data.First()); err == nil && proofs[i].Type == dns.TypeNSEC3 {
+			j.r.trusts.noteHash(j.trustKey(zone), n.Iterations, n.Salt)
 			return
 		}
 	}

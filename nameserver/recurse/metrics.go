@@ -19,7 +19,7 @@ type metrics struct {
 	jobSeconds               *telemetry.Histogram
 	dnssec                   *dnssec.Metrics
 	validated                *telemetry.CounterVec
-	denied                   *telemetry.Counter
+	denied, expanded         *telemetry.Counter
 	reports                  *telemetry.CounterVec
 }
 
@@ -41,6 +41,7 @@ func newMetrics(t *telemetry.Metrics, r *Resolver) *metrics {
 		priming:        t.CounterVec("ananas_recurse_priming_total", "Primings of the root, by result (RFC 9609).", "result"),
 		dnssec:         dnssec.NewMetrics(t),
 		validated:      t.CounterVec("ananas_recurse_validated_total", "RRsets and denials that were validated, by result.", "result"),
+		expanded:       t.Counter("ananas_recurse_synthesized_wildcards_total", "Answers given from cached wildcards and the proofs of others, without a question (RFC 8198 section 5.3)."),
 		denied:         t.Counter("ananas_recurse_synthesized_denials_total", "Denials given from the proofs of others, without a question (RFC 8020, RFC 8198)."),
 		reports:        t.CounterVec("ananas_recurse_reports_total", "Failures reported to the agents of zones (RFC 9567), or left out.", "result"),
 		jobSeconds:     t.Histogram("ananas_recurse_job_seconds", "Time that resolutions took that were not answered from the cache."),

@@ -40,6 +40,7 @@ func (j *job) upgrade(ctx context.Context, e cache.Entry, now time.Duration) (ou
 	}
 	j.grade(&e, &c.sets[0])
 	j.r.put(e, j.epoch)
+	j.keepWildcard(e, &c.sets[0])
 	if e.Set.Type == dns.TypeDNAME {
 		j.keepSynthesised(j.q.Name, e, true)
 	}
