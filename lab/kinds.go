@@ -117,6 +117,8 @@ var kinds = byName(
 			r.rcode = dns.RCodeNameError
 		}
 	}},
+	&kind{name: "strip", doc: "what signs is taken out: as=signatures, or as=dnssec with NSEC, NSEC3 and DS records", takes: []string{"as"},
+		as: []string{"signatures", "dnssec"}, edit: strip},
 	&kind{name: "no-glue", doc: "no addresses in the additional section", edit: func(_ *exchange, _ *fault, r *reply) {
 		r.additional, r.needed = nil, 0
 	}},
@@ -366,6 +368,22 @@ func noProof(x *exchange, f *fault) *reply {
 	v := x.view()
 	v.unproved = purpose(f.as)
 	return v.authoritative(x.q.name, x.q.qtype, x.q.do)
+}
+
+// strip takes out what a server, or somebody on the way, leaves out who does not know DNSSEC or does not want it.
+func strip(x *exchange, f *fault, r *reply) {
+	for _, sets := range []*[]dns.RRset{&r.answer, &r.authority, &r.additional} {
+		*sets = slices.DeleteFunc(*sets, func(s dns.RRset) bool {
+			switch s.Type {
+			case dns.TypeNSEC, dns.TypeNSEC3, dns.TypeDS, dns.TypeRRSIG:
+				return f.as == "dnssec" && s.Type != x.q.qtype
+			}
+			return false
+		})
+		for i := range *sets {
+			(*sets)[i].Sigs = nil
+		}
+	}
 }
 
 // verbose adds the zone's NS records and their addresses to an answer, as many servers do.
