@@ -171,7 +171,7 @@ func (l *loop) readOPT(a *ask, d []byte) bool {
 	}
 	ttl := binary.BigEndian.Uint32(d[root+4:])
 	options := d[head:]
-	if int(binary.BigEndian.Uint16(d[root+8:])) != len(options) || ttl>>16&0xff != 0 {
+	if int(binary.BigEndian.Uint16(d[root+8:])) != len(options) || ttl>>16&0xff != 0 || ttl&(1<<14) != 0 { // a version, or CO
 		return false
 	}
 	a.edns, a.do = true, ttl&(1<<15) != 0

@@ -12,10 +12,7 @@ import (
 
 // finish writes the answer to q, appended to out, and records it. Every answer passes here.
 func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
-	if a.Compact && q.validates() && !q.EDNS.CO {
-		// RFC 9824 section 5.1: a validator that knows nothing of NXNAME would take it for a contradiction.
-		a.RCode = dns.RCodeSuccess
-	}
+	a.RCode = q.rcode(a)
 	flags := dns.FlagQR | dns.FlagRA | q.Flags&(dns.FlagRD|dns.FlagCD) | dns.Flags(q.Opcode)<<11 | dns.Flags(a.RCode&15)
 	if a.Local {
 		flags |= dns.FlagAA
@@ -52,6 +49,15 @@ func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
 	out = b.Finish()
 	s.record(q, a, len(out)-start)
 	return out
+}
+
+// rcode is the response code for the client: NOERROR with a compact denial, unless he takes no proofs or has set CO. A validator that knows nothing
+// of NXNAME would take NXDOMAIN for a contradiction (RFC 9824 section 5.1).
+func (q *query) rcode(a *recurse.Answer) dns.RCode {
+	if a.Compact && q.validates() && !q.EDNS.CO {
+		return dns.RCodeSuccess
+	}
+	return a.RCode
 }
 
 // begin writes the header and the question, and keeps room for the OPT record.

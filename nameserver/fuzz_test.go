@@ -35,6 +35,7 @@ $GENERATE 1-100 big A 192.0.2.$
 $GENERATE 1-5 few TXT $
 big      HTTPS 1 . alpn="h2"
 [zone refused.example servers=192.0.2.2]
+[zone compact.example compact=true servers=192.0.2.3]
 [server 192.0.2.2]
 fault refused
 `
@@ -260,6 +261,13 @@ func packets(t testing.TB) [][]byte {
 	} {
 		pack(name, miekg.TypeA, nil)
 		pack(name, miekg.TypeA, edns(1232, true))
+	}
+	for _, do := range []bool{true, false} {
+		pack("none.compact.example.", miekg.TypeA, edns(1232, do))
+		pack("none.compact.example.", miekg.TypeA, func(m *miekg.Msg) {
+			m.SetEdns0(1232, do)
+			m.IsEdns0().SetCo()
+		})
 	}
 	for _, typ := range []uint16{
 		miekg.TypeANY, miekg.TypeAXFR, miekg.TypeIXFR, miekg.TypeMAILA, miekg.TypeOPT, miekg.TypeTKEY, miekg.TypeRRSIG, miekg.TypeDS, miekg.TypeNS, miekg.TypeSOA, 65280, 0,

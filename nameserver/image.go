@@ -81,11 +81,11 @@ func variantOf(do, cd bool) (v cache.Variant) {
 	return v
 }
 
-// keep keeps an answer as an image, if it will do for others too. generation and epoch are of the time before it was looked for.
+// keep keeps an answer as an image, if it will do for others too: one in which CO made a difference will not. generation and epoch are of the time before it was looked for.
 func (s *Server) keep(q *query, a *recurse.Answer, generation uint32, epoch uint64) {
 	until := a.Until
 	if a.Asked || a.Stale || a.Local || a.Truncated || len(a.EDEs) > 0 || a.RCode != dns.RCodeSuccess && a.RCode != dns.RCodeNameError ||
-		q.Flags&dns.FlagRD == 0 || q.Type.IsMeta() || q.Type == dns.TypeRRSIG {
+		q.Flags&dns.FlagRD == 0 || a.Compact && q.EDNS.CO || q.Type.IsMeta() || q.Type == dns.TypeRRSIG {
 		return
 	}
 	now := s.clock.Boot()
@@ -126,7 +126,7 @@ func (s *Server) image(m *cache.Image, q *query, a *recurse.Answer) bool {
 	if len(a.Additional) > 0 && b.Len() > len(room)-1024 {
 		return false // some of it may not have fitted
 	}
-	m.RCode, m.Secure, m.Wire = a.RCode, a.Security == cache.Secure, msg[from:]
+	m.RCode, m.Secure, m.Wire = q.rcode(a), a.Security == cache.Secure, msg[from:]
 	return index(m, msg, from)
 }
 
