@@ -209,7 +209,11 @@ func TestUDPSegmentsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBatch(s.udp[0], raw)
+	b, err := newBatch(s.udp[0], raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.release()
 	from := netip.MustParseAddrPort(c.LocalAddr().String())
 	sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&b.names[0]))
 	sa.Family, sa.Addr = unix.AF_INET, from.Addr().As4()

@@ -54,9 +54,17 @@ func (u *udpSocket) read() {
 			u.s.tickets.put(u.ticket)
 		}
 	}()
-	if u.s.singly || errors.Is(u.readBatches(), errors.ErrUnsupported) {
-		u.readSingly()
+	if !u.s.singly {
+		err := u.readBatches()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errors.ErrUnsupported) {
+			u.s.log.Error("reading packets in batches; they are read one by one, which costs more", "address", u.addr, "error", err)
+		}
+		u.coalesce(false)
 	}
+	u.readSingly()
 }
 
 // readSingly is the reader of systems that have no recvmmsg.

@@ -193,7 +193,10 @@ func fullBatch(t *testing.T) (b *batch, s *Server, near, far *net.UnixConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b = newBatch(&udpSocket{s: s, reported: map[syscall.Errno]bool{}}, raw)
+	if b, err = newBatch(&udpSocket{s: s, reported: map[syscall.Errno]bool{}}, raw); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.release)
 	b.n = batchLen
 	for i := range b.n {
 		b.queries[i].Answer = query(uint16(i), strings.Repeat("x", 300))

@@ -20,7 +20,7 @@ const (
 	lateRing     = 8    // questions answered or given up which a socket remembers, so that a second or late reply is no forgery
 	portTries    = 16   // ports tried before a socket can't be opened
 	lowestPort   = 1024 // ports below need privilege
-	replyBufSize = 2048 // octets; more than is asked for, for servers that look at their own MTU only. 4,096 readers take 16 MiB with their stacks
+	replyBufSize = 2048 // octets; more than is asked for, for servers that look at their own MTU only
 )
 
 // received is what the wire gave for one question: a reply, or the news that it must go over TCP.
@@ -64,8 +64,8 @@ type udpSocket struct {
 type sockets struct {
 	r    *Resolver
 	v6   bool
-	uses int // questions a socket may carry
-	buf  int // octets of the largest reply
+	uses int       // questions a socket may carry
+	bufs sync.Pool // of *[]byte, as long as the largest reply
 
 	mu     sync.Mutex
 	slots  []*udpSocket
@@ -75,8 +75,9 @@ type sockets struct {
 
 func newSockets(r *Resolver, v6 bool, l *Limits) *sockets {
 	// Half of the sockets for each family.
+	size := max(replyBufSize, l.UDPPayload)
 	return &sockets{
-		r: r, v6: v6, uses: max(1, l.SocketUses), buf: max(replyBufSize, l.UDPPayload), slots: make([]*udpSocket, max(1, l.Sockets/2)), wg: &r.wg,
+		r: r, v6: v6, uses: max(1, l.SocketUses), bufs: sync.Pool{New: func() any { b := make([]byte, size); return &b }}, slots: make([]*udpSocket, max(1, l.Sockets/2)), wg: &r.wg,
 	}
 }
 
@@ -159,16 +160,34 @@ func (s *sockets) open() (*udpSocket, error) {
 func (s *sockets) read(u *udpSocket) {
 	defer s.wg.Done()
 	defer s.r.recovered("reading replies over UDP", func(f *failure) { s.broken(u, f) })
-	buf := make([]byte, s.buf)
 	for {
-		n, from, err := u.conn.ReadFromUDPAddrPort(buf)
+		buf, n, from, err := s.receive(u.conn)
 		if err != nil {
 			// Unconnected sockets get no errors from ICMP, so this one is ours: closed, or of no more use.
 			s.broken(u, err)
 			return
 		}
-		s.match(u, buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		s.match(u, (*buf)[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		s.bufs.Put(buf)
 	}
+}
+
+// pooledReader is a socket that takes a buffer only when there is something to read, so that thousands of them that wait need none.
+type pooledReader interface {
+	ReadPooled(bufs *sync.Pool) (buf *[]byte, n int, from netip.AddrPort, err error)
+}
+
+// receive waits for a packet. The buffer is to be put back.
+func (s *sockets) receive(c PacketConn) (buf *[]byte, n int, from netip.AddrPort, err error) {
+	if p, ok := c.(pooledReader); ok {
+		return p.ReadPooled(&s.bufs)
+	}
+	buf = s.bufs.Get().(*[]byte)
+	n, from, err = c.ReadFromUDPAddrPort(*buf)
+	if err != nil {
+		s.bufs.Put(buf)
+	}
+	return buf, n, from, err
 }
 
 // match finds the question that a packet is the reply to.
