@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/crew"
 	"github.com/ananas-edge/ananas/internal/siphash"
 	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver/cache"
@@ -48,10 +49,14 @@ type Server struct {
 	name        string
 	nsid        string
 
+	crew   *crew.Crew // runs queries that wait
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
+
+// maxSpare is how many goroutines wait for the next query that is not answered at once. With 8 KiB of stack, 512 KiB.
+const maxSpare = 64
 
 // New returns a server with its first table. Close it before its resolver.
 func New(c Config) *Server {
@@ -63,6 +68,7 @@ func New(c Config) *Server {
 		s.secret[i] = byte(c.Random())
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.crew = crew.New(maxSpare, s.ctx.Done())
 	s.table.Store(c.Table)
 	return s
 }
@@ -119,16 +125,21 @@ func (s *Server) later(q *query, reply listen.Reply) (recurse.Answer, bool) {
 	held := *q
 	held.Data = append([]byte(nil), q.Data...)
 	held.Query, _ = dns.ParseQuery(held.Data) // of the copy: it was read once without error
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
-		defer s.clients.leave(client)
-		defer reply.Drop() // whatever happens, the query ends
-		if answer := s.resolve(s.ctx, &held); answer != nil {
-			reply.Write(answer)
-		}
-	}()
+	s.wg.Add(2)                               // for the query, and for a goroutine that may be new
+	if !s.crew.Run(func() { s.wait(&held, client, reply) }, s.wg.Done) {
+		s.wg.Done()
+	}
 	return recurse.Answer{}, true
+}
+
+// wait resolves a query and answers it, whatever happens.
+func (s *Server) wait(q *query, client clientKey, reply listen.Reply) {
+	defer s.wg.Done()
+	defer s.clients.leave(client)
+	defer reply.Drop()
+	if answer := s.resolve(s.ctx, q); answer != nil {
+		reply.Write(answer)
+	}
 }
 
 // atOnce answers a query that may not wait, because of a limit.

@@ -136,7 +136,7 @@ func (r *Resolver) awaitOne(ctx context.Context, q dns.Question, o Opts, begin, 
 			j.span = j.span.event(KindJob, "not in the cache: ask", "name", q.Name.String(), "type", q.Type.String())
 		}
 		r.wg.Add(2) // for the job, and for a goroutine that may be new
-		if !r.crew.run(func() { r.runJob(j) }, r.wg.Done) {
+		if !r.crew.Run(func() { r.runJob(j) }, r.wg.Done) {
 			r.wg.Done()
 		}
 	} else if o.span.on() {

@@ -48,7 +48,7 @@ func (SystemNetwork) ListenUDP(v6 bool, port uint16) (PacketConn, error) {
 	if !ok {
 		return nil, errors.Join(errors.New("UDP socket of an unknown kind"), c.Close())
 	}
-	return pooled(u)
+	return u, nil
 }
 
 // DialTCP connects.

@@ -48,9 +48,15 @@ type late struct {
 	id     uint16
 }
 
+// packetSender is a socket as far as questions need it.
+type packetSender interface {
+	WriteToUDPAddrPort(b []byte, a netip.AddrPort) (int, error)
+	Close() error
+}
+
 // udpSocket is one socket and what waits on it.
 type udpSocket struct {
-	conn PacketConn
+	conn packetSender
 
 	mu      sync.Mutex
 	waiting []*pending
@@ -64,8 +70,9 @@ type udpSocket struct {
 type sockets struct {
 	r    *Resolver
 	v6   bool
-	uses int       // questions a socket may carry
-	bufs sync.Pool // of *[]byte, as long as the largest reply
+	uses int     // questions a socket may carry
+	buf  int     // octets of the largest reply
+	poll *poller // reads all of them; nil: each has a goroutine that does
 
 	mu     sync.Mutex
 	slots  []*udpSocket
@@ -75,10 +82,13 @@ type sockets struct {
 
 func newSockets(r *Resolver, v6 bool, l *Limits) *sockets {
 	// Half of the sockets for each family.
-	size := max(replyBufSize, l.UDPPayload)
-	return &sockets{
-		r: r, v6: v6, uses: max(1, l.SocketUses), bufs: sync.Pool{New: func() any { b := make([]byte, size); return &b }}, slots: make([]*udpSocket, max(1, l.Sockets/2)), wg: &r.wg,
+	s := &sockets{
+		r: r, v6: v6, uses: max(1, l.SocketUses), buf: max(replyBufSize, l.UDPPayload), slots: make([]*udpSocket, max(1, l.Sockets/2)), wg: &r.wg,
 	}
+	if _, ok := r.network.(SystemNetwork); ok {
+		s.poll = newPoller(s)
+	}
+	return s
 }
 
 var errClosed = errors.New("the resolver is closed")
@@ -115,8 +125,6 @@ func (s *sockets) draw(p *pending) (*udpSocket, error) {
 		var err error
 		if u, err = s.open(); err == nil {
 			s.slots[slot] = u
-			s.wg.Add(1)
-			go s.read(u)
 		} else if slot, u = s.another(slot); u == nil {
 			return nil, err
 		}
@@ -143,51 +151,41 @@ func (s *sockets) another(slot int) (int, *udpSocket) {
 	return slot, nil
 }
 
-// open binds a random port.
-func (s *sockets) open() (*udpSocket, error) {
-	var err error
+// open binds a random port, and sees to it that what arrives there is read.
+func (s *sockets) open() (u *udpSocket, err error) {
 	for range portTries {
 		port := lowestPort + uint16(s.r.random()%(65536-lowestPort))
+		if s.poll != nil {
+			if u, err = s.poll.open(s.v6, port); err == nil {
+				return u, nil
+			}
+			continue
+		}
 		var c PacketConn
 		if c, err = s.r.network.ListenUDP(s.v6, port); err == nil {
-			return &udpSocket{conn: c}, nil
+			u = &udpSocket{conn: c}
+			s.wg.Add(1)
+			go s.read(u, c)
+			return u, nil
 		}
 	}
 	return nil, fmt.Errorf("opening a UDP socket on a random port: %w", err)
 }
 
-// read takes replies off a socket until it is closed. A panic costs the questions that wait on it.
-func (s *sockets) read(u *udpSocket) {
+// read takes replies off a socket until it is closed, where nobody does it for all of them. A panic costs the questions that wait on it.
+func (s *sockets) read(u *udpSocket, conn PacketConn) {
 	defer s.wg.Done()
 	defer s.r.recovered("reading replies over UDP", func(f *failure) { s.broken(u, f) })
+	buf := make([]byte, s.buf)
 	for {
-		buf, n, from, err := s.receive(u.conn)
+		n, from, err := conn.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			// Unconnected sockets get no errors from ICMP, so this one is ours: closed, or of no more use.
 			s.broken(u, err)
 			return
 		}
-		s.match(u, (*buf)[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
-		s.bufs.Put(buf)
+		s.match(u, buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
 	}
-}
-
-// pooledReader is a socket that takes a buffer only when there is something to read, so that thousands of them that wait need none.
-type pooledReader interface {
-	ReadPooled(bufs *sync.Pool) (buf *[]byte, n int, from netip.AddrPort, err error)
-}
-
-// receive waits for a packet. The buffer is to be put back.
-func (s *sockets) receive(c PacketConn) (buf *[]byte, n int, from netip.AddrPort, err error) {
-	if p, ok := c.(pooledReader); ok {
-		return p.ReadPooled(&s.bufs)
-	}
-	buf = s.bufs.Get().(*[]byte)
-	n, from, err = c.ReadFromUDPAddrPort(*buf)
-	if err != nil {
-		s.bufs.Put(buf)
-	}
-	return buf, n, from, err
 }
 
 // match finds the question that a packet is the reply to.
@@ -332,5 +330,8 @@ func (s *sockets) close() {
 		if u != nil {
 			_ = u.conn.Close()
 		}
+	}
+	if s.poll != nil {
+		s.poll.close()
 	}
 }
