@@ -94,12 +94,16 @@ type Message struct {
 	HasEDNS  bool
 	Misfits  int // A and AAAA records whose data is no address: they are left out, and do not make the others worthless
 
-	// Owners read so far, by offset: most owners of a reply are a pointer to one of few. 64 hold all names of a referral of 13
-	// servers, or of a chain of aliases with its signatures; a reply with more makes some of them anew.
-	names [64]seenName
-	seen  int
 	arena []byte // where expanded record data is kept
 	rdata []byte // data being expanded
+}
+
+// owners are the owners of a message read so far, by offset: most are a pointer to one of few. 64 hold all names of a referral of 13
+// servers, or of a chain of aliases with its signatures; a reply with more makes some of them anew. They are of use only while a message is
+// read, and so are no part of it: that would be 1.5 KiB of each one that is kept.
+type owners struct {
+	names [64]seenName
+	seen  int
 }
 
 type seenName struct {
@@ -126,7 +130,7 @@ var (
 // the last record are ignored, as resolvers have always done. On an error m holds what was read so far: the header if there was one.
 func Parse(b []byte, m *Message) error {
 	h, err := ParseHeader(b)
-	m.Header, m.Question, m.EDNS, m.HasEDNS, m.Misfits, m.seen = h, Question{}, EDNS{}, false, 0, 0
+	m.Header, m.Question, m.EDNS, m.HasEDNS, m.Misfits = h, Question{}, EDNS{}, false, 0
 	m.arena = nil // records handed out earlier may still be in use
 	for i := range m.Sections {
 		m.Sections[i] = m.Sections[i][:0]
@@ -134,6 +138,7 @@ func Parse(b []byte, m *Message) error {
 	if err != nil {
 		return err
 	}
+	var o owners
 	off := HeaderLen
 	for i := range int(h.QDCount) {
 		var q Question
@@ -149,13 +154,13 @@ func Parse(b []byte, m *Message) error {
 		if i == 0 {
 			m.Question = q
 			if q.Name.upperAt() < 0 { // then it can serve as the owner that most answers point to
-				m.remember(HeaderLen, q.Name)
+				o.remember(HeaderLen, q.Name)
 			}
 		}
 	}
 	for s, n := range [...]uint16{h.ANCount, h.NSCount, h.ARCount} {
 		for i := range int(n) {
-			if off, err = m.record(b, off, Section(s)); err != nil {
+			if off, err = m.record(b, off, Section(s), &o); err != nil {
 				return fmt.Errorf("reading record %d of the %v section: %w", i+1, Section(s), err)
 			}
 		}
@@ -164,8 +169,8 @@ func Parse(b []byte, m *Message) error {
 }
 
 // record reads the record at b[off:] into its section and returns the offset after it.
-func (m *Message) record(b []byte, off int, s Section) (int, error) {
-	name, off, err := m.owner(b, off)
+func (m *Message) record(b []byte, off int, s Section, o *owners) (int, error) {
+	name, off, err := o.owner(b, off)
 	if err != nil {
 		return 0, err
 	}
@@ -240,13 +245,13 @@ func (m *Message) opt(data []byte, rr RR, ttl uint32, s Section) error {
 }
 
 // owner reads an owner name in canonical case; names that were read at the same place before are not made anew.
-func (m *Message) owner(b []byte, off int) (Name, int, error) {
+func (o *owners) owner(b []byte, off int) (Name, int, error) {
 	at, next := off, 0
 	if off+1 < len(b) && b[off] >= 0xC0 {
 		at, next = int(b[off]&0x3F)<<8|int(b[off+1]), off+2
-		for i := range min(m.seen, len(m.names)) {
-			if m.names[i].at == at {
-				return m.names[i].name, next, nil
+		for i := range min(o.seen, len(o.names)) {
+			if o.names[i].at == at {
+				return o.names[i].name, next, nil
 			}
 		}
 	}
@@ -257,20 +262,20 @@ func (m *Message) owner(b []byte, off int) (Name, int, error) {
 	}
 	lowerInPlace(w)
 	n := Name{}
-	for i := range min(m.seen, len(m.names)) {
-		if m.names[i].name.wire == string(w) {
-			n = m.names[i].name
+	for i := range min(o.seen, len(o.names)) {
+		if o.names[i].name.wire == string(w) {
+			n = o.names[i].name
 			break
 		}
 	}
 	if n.IsZero() {
 		n = Name{string(w)}
 	}
-	m.remember(at, n)
+	o.remember(at, n)
 	return n, end, nil
 }
 
-func (m *Message) remember(at int, n Name) {
-	m.names[m.seen%len(m.names)] = seenName{at, n}
-	m.seen++
+func (o *owners) remember(at int, n Name) {
+	o.names[o.seen%len(o.names)] = seenName{at, n}
+	o.seen++
 }

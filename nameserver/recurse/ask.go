@@ -82,7 +82,7 @@ func (ro *round) launch(ctx context.Context, c choice, m manner, overTCP bool) *
 		r.wg.Add(1)
 		go func() {
 			defer r.wg.Done()
-			got := received{attempt: at}
+			got := &received{attempt: at}
 			defer func() { ro.got <- got }()
 			defer r.recovered("asking over TCP for "+ro.a.q.String(), func(f *failure) { got.err = f })
 			got.msg, got.err = r.tcp.ask(tctx, c.server, msg)
@@ -189,7 +189,7 @@ func (ro *round) landed(at *attempt) bool {
 }
 
 // take looks at what came for an attempt: a reply that can be used ends the round, anything else leads to another attempt.
-func (ro *round) take(ctx context.Context, got received) *reply {
+func (ro *round) take(ctx context.Context, got *received) *reply {
 	at := got.attempt
 	if !ro.landed(at) {
 		return nil

@@ -18,7 +18,7 @@ type round struct {
 	a     asked
 	span  span
 	cands []candidate
-	got   chan received
+	got   chan *received
 	found chan addressesFound
 
 	flying   []*attempt
@@ -66,7 +66,7 @@ func (j *job) newRound(d *delegation, q dns.Question, minimised bool) *round {
 	ro := &round{
 		j: j, d: d, span: j.span,
 		a:     asked{zone: d.zone, q: q, recursive: d.from == fromForward, minimised: minimised, elsewhere: j.table.Elsewhere(q.Name)},
-		got:   make(chan received, maxAttempts),
+		got:   make(chan *received, maxAttempts),
 		worst: dns.EDENoReachable, mind: briefly,
 	}
 	var never []netip.Addr

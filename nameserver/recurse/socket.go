@@ -40,7 +40,7 @@ type pending struct {
 	id      uint16
 	wire    []byte // the question section as sent, case and all
 	wrong   int
-	to      chan<- received
+	to      chan<- *received
 }
 
 type late struct {
@@ -202,7 +202,7 @@ func (s *sockets) match(u *udpSocket, b []byte, from netip.AddrPort) {
 		fromAsked = true
 		if err == nil && h.Flags&dns.FlagQR != 0 && h.ID == p.id && questionEchoed(b, h, p) {
 			u.done(i)
-			p.to <- received{attempt: p.attempt, msg: append([]byte(nil), b...), at: now}
+			p.to <- &received{attempt: p.attempt, msg: append([]byte(nil), b...), at: now}
 			u.closeIfDone()
 			return
 		}
@@ -223,7 +223,7 @@ func (s *sockets) match(u *udpSocket, b []byte, from netip.AddrPort) {
 			u.remove(i)
 			i--
 			s.r.m.spoofed.Inc()
-			p.to <- received{attempt: p.attempt, at: now, wrong: true, cased: err == nil && h.ID == p.id && questionCased(b, h, p)}
+			p.to <- &received{attempt: p.attempt, at: now, wrong: true, cased: err == nil && h.ID == p.id && questionCased(b, h, p)}
 		}
 	}
 	u.closeIfDone()
@@ -316,7 +316,7 @@ func (s *sockets) broken(u *udpSocket, err error) {
 	u.retired = true
 	_ = u.conn.Close()
 	for _, p := range u.waiting {
-		p.to <- received{attempt: p.attempt, err: err}
+		p.to <- &received{attempt: p.attempt, err: err}
 	}
 	u.waiting = nil
 }

@@ -136,7 +136,7 @@ func (c *tcpConn) hasRoom() bool {
 
 // exchange sends msg with an id of its own on this connection and waits for the reply.
 func (c *tcpConn) exchange(ctx context.Context, msg []byte) ([]byte, error) {
-	to := make(chan received, 1)
+	to := make(chan *received, 1)
 	id, err := c.write(ctx, msg, to)
 	if err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func (c *tcpConn) exchange(ctx context.Context, msg []byte) ([]byte, error) {
 	}
 }
 
-func (c *tcpConn) write(ctx context.Context, msg []byte, to chan<- received) (uint16, error) {
+func (c *tcpConn) write(ctx context.Context, msg []byte, to chan<- *received) (uint16, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.dead {
@@ -234,7 +234,7 @@ func (c *tcpConn) deliver(msg []byte) bool {
 		return false
 	}
 	delete(c.waiting, h.ID)
-	p.to <- received{msg: msg, at: c.pool.r.clock.Boot()}
+	p.to <- &received{msg: msg, at: c.pool.r.clock.Boot()}
 	if len(c.waiting) == 0 {
 		c.idle.Reset(tcpIdle)
 		if c.dead || c.sent >= tcpQuestions {
@@ -269,7 +269,7 @@ func (c *tcpConn) end(err error) {
 	c.idle.Stop()
 	_ = c.conn.Close()
 	for _, p := range c.waiting {
-		p.to <- received{err: fmt.Errorf("asking %v over TCP: %w", c.server, err)}
+		p.to <- &received{err: fmt.Errorf("asking %v over TCP: %w", c.server, err)}
 	}
 	clear(c.waiting)
 }
