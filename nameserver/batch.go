@@ -27,7 +27,7 @@ type loop struct {
 // batchMetrics are stripes of the server's instruments, which only this loop writes to.
 type batchMetrics struct {
 	noError, nameError, total, octets, hits, truncated *telemetry.Counter
-	seconds                                            *telemetry.Histogram
+	noErrorSeconds, nameErrorSeconds                   *telemetry.Histogram
 }
 
 // ask is what was read of one query.
@@ -53,7 +53,7 @@ func (s *Server) Loop() listen.Loop {
 	l.m = batchMetrics{
 		noError: s.m.rcodes[listen.UDP][dns.RCodeSuccess].Stripe(), nameError: s.m.rcodes[listen.UDP][dns.RCodeNameError].Stripe(),
 		total: s.m.total[listen.UDP].Stripe(), octets: s.m.octets[listen.UDP].Stripe(), hits: s.m.hits.Stripe(), truncated: s.m.truncated.Stripe(),
-		seconds: s.m.seconds[listen.UDP].Stripe(),
+		noErrorSeconds: s.m.seconds[listen.UDP][dns.RCodeSuccess].Stripe(), nameErrorSeconds: s.m.seconds[listen.UDP][dns.RCodeNameError].Stripe(),
 	}
 	return l
 }
@@ -102,13 +102,15 @@ func (l *loop) count(hits int, sum *sums, start time.Duration) {
 	l.m.total.Add(uint64(hits))
 	l.m.octets.Add(uint64(sum.octets))
 	l.m.noError.Add(uint64(sum.noError))
+	took := l.s.clock.Boot() - start
+	l.m.noErrorSeconds.ObserveN(took, sum.noError)
 	if sum.nameError > 0 {
 		l.m.nameError.Add(uint64(sum.nameError))
+		l.m.nameErrorSeconds.ObserveN(took, sum.nameError)
 	}
 	if sum.truncated > 0 {
 		l.m.truncated.Add(uint64(sum.truncated))
 	}
-	l.m.seconds.ObserveN(l.s.clock.Boot()-start, hits)
 }
 
 // read takes a query apart, as the number n of the batch, if it is of the common form: one question, at most an OPT record, RD, and a client that may ask.

@@ -180,7 +180,7 @@ func (s *Server) record(q *query, a *recurse.Answer, size int) {
 	} else {
 		s.m.answers[q.Transport].With(a.RCode.String()).Inc()
 	}
-	s.m.seconds[q.Transport].Observe(took)
+	s.m.seconds[q.Transport][min(int(a.RCode), len(s.m.rcodes[0]))].Observe(took)
 	s.m.total[q.Transport].Inc()
 	s.m.octets[q.Transport].Add(uint64(size))
 }

@@ -10,7 +10,7 @@ import (
 type metrics struct {
 	answers [2]*telemetry.CounterVec  // by rcode, an element a transport
 	rcodes  [2][24]*telemetry.Counter // those of answers that an answer may have
-	seconds [2]*telemetry.Histogram
+	seconds [2][]*telemetry.Histogram // by rcode, the last for those above
 	octets  [2]*telemetry.Counter
 	total   [2]*telemetry.Counter
 	hits    *telemetry.Counter
@@ -28,13 +28,18 @@ func newMetrics(t *telemetry.Metrics) *metrics {
 		panics:    t.Counter("ananas_nameserver_panics_total", "Queries ended by a fault of the program."),
 		limits:    t.CounterVec("ananas_nameserver_limits_total", "Queries turned away by a limit, by its name.", "limit"),
 	}
+	var rcodes []string
+	for rcode := range m.rcodes[0] {
+		rcodes = append(rcodes, dns.RCode(rcode).String())
+	}
+	rcodes = append(rcodes, "other")
 	for i, tr := range [...]listen.Transport{listen.UDP, listen.TCP} {
 		name := tr.String()
 		m.answers[i] = t.CounterVec("ananas_nameserver_"+name+"_answers_total", "Answers over "+name+", by response code.", "rcode")
 		for rcode := range m.rcodes[i] {
 			m.rcodes[i][rcode] = m.answers[i].With(dns.RCode(rcode).String())
 		}
-		m.seconds[i] = t.Histogram("ananas_nameserver_"+name+"_answer_seconds", "Time from a query to its answer over "+name+".")
+		m.seconds[i] = t.HistogramOf("ananas_nameserver_"+name+"_answer_seconds", "Time from a query to its answer over "+name+", by response code.", "rcode", rcodes...)
 		m.total[i] = t.Counter("ananas_nameserver_"+name+"_queries_total", "Queries answered over "+name+".")
 		m.octets[i] = t.Counter("ananas_nameserver_"+name+"_answer_bytes_total", "Octets of answers over "+name+".")
 	}

@@ -47,14 +47,14 @@ func TestMetricsCount(t *testing.T) {
 	askA(t, n, "www.example.com", "192.0.2.80")
 	ask(t, "tcp", n.Addrs()[0], query("nobody.example.com", miekg.TypeA))
 	for series, want := range map[string]string{
-		`ananas_nameserver_udp_queries_total`:                   "2",
-		`ananas_nameserver_tcp_queries_total`:                   "1",
-		`ananas_nameserver_cache_answers_total`:                 "1",
-		`ananas_nameserver_udp_answers_total{rcode="NOERROR"}`:  "2",
-		`ananas_nameserver_tcp_answers_total{rcode="NXDOMAIN"}`: "1",
-		`ananas_nameserver_udp_answer_seconds_count`:            "2",
-		`ananas_telemetry_crashes_total`:                        "0",
-		`ananas_nameserver_panics_total`:                        "0",
+		`ananas_nameserver_udp_queries_total`:                         "2",
+		`ananas_nameserver_tcp_queries_total`:                         "1",
+		`ananas_nameserver_cache_answers_total`:                       "1",
+		`ananas_nameserver_udp_answers_total{rcode="NOERROR"}`:        "2",
+		`ananas_nameserver_tcp_answers_total{rcode="NXDOMAIN"}`:       "1",
+		`ananas_nameserver_udp_answer_seconds_count{rcode="NOERROR"}`: "2",
+		`ananas_telemetry_crashes_total`:                              "0",
+		`ananas_nameserver_panics_total`:                              "0",
 	} {
 		if got := metric(t, n, series); got != want {
 			t.Errorf("%s is %s, not %s", series, got, want)

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -53,6 +54,12 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(f.counter.Value()))
 		case f.histogram != nil:
 			out <- f.histogram.read(desc)
+		case f.several != nil:
+			for _, v := range slices.Sorted(maps.Keys(f.several)) {
+				if h := f.several[v]; h.any() {
+					out <- h.read(desc, v)
+				}
+			}
 		case f.kind == kindCounter:
 			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, sum(f.funcs))
 		default:
@@ -62,7 +69,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 }
 
 // read returns the counts of this moment. The total is that of the buckets, so that they fit together while others observe.
-func (h *Histogram) read(desc *prometheus.Desc) prometheus.Metric {
+func (h *Histogram) read(desc *prometheus.Desc, values ...string) prometheus.Metric {
 	var total uint64
 	parts := []*Histogram{h}
 	if stripes := h.stripes.Load(); stripes != nil {
@@ -81,7 +88,23 @@ func (h *Histogram) read(desc *prometheus.Desc) prometheus.Metric {
 	for _, p := range parts {
 		ns += p.sum.Load()
 	}
-	return prometheus.MustNewConstHistogram(desc, total, float64(ns)/1e9, cumulative)
+	return prometheus.MustNewConstHistogram(desc, total, float64(ns)/1e9, cumulative, values...)
+}
+
+// any tells whether anything was counted.
+func (h *Histogram) any() bool {
+	parts := []*Histogram{h}
+	if stripes := h.stripes.Load(); stripes != nil {
+		parts = append(parts, *stripes...)
+	}
+	for _, p := range parts {
+		for i := range p.buckets {
+			if p.buckets[i].Load() > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // gauge is one series of a gauge with labels.

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,6 +46,7 @@ type family struct {
 	funcs     []func() float64 // of a gauge or a counter that is kept elsewhere; added up
 	gauges    []func(Show)     // of a gauge with labels
 	histogram *Histogram
+	several   map[string]*Histogram // by the value of its one label
 }
 
 // NewMetrics returns an empty registry.
@@ -128,6 +130,24 @@ func (m *Metrics) Histogram(name, help string) *Histogram {
 	return f.histogram
 }
 
+// HistogramOf registers a histogram for each of the values of one label, which are all that there will ever be, and returns them in that order. Those that have
+// counted nothing yet are not shown.
+func (m *Metrics) HistogramOf(name, help, label string, values ...string) []*Histogram {
+	f, unlock := m.register(name, help, kindHistogram, []string{label})
+	defer unlock()
+	if f.several == nil {
+		f.several = make(map[string]*Histogram)
+	}
+	all := make([]*Histogram, len(values))
+	for i, v := range values {
+		if f.several[v] == nil {
+			f.several[v] = new(Histogram)
+		}
+		all[i] = f.several[v]
+	}
+	return all
+}
+
 // register returns the family of that name, new or known, with the registry locked until the caller unlocks it.
 func (m *Metrics) register(name, help string, k kind, labels []string) (*family, func()) {
 	if err := checkFamily(name, help, k, labels); err != nil {
@@ -160,7 +180,7 @@ func (m *Metrics) sorted() []family {
 	all := make([]family, 0, len(m.families))
 	for _, f := range m.families {
 		c := *f
-		c.funcs, c.gauges = slices.Clone(f.funcs), slices.Clone(f.gauges)
+		c.funcs, c.gauges, c.several = slices.Clone(f.funcs), slices.Clone(f.gauges), maps.Clone(f.several)
 		all = append(all, c)
 	}
 	m.mu.Unlock()

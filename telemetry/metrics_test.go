@@ -421,6 +421,26 @@ func BenchmarkHistogramObserve(b *testing.B) {
 	}
 }
 
+// A histogram with a label shows a series for each value that has counted something.
+func TestHistogramOf(t *testing.T) {
+	m := NewMetrics()
+	all := m.HistogramOf("ananas_test_c_seconds", "C.", "rcode", "NOERROR", "NXDOMAIN", "SERVFAIL")
+	all[0].Observe(time.Second)
+	all[2].Stripe().Observe(time.Millisecond)
+	if again := m.HistogramOf("ananas_test_c_seconds", "C.", "rcode", "SERVFAIL"); again[0] != all[2] {
+		t.Error("registered again it is another one")
+	}
+	page := scrape(t, m)
+	for _, want := range []string{`ananas_test_c_seconds_count{rcode="NOERROR"} 1`, `ananas_test_c_seconds_sum{rcode="SERVFAIL"} 0.001`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s in\n%s", want, page)
+		}
+	}
+	if strings.Contains(page, "NXDOMAIN") {
+		t.Errorf("an empty series in\n%s", page)
+	}
+}
+
 // What is counted on stripes is part of what is shown, whoever counts at the same time.
 func TestStripes(t *testing.T) {
 	m := NewMetrics()
