@@ -251,6 +251,11 @@ func (c *Cache) GetAt(key Key, now time.Duration, buf []byte) (Entry, bool) {
 // entry from being evicted, but are in no metric and do not make it worth a refresh.
 func (c *Cache) Peek(key Key) (Entry, bool) { return c.get(key, c.now(), nil, false) }
 
+// PeekAt is [Cache.Peek] for who knows what time it is and has memory for the data, as [Cache.Get] uses it.
+func (c *Cache) PeekAt(key Key, now time.Duration, buf []byte) (Entry, bool) {
+	return c.get(key, now, buf, false)
+}
+
 func (c *Cache) get(key Key, now time.Duration, buf []byte, count bool) (Entry, bool) {
 	if key.Name.IsZero() {
 		return Entry{}, false

@@ -96,11 +96,13 @@ func (r *Resolver) hints(t *Table) *delegation {
 // cachedDelegation returns the delegation of zone, if one is cached and alive, with the addresses that are known of its
 // servers.
 func (r *Resolver) cachedDelegation(zone dns.Name, now time.Duration) *delegation {
-	e, ok := r.cache.Peek(cache.Key{Name: zone, Type: dns.TypeNS, Partition: delegations})
+	room := r.rooms.Get().(*room)
+	defer r.rooms.Put(room)
+	e, ok := r.cache.PeekAt(cache.Key{Name: zone, Type: dns.TypeNS, Partition: delegations}, now, room[:0])
 	if !ok || now >= e.Expires {
 		return nil
 	}
-	d := &delegation{zone: zone, from: fromReferral, until: e.Expires}
+	d := &delegation{zone: zone, from: fromReferral, until: e.Expires, names: make([]nsName, 0, e.Set.Data.Len())}
 	for data := range e.Set.Data.All() {
 		if n, ok := dns.RdataName(dns.TypeNS, data); ok {
 			d.names = append(d.names, nsName{name: n.Lower()})
@@ -113,10 +115,17 @@ func (r *Resolver) cachedDelegation(zone dns.Name, now time.Duration) *delegatio
 // child's own NS records never change them.
 const delegations = 1
 
+// room is memory for the data of a look-up whose result is not kept. What is larger gets memory of its own.
+type room [1024]byte
+
+// usualAddresses is how many most zones have at most: four name servers of two families.
+const usualAddresses = 8
+
 // addresses fills in the addresses of the name servers that the cache knows, at any rank: glue is good enough to find a
 // server, and for nothing else. At most limit addresses in all.
 func (r *Resolver) addresses(d *delegation, t *Table, now time.Duration) (out []candidate, never []netip.Addr) {
 	full := false
+	out = make([]candidate, 0, min(t.Limits.Addresses, usualAddresses))
 	add := func(name dns.Name, a netip.AddrPort) {
 		ip := a.Addr()
 		if ip.Is4() && !t.IPv4 || ip.Is6() && !t.IPv6 {
@@ -164,10 +173,12 @@ const dnsPort = 53
 // cachedAddresses returns what is known of a name server's addresses: for each family what its own zone said, else the
 // glue that came with a delegation and lives as long as that does.
 func (r *Resolver) cachedAddresses(name dns.Name, now time.Duration) []netip.Addr {
-	var out []netip.Addr
+	out := make([]netip.Addr, 0, 2)
+	room := r.rooms.Get().(*room)
+	defer r.rooms.Put(room)
 	for _, typ := range [...]dns.Type{dns.TypeA, dns.TypeAAAA} {
 		for _, partition := range [...]uint32{0, delegations} {
-			e, ok := r.cache.Peek(cache.Key{Name: name, Type: typ, Partition: partition})
+			e, ok := r.cache.PeekAt(cache.Key{Name: name, Type: typ, Partition: partition}, now, room[:0])
 			if ok && now < e.Expires {
 				out = appendAddrs(out, e.Set.Data)
 				break

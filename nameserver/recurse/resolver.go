@@ -62,6 +62,7 @@ type Resolver struct {
 	proven   atomic.Int64 // wall time, seconds since 1970; 0: none yet
 	flight   flight
 	crew     *crew.Crew // runs jobs
+	rooms    sync.Pool  // of *room
 	zones    zoneCounts
 	udp4     *sockets
 	udp6     *sockets
@@ -96,6 +97,7 @@ func New(c Config) *Resolver {
 	}
 	r.m = newMetrics(c.Metrics, r)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.rooms.New = func() any { return new(room) }
 	r.crew = crew.New(maxSpare, r.ctx.Done())
 	r.servers = newServers(c.Limits.Servers, func() { r.m.limits.With("servers").Inc() })
 	r.failures = newFailures(maxFailures, func() { r.m.limits.With("failures").Inc() })
