@@ -254,17 +254,21 @@ func (h nsec3Hash) step(by int) nsec3Hash {
 
 var base32Hex = base32.HexEncoding.WithPadding(base32.NoPadding)
 
-func (z *zone) nsec3Parameters(flags byte) []byte {
+func (z *zone) nsec3Parameters(flags byte, salt []byte) []byte {
 	b := binary.BigEndian.AppendUint16([]byte{1, flags}, z.signing.iterations)
-	return append(append(b, byte(len(z.signing.salt))), z.signing.salt...)
+	return append(append(b, byte(len(salt))), salt...)
 }
 
 func (z *zone) nsec3(owner, next nsec3Hash, bitmap []byte) dns.RRset {
+	return z.nsec3Salted(owner, next, z.signing.salt, bitmap)
+}
+
+func (z *zone) nsec3Salted(owner, next nsec3Hash, salt, bitmap []byte) dns.RRset {
 	flags := byte(0)
 	if z.signing.optOut {
 		flags = 1
 	}
-	data := append(z.nsec3Parameters(flags), sha1.Size)
+	data := append(z.nsec3Parameters(flags, salt), sha1.Size)
 	data = append(append(data, next[:]...), bitmap...)
 	label := string(bytes.ToLower([]byte(base32Hex.EncodeToString(owner[:]))))
 	return newSet(child(label, z.apex), dns.TypeNSEC3, z.minimum, data)

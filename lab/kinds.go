@@ -129,6 +129,14 @@ var kinds = byName(
 			}
 		}},
 
+	&kind{name: "key-trap", doc: "n= keys of tag 4711 among the zone's, or as many as fit into a message", takes: []string{"n"}, edit: keyTrap},
+	&kind{name: "signature-trap", doc: "n= wrong signatures in place of the true ones, or as many as fit: as=keys (of that tag), own (of the zone's key's) or empty (no octets)",
+		takes: []string{"n", "as"}, as: []string{"keys", "own", "empty"}, edit: signatureTrap},
+	&kind{name: "ds-trap", doc: "n= DS records of that tag ahead of the true ones, or as many as fit: as=wrong (digests of nothing) or keys (of the keys of key-trap)",
+		takes: []string{"n", "as"}, as: []string{"wrong", "keys"}, edit: dsTrap},
+	&kind{name: "proof-trap", doc: "n= signed NSEC or NSEC3 records that prove nothing ahead of the true ones, or as many as fit; each NSEC3 has a salt of its own",
+		takes: []string{"n"}, edit: proofTrap},
+
 	&kind{name: "wrong-id", doc: "another message id", send: each(func(x *exchange, _ *fault, p *packet) {
 		binary.BigEndian.PutUint16(p.data, x.q.id^uint16(1+x.draw.with(3).below(1<<16-1)))
 	})},

@@ -275,6 +275,10 @@ func (z *zoneSpec) argument(t token) (err error) {
 		sig.digests, err = parseDSDigests(t.value)
 	case "flawed":
 		sig.flawed, err = parseAlgorithms(t.value)
+	case "bits":
+		if sig.bits, err = parseCount(t.value, defaultRSABits, maxRSABits); err == nil && sig.bits%16 != 0 {
+			err = errors.New("not a multiple of 16")
+		}
 	case "keys":
 		if sig.split = t.value == "split"; !sig.split && t.value != "one" {
 			return errors.New("neither one nor split")
@@ -340,7 +344,7 @@ func (z *zoneSpec) argument(t token) (err error) {
 	case "until":
 		z.until, err = parseDuration(t.value)
 	default:
-		return errors.New("unknown; there are sign, alg, keys, key, publish, revoke, compact, optout, iterations, salt, ds, digest, signatures, flawed, delegate, delegations, servers, zonemd, at, from and until")
+		return errors.New("unknown; there are sign, alg, bits, keys, key, publish, revoke, compact, optout, iterations, salt, ds, digest, signatures, flawed, delegate, delegations, servers, zonemd, at, from and until")
 	}
 	return err
 }

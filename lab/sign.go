@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -40,6 +41,7 @@ var algorithms = []uint8{algRSASHA1, algRSASHA1NSEC3, algRSASHA256, algRSASHA512
 // signing is how a zone is signed.
 type signing struct {
 	algorithm  uint8   // 0: not at all
+	bits       int     // of RSA keys; 0: 1,024
 	also       []uint8 // other algorithms, by which everything is signed besides (RFC 6840 section 5.11)
 	split      bool    // a key-signing and a zone-signing key, instead of one for both
 	nsec3      bool
@@ -97,39 +99,60 @@ const (
 	flagsRevoke = 128
 )
 
-// rsaPool is how many RSA keys a lab has. Finding one takes 10 ms, so zones share them.
+// rsaPool is how many RSA keys of a size a lab has. Finding one takes 10 ms, of 2,048 bits 100 ms, so zones share them.
 const rsaPool = 4
+
+// Sizes of RSA keys. 1,024 bits is what many zones still sign with, and a fifth of the work of 2,048.
+const (
+	defaultRSABits = 1024
+	maxRSABits     = 2048
+)
 
 // keyring derives keys and keeps what is dear to make again.
 type keyring struct {
 	seed  seed
 	clock func() time.Time
-	rsa   [rsaPool]func() *rsa.PrivateKey
+	rsa   sync.Map // rsaKey -> func() *rsa.PrivateKey
 
 	mu   sync.Mutex
 	made *generations[[2]uint64, []byte] // signatures by what was signed
+
+	trapLock sync.Mutex
+	traps    map[uint8][][]byte // DNSKEY data by algorithm; see trapKeys
 }
+
+// rsaKey names a key of the pool.
+type rsaKey struct{ bits, number int }
 
 func newKeyring(s seed, clock func() time.Time, signatures int) *keyring {
-	k := &keyring{seed: s, clock: clock, made: newGenerations[[2]uint64, []byte](signatures)}
-	for i := range k.rsa {
-		k.rsa[i] = sync.OnceValue(func() *rsa.PrivateKey { return newRSA(s.text("rsa").with(uint64(i))) })
-	}
-	return k
+	return &keyring{seed: s, clock: clock, made: newGenerations[[2]uint64, []byte](signatures), traps: map[uint8][][]byte{}}
 }
 
-// newRSA searches two primes upwards from where the seed points. 1024 bits is what many zones still sign with, and a fifth of
-// the work of 2048.
-func newRSA(s seed) *rsa.PrivateKey {
+// privateRSA returns a key of the pool, which is found when it is first needed.
+func (r *keyring) privateRSA(from seed, bits int) *rsa.PrivateKey {
+	k := rsaKey{cmp.Or(bits, defaultRSABits), from.below(rsaPool)}
+	find, ok := r.rsa.Load(k)
+	if !ok {
+		s := r.seed.text("rsa").with(uint64(k.number))
+		if k.bits != defaultRSABits {
+			s = s.with(uint64(k.bits))
+		}
+		find, _ = r.rsa.LoadOrStore(k, sync.OnceValue(func() *rsa.PrivateKey { return newRSA(s, k.bits) }))
+	}
+	return find.(func() *rsa.PrivateKey)()
+}
+
+// newRSA searches two primes upwards from where the seed points.
+func newRSA(s seed, bits int) *rsa.PrivateKey {
 	e := big.NewInt(65537)
 	one := big.NewInt(1)
 	var primes []*big.Int
 	for i := range uint64(2) {
-		var b [64]byte
-		s.with(i).fill(b[:])
+		b := make([]byte, bits/16)
+		s.with(i).fill(b)
 		b[0] |= 0xC0 // so that the product has all its bits
-		b[63] |= 1
-		p := new(big.Int).SetBytes(b[:])
+		b[len(b)-1] |= 1
+		p := new(big.Int).SetBytes(b)
 		for !p.ProbablyPrime(20) || new(big.Int).Mod(new(big.Int).Sub(p, one), e).Sign() == 0 {
 			p.Add(p, big.NewInt(2))
 		}
@@ -150,7 +173,7 @@ func (r *keyring) newKey(zone dns.Name, s signing, flags uint16) *key {
 	k := &key{algorithm: s.algorithm, flags: flags}
 	switch s.algorithm {
 	case algRSASHA1, algRSASHA1NSEC3, algRSASHA256, algRSASHA512:
-		private := r.rsa[from.below(rsaPool)]()
+		private := r.privateRSA(from, s.bits)
 		k.public = append([]byte{3, 1, 0, 1}, private.N.Bytes()...) // RFC 3110: length of the exponent, exponent, modulus
 		k.signer = private
 	case algGOST:

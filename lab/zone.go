@@ -85,7 +85,7 @@ func (z *zone) node(n dns.Name) node {
 			nd.sets = append(nd.sets, z.dnskeys())
 		}
 		if z.signing.nsec3 {
-			nd.sets = append(nd.sets, newSet(z.apex, dns.TypeNSEC3PARAM, 0, z.nsec3Parameters(0)))
+			nd.sets = append(nd.sets, newSet(z.apex, dns.TypeNSEC3PARAM, 0, z.nsec3Parameters(0, z.signing.salt)))
 		}
 	case nd.cut && nd.child != nil:
 		if _, written := nd.set(dns.TypeDS); !written && nd.child.signing.delegated() {
