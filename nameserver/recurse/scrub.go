@@ -35,6 +35,7 @@ func (r refusal) String() string {
 const (
 	maxSets    = 64   // RRsets of a section: an answer has a chain of at most 12, a denial by NSEC3 4 and their SOA
 	maxRecords = 2000 // records of one RRset; 64 KiB hold 4,000 addresses, and no honest set comes near
+	maxSigs    = 128  // signatures of one RRset: more than are looked at (package dnssec), so that who wonders is told that there were too many
 )
 
 // scrub decides which records of a reply may be kept (RFC 2181 section 5.4.1, RFC 5452 section 6): those that the question asked for,
@@ -76,6 +77,7 @@ func newUsed(m *dns.Message) *used {
 // section 5.2); a record that is there twice is kept once (section 5).
 func collect(m *dns.Message, s dns.Section, name dns.Name, t dns.Type, u *used) (set dns.RRset, ok bool) {
 	set = dns.RRset{Name: name, Type: t, Class: dns.ClassINET}
+	var data gathering
 	n := 0
 	for i := range m.Sections[s] {
 		rr := &m.Sections[s][i]
@@ -86,10 +88,11 @@ func collect(m *dns.Message, s dns.Section, name dns.Name, t dns.Type, u *used) 
 		if n == 0 || rr.TTL < set.TTL {
 			set.TTL = rr.TTL
 		}
-		if n++; n <= maxRecords && !set.Data.Contains(rr.Data) {
-			set.Data = set.Data.Append(rr.Data)
+		if n++; n <= maxRecords {
+			data.add(rr.Data)
 		}
 	}
+	set.Data = data.records
 	collectSigs(m, s, &set, u)
 	for o := range m.Sections {
 		if len(set.Sigs) > 0 {
@@ -103,15 +106,48 @@ func collect(m *dns.Message, s dns.Section, name dns.Name, t dns.Type, u *used) 
 // collectSigs adds the signatures that a section has for a set. They belong beside it (RFC 4035 section 3.1.1); where none is, those in another section
 // are looked at: a signature proves itself, wherever it stands.
 func collectSigs(m *dns.Message, s dns.Section, set *dns.RRset, u *used) {
+	var sigs gathering // set has none yet
 	for i := range m.Sections[s] {
 		rr := &m.Sections[s][i]
 		if rr.Type == dns.TypeRRSIG && rr.Class == dns.ClassINET && rr.Name == set.Name && dns.CoveredType(rr.Data) == set.Type {
 			u[s][i] = true
-			if !set.Sigs.Contains(rr.Data) {
-				set.Sigs = set.Sigs.Append(rr.Data)
+			if sigs.n < maxSigs {
+				sigs.add(rr.Data)
 			}
 		}
 	}
+	set.Sigs = sigs.records
+}
+
+// gathering is records without repetitions. Most are few, and compared with each other; of many a table is made: a message holds some thousand, and
+// to compare each with each took 20 ms.
+type gathering struct {
+	records dns.Records
+	n       int
+	seen    map[string]struct{} // nil up to fewRecords
+}
+
+const fewRecords = 16
+
+func (g *gathering) add(rdata []byte) {
+	if g.seen == nil {
+		if g.records.Contains(rdata) {
+			return
+		}
+		if g.n == fewRecords {
+			g.seen = make(map[string]struct{}, 4*fewRecords)
+			for d := range g.records.All() {
+				g.seen[string(d)] = struct{}{}
+			}
+		}
+	} else if _, ok := g.seen[string(rdata)]; ok {
+		return
+	}
+	if g.seen != nil {
+		g.seen[string(rdata)] = struct{}{}
+	}
+	g.records = g.records.Append(rdata)
+	g.n++
 }
 
 func (k *kept) keepChain(m *dns.Message, a asked, v verdict, u *used) {
