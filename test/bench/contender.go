@@ -91,6 +91,8 @@ func startUnbound(r *Rig, dir string) (*Process, error) {
 	var env []string
 	if r.Validate {
 		modules, anchors = "validator iterator", fmt.Sprintf("trust-anchor-file: %q", r.anchorsFile())
+	}
+	if r.Signatures {
 		env = []string{"LD_PRELOAD=" + r.counter(), "SIGNATURES=" + filepath.Join(dir, signaturesFile)}
 	}
 	if err := os.WriteFile(file, []byte(r.expand(unboundConf, dir, "{modules}", modules, "{anchors}", anchors)), 0o644); err != nil {

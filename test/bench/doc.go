@@ -1,8 +1,8 @@
 // Package bench measures the resolver beside Debian's Unbound on the same lab: an internet in one process, reached through sockets in
 // a network namespace that the benchmark makes for itself. README.md says what the figures mean.
 //
-// The programs are cold (names that are in no cache) and attack (random names under a zone whose servers hardly answer). Both [Open] a
-// [Rig], start an [Internet] in it, and then again and again a fresh resolver from a [Contender]. Package load asks the questions.
+// The programs are cold (names that are in no cache), attack (random names under a zone whose servers hardly answer), hostile (zones that are made
+// to cost), memory and diff. Each [Run]s in a [Rig], starts an [Internet] in it, and then again and again a fresh resolver from a [Contender]. Package load asks the questions.
 //
 // Everything that is started ends with the program, however that ends: children are killed by the kernel when their parent dies, and
 // the namespace goes with its last process.

@@ -57,6 +57,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "error: reading arguments: %q is not expected\n", flag.Arg(0))
 		os.Exit(2)
 	}
+	o.rig.Signatures = o.rig.Validate
 	bench.Run(o.rig, func(ctx context.Context, r *bench.Rig) error { return o.run(ctx, r) })
 }
 
