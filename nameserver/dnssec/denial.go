@@ -27,7 +27,8 @@ type Denial struct {
 	groups []nsec3Group
 	high   uint16 // the least count of iterations that was too high; 0: none
 
-	records int
+	looked  int       // sets, good or not
+	records int       // of those that were added
 	ignored error     // why the first record that was ignored was
 	until   time.Time // of the one that ends first
 	ttl     uint32
@@ -44,6 +45,19 @@ var (
 	errExpandedSet = errors.New("was expanded from a wildcard, so that its owner name means nothing")
 	errManyProofs  = errors.New("is more than are looked at")
 )
+
+// Look tells whether a set more may be looked at, and counts it. It is to be asked before the signatures of the set are checked: a reply of 64 KiB has
+// room for hundreds of sets that are all signed well and prove nothing.
+func (d *Denial) Look(w *Work) bool {
+	if d.looked++; d.looked <= w.table.limits.Proofs {
+		return true
+	}
+	w.reach(LimitProofs)
+	if d.ignored == nil {
+		d.ignored = fmt.Errorf("what comes after %d sets %w", w.table.limits.Proofs, errManyProofs)
+	}
+	return false
+}
 
 // Add takes an NSEC or NSEC3 RRset, with what [CheckSet] said of it. The error says why records are ignored, with their name; what they would have
 // proved is then not proved. It aliases set.

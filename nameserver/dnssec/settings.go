@@ -17,17 +17,18 @@ type Settings struct {
 
 // Limits bound what validation may cost. Each that is reached counts in ananas_dnssec_limits_total by its name.
 //
-// The unit of signature work is a check of a cheap signature: 50 us on a server core for P-256, a little less for Ed25519 and for
-// RSA of 2,048 bits. The dear ones weigh less than they cost, so that a zone may use them: P-384 takes 420 us to 1 ms and weighs 4,
+// The unit of signature work is a check of a cheap signature: 50 to 70 us on a server core for P-256, a little less for Ed25519 and for
+// RSA of 2,048 bits. The dear ones weigh less than they cost, so that a zone may use them: P-384 takes 420 us to 1 ms and weighs 3,
 // Ed448 140 us and 2, RSA of 4,096 bits 110 us and 3. A unit more is charged for each 16 KiB that are hashed and each 256 records sorted.
 type Limits struct {
 	// SignatureWork is how many units the signatures of one answer may cost. A name four zones down from the root, with nothing cached,
-	// takes 7 checks for keys and DS, and a denial 5 (SOA, four proofs): 48 units if all is P-384. A chain of 12 aliases, each into
-	// another zone of a known parent, takes 8 and 11 times 5: 63. At 64 the worst answer costs 3.2 ms with P-256, 16 ms with P-384.
+	// takes 7 checks for keys and DS, and a denial 5 (SOA, four proofs): 36 units if all is P-384. A chain of aliases takes 3 or 4 for each
+	// that leads into another zone of a known parent: ten of P-256, where content networks chain 3 to 6; what a longer one got done is kept, and who asks
+	// again goes on from there. At 40 the worst answer costs 2.8 ms with P-256, and 14 ms with P-384 on a slow core.
 	SignatureWork int `yaml:"signature_work" min:"16" max:"100000"`
 
 	// FailedWork is how many of these units may be spent on signatures that turn out wrong. In honest zones a check fails if two keys have
-	// one tag, or if records and signatures of two versions of a zone meet: 16 is room for four such places with P-384. A zone made to
+	// one tag, or if records and signatures of two versions of a zone meet: 12 is room for four such places with P-384. A zone made to
 	// cost (KeyTrap, CVE-2023-50387) gets 0.8 ms with P-256.
 	FailedWork int `yaml:"failed_signature_work" min:"4" max:"100000"`
 
@@ -47,7 +48,7 @@ type Limits struct {
 	Digests int `yaml:"ds_digests" min:"4" max:"10000"`
 
 	// NSEC3Work is how many blocks of 64 octets are hashed for the denials of one answer. A reverse name of IPv6 has 34 ancestors, and with
-	// 100 iterations each takes 101 blocks: 3,434. At 60 ns each, 8,000 take 0.5 ms (CVE-2023-50868).
+	// 100 iterations each takes 101 blocks: 3,434. At 60 to 150 ns each, 4,000 take 0.2 to 0.6 ms (CVE-2023-50868).
 	NSEC3Work int `yaml:"nsec3_work" min:"500" max:"1000000"`
 
 	// Proofs is how many NSEC and NSEC3 records of one reply are looked at. A proof needs three at most, twice that while a zone changes
@@ -67,13 +68,13 @@ func Defaults() Settings {
 	return Settings{
 		SHA1Digests: true,
 		Limits: Limits{
-			SignatureWork: 64,
-			FailedWork:    16,
+			SignatureWork: 40,
+			FailedWork:    12,
 			Signatures:    8,
 			Collisions:    4,
 			Keys:          64,
 			Digests:       32,
-			NSEC3Work:     8000,
+			NSEC3Work:     4000,
 			Proofs:        16,
 			NSEC3Insecure: 100,
 			NSEC3Bogus:    500,

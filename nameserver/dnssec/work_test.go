@@ -184,13 +184,13 @@ func TestNSEC3Work(t *testing.T) {
 	}{
 		{iterations: 2500, security: cache.Bogus, code: dns.EDENSEC3Iterations},
 		{iterations: 500, security: cache.Insecure, code: dns.EDENSEC3Iterations},
-		{iterations: 100, limit: LimitNSEC3Work, security: cache.Bogus, code: dns.EDENSEC3Iterations, blocks: 7800},
-		{iterations: 100, salt: salt, limit: LimitNSEC3Work, security: cache.Bogus, code: dns.EDENSEC3Iterations, blocks: 7400},
+		{iterations: 100, limit: LimitNSEC3Work, security: cache.Bogus, code: dns.EDENSEC3Iterations, blocks: 3900},
+		{iterations: 100, salt: salt, limit: LimitNSEC3Work, security: cache.Bogus, code: dns.EDENSEC3Iterations, blocks: 3500},
 		{iterations: 0, security: cache.Secure, blocks: 124 + 100},
 		{iterations: 10, security: cache.Secure, blocks: 124 * 10},
 		{
 			iterations: 2500, change: func(s *Settings) { s.Limits.NSEC3Insecure, s.Limits.NSEC3Bogus = 2500, 2500 },
-			limit: LimitNSEC3Work, security: cache.Bogus, code: dns.EDENSEC3Iterations, blocks: 5000,
+			limit: LimitNSEC3Work, security: cache.Bogus, code: dns.EDENSEC3Iterations, blocks: 2501,
 		},
 	} {
 		t.Run(fmt.Sprint(tc.iterations, len(tc.salt)), func(t *testing.T) {
@@ -249,6 +249,18 @@ func TestProofsLimit(t *testing.T) {
 		t.Error(err)
 	}
 	expect(t, d.NXDomain(name("c.example."), w), cache.Bogus, dns.EDENSECMissing, "is more than are looked at")
+
+	// Nor are the signatures of more checked, good or not.
+	d = NewDenial(name("example."))
+	for range Defaults().Limits.Proofs {
+		if !d.Look(w) {
+			t.Fatal("not looked at")
+		}
+	}
+	if d.Look(w) {
+		t.Error("one too many is looked at")
+	}
+	expect(t, d.NXDomain(name("c.example."), w), cache.Bogus, dns.EDENSECMissing, "ignored: what comes after 16 sets is more than are looked at")
 }
 
 // Several goroutines may work on one answer: together they keep to its limits, but for the checks under way.
@@ -293,7 +305,7 @@ func TestMetrics(t *testing.T) {
 	}
 	d.NXDomain(name("a.example."), w)
 	NewDenial(name("example.")).NXDomain(name("a.example."), table(t).Work(nil)) // without metrics
-	if bad, good := m.bad[RSASHA256.index()].Value(), m.good[Ed448.index()].Value(); bad != 16 || good != 1 {
+	if bad, good := m.bad[RSASHA256.index()].Value(), m.good[Ed448.index()].Value(); bad != 12 || good != 1 {
 		t.Errorf("%d bad, %d good", bad, good)
 	}
 	if n := m.limits[LimitSignatures].Value(); n != 1 {

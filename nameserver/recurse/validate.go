@@ -351,6 +351,9 @@ func (j *job) denialOf(keys *dnssec.Keys, proofs []dns.RRset) (d *dnssec.Denial,
 	d = dnssec.NewDenial(keys.Zone())
 	good = make([]dns.RRset, 0, len(proofs))
 	for i := range proofs {
+		if !d.Look(j.budget.work) {
+			break
+		}
 		r := j.checkProof(&proofs[i], keys)
 		err := d.Add(&proofs[i], r, j.budget.work)
 		if err == nil && len(good) < cache.MaxProofs {
