@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Sizes of messages, in octets.
@@ -159,6 +160,7 @@ func Parse(b []byte, m *Message) error {
 		}
 	}
 	for s, n := range [...]uint16{h.ANCount, h.NSCount, h.ARCount} {
+		m.Sections[s] = slices.Grow(m.Sections[s], min(int(n), (len(b)-off)/minRecord))
 		for i := range int(n) {
 			if off, err = m.record(b, off, Section(s), &o); err != nil {
 				return fmt.Errorf("reading record %d of the %v section: %w", i+1, Section(s), err)
@@ -167,6 +169,9 @@ func Parse(b []byte, m *Message) error {
 	}
 	return nil
 }
+
+// minRecord is the length of the shortest record: the root, type, class, TTL, and no data. A header can't promise more of them than there is room for.
+const minRecord = 1 + 10
 
 // record reads the record at b[off:] into its section and returns the offset after it.
 func (m *Message) record(b []byte, off int, s Section, o *owners) (int, error) {

@@ -1,7 +1,10 @@
 package recurse
 
 import (
+	"bytes"
 	"fmt"
+	"hash/maphash"
+	"slices"
 
 	"github.com/ananas-edge/ananas/dns"
 )
@@ -124,10 +127,16 @@ func collectSigs(m *dns.Message, s dns.Section, set *dns.RRset, u *used) {
 type gathering struct {
 	records dns.Records
 	n       int
-	seen    map[string]struct{} // nil up to fewRecords
+
+	// Of more than fewRecords: where in records the one with a hash is. Two with the same hash are kept as they come, repeated or not.
+	seed maphash.Seed
+	seen map[uint64]int
 }
 
-const fewRecords = 16
+const (
+	fewRecords = 16
+	manyOctets = 4096 // of the records of a set that is about to have many
+)
 
 func (g *gathering) add(rdata []byte) {
 	if g.seen == nil {
@@ -135,19 +144,30 @@ func (g *gathering) add(rdata []byte) {
 			return
 		}
 		if g.n == fewRecords {
-			g.seen = make(map[string]struct{}, 4*fewRecords)
-			for d := range g.records.All() {
-				g.seen[string(d)] = struct{}{}
-			}
+			g.index()
 		}
-	} else if _, ok := g.seen[string(rdata)]; ok {
-		return
 	}
+	at := len(g.records)
 	if g.seen != nil {
-		g.seen[string(rdata)] = struct{}{}
+		h := maphash.Bytes(g.seed, rdata)
+		if o, ok := g.seen[h]; ok && bytes.Equal(g.records[o:].First(), rdata) {
+			return
+		}
+		g.seen[h] = at
 	}
 	g.records = g.records.Append(rdata)
 	g.n++
+}
+
+// index makes the table. Its seed is nobody's to know, so that nobody makes records with one hash.
+func (g *gathering) index() {
+	g.seed, g.seen = maphash.MakeSeed(), make(map[uint64]int, 8*fewRecords)
+	at := 0
+	for d := range g.records.All() {
+		g.seen[maphash.Bytes(g.seed, d)] = at
+		at += 2 + len(d)
+	}
+	g.records = slices.Grow(g.records, manyOctets)
 }
 
 func (k *kept) keepChain(m *dns.Message, a asked, v verdict, u *used) {
