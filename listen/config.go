@@ -19,6 +19,15 @@ type Config struct {
 	// Limits bound what clients can use up. A field that is 0 has the value of [DefaultLimits].
 	Limits Limits
 
+	// Loops is how many UDP sockets, each with its loop, share an address (SO_REUSEPORT, Linux): the kernel spreads the clients over them. 0 is one for each
+	// processor that Go uses (GOMAXPROCS). An inherited socket has one loop, and so has every socket of other systems.
+	Loops int
+
+	// Spin is how long a loop looks into its empty socket before it sleeps (Linux). It takes the time to wake up, some 30 us, off a query that comes within
+	// that time, and costs up to a whole processor for each loop while queries keep coming more often than that. 0 is not to. At least one processor is left
+	// to others, so with one it does nothing.
+	Spin time.Duration
+
 	// Inherited are sockets that another process bound for this one, as [ActivatedFiles] finds them. One that is bound to an
 	// address of DNS is used instead of a new one; another is closed, with a warning. Open closes all of these files.
 	Inherited []*os.File
@@ -88,6 +97,13 @@ func DefaultLimits() Limits {
 		WriteTime:     10 * time.Second,
 	}
 }
+
+// loopsMost bounds [Config.Loops]: twice the processors of a large machine. 1,024 have 5 GB of addresses, of which half a GB is memory at most while
+// messages are shorter than a page.
+const loopsMost = 1024
+
+// spinMost bounds [Config.Spin]: others may have to wait for as long.
+const spinMost = time.Millisecond
 
 // leastIdle is what [Limits.Idle] shrinks to when connections run short: several round trips to anywhere.
 const leastIdle = time.Second

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 )
@@ -76,6 +77,11 @@ func inheritedSockets(files []*os.File) (in inherited, err error) {
 		in.sockets = append(in.sockets, inheritedSocket{netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port()), UDP, u})
 	}
 	return in, nil
+}
+
+// has tells whether there is a socket that is bound to addr.
+func (in *inherited) has(addr netip.AddrPort, t Transport) bool {
+	return slices.ContainsFunc(in.sockets, func(s inheritedSocket) bool { return s.addr == addr && s.transport == t })
 }
 
 // take returns the socket that is bound to addr, once; nil if there is none.

@@ -17,9 +17,10 @@ type metrics struct {
 	dropTCPGone      *telemetry.Counter // connection closed before the answer
 	dropTCPLong      *telemetry.Counter // more than 65,535 octets cannot be framed
 	truncated        *telemetry.Counter
-	coalesced        *telemetry.Counter // messages received with several packets
-	segmented        *telemetry.Counter // messages sent with several answers
-	segmentsRefused  *telemetry.Counter
+	batches          *telemetry.Counter
+	joined           *telemetry.Counter // packets that the kernel put together with others
+	cut              *telemetry.Counter // packets that the kernel made of a message
+	gsoFallbacks     *telemetry.Counter
 	receiveErrors    *telemetry.Counter
 	acceptErrors     *telemetry.Counter
 	panics           *telemetry.Counter
@@ -85,12 +86,17 @@ func newMetrics(m *telemetry.Metrics) *metrics {
 		dropTCPLong:    dropped.With("tcp", "long"),
 		truncated: m.Counter("ananas_listen_udp_truncated_total",
 			"Answers that were longer than the interface could send unfragmented, sent as truncated instead (RFC 9715)."),
-		coalesced:       m.Counter("ananas_listen_udp_coalesced_total", "Messages that the kernel handed over with several packets of one client (UDP_GRO)."),
-		segmented:       m.Counter("ananas_listen_udp_segmented_total", "Messages that were sent with several answers to one client, to be cut apart by the kernel (UDP_SEGMENT)."),
-		segmentsRefused: m.Counter("ananas_listen_udp_segments_refused_total", "Messages with several answers that the kernel refused; the answers were sent one by one."),
-		receiveErrors:   m.Counter("ananas_listen_udp_receive_errors_total", "Errors of receiving from UDP sockets."),
-		acceptErrors:    m.Counter("ananas_listen_tcp_accept_errors_total", "Errors of accepting TCP connections, such as no file descriptor left."),
-		panics:          m.Counter("ananas_listen_panics_total", "Panics of the handler that it did not catch itself."),
+		batches: m.Counter("ananas_listen_udp_batches_total",
+			"Batches that queries over UDP were served in; ananas_listen_received_total by this is how many there are in one."),
+		joined: m.Counter("ananas_listen_udp_gro_received_total",
+			"Packets that arrived together with others of their client, as one message (UDP_GRO, Linux)."),
+		cut: m.Counter("ananas_listen_udp_gso_sent_total",
+			"Answers that went out together with others to their client, as one message (UDP_SEGMENT, Linux)."),
+		gsoFallbacks: m.Counter("ananas_listen_udp_gso_fallbacks_total",
+			"Sockets that send answers one by one since the system has refused to take several as one message."),
+		receiveErrors: m.Counter("ananas_listen_udp_receive_errors_total", "Errors of receiving from UDP sockets."),
+		acceptErrors:  m.Counter("ananas_listen_tcp_accept_errors_total", "Errors of accepting TCP connections, such as no file descriptor left."),
+		panics:        m.Counter("ananas_listen_panics_total", "Panics of the handler that it did not catch itself."),
 		replyMisused: m.Counter("ananas_listen_reply_misused_total",
 			"Answers to queries that were answered or dropped before: a mistake in the handler."),
 		accepted:         m.Counter("ananas_listen_tcp_accepted_total", "TCP connections accepted."),
@@ -107,4 +113,16 @@ func newMetrics(m *telemetry.Metrics) *metrics {
 		x.closed[r] = closed.With(name)
 	}
 	return x
+}
+
+// loopMetrics are the counters that a loop counts on for each batch, as parts of those of all.
+type loopMetrics struct {
+	received, receivedBytes, sent, sentBytes, batches, joined, cut *telemetry.Counter
+}
+
+func (m *metrics) forLoop() loopMetrics {
+	return loopMetrics{
+		m.udp.received.Stripe(), m.udp.receivedBytes.Stripe(), m.udp.sent.Stripe(), m.udp.sentBytes.Stripe(),
+		m.batches.Stripe(), m.joined.Stripe(), m.cut.Stripe(),
+	}
 }

@@ -33,17 +33,36 @@ func Open(cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	loops := cfg.Loops
+	if loops == 0 {
+		loops = min(runtime.GOMAXPROCS(0), loopsMost)
+	}
+	if loops < 0 || loops > loopsMost {
+		return nil, fmt.Errorf("listening: the number of loops is %d, it must be 0 to %d", cfg.Loops, loopsMost)
+	}
+	if cfg.Spin < 0 || cfg.Spin > spinMost {
+		return nil, fmt.Errorf("listening: the time to spin is %v, it must be 0 to %v", cfg.Spin, spinMost)
+	}
 	for _, addr := range addrs {
-		pc, l, err := bind(addr, familyOf(addr, addrs), &given)
+		handedOver, family := given.has(addr, UDP), familyOf(addr, addrs)
+		pc, l, err := bind(addr, family, &given)
 		if err != nil {
 			return nil, err
 		}
 		s.tcp = append(s.tcp, l)
-		u := newUDPSocket(s, pc)
-		s.udp = append(s.udp, u)
-		s.addrs = append(s.addrs, netip.AddrPortFrom(addr.Addr(), u.addr.Port()))
+		first := newUDPSocket(s, pc)
+		s.udp = append(s.udp, first)
+		addr = netip.AddrPortFrom(addr.Addr(), first.addr.Port())
+		s.addrs = append(s.addrs, addr)
+		if !handedOver {
+			if err := s.share(first, addr, family, loops); err != nil {
+				return nil, bindError(addr, UDP, err)
+			}
+		}
+	}
+	for _, u := range s.udp {
 		if err := u.configure(); err != nil {
-			return nil, fmt.Errorf("listening on %q over UDP: setting socket options: %w", addr, err)
+			return nil, fmt.Errorf("listening on %q over UDP: setting socket options: %w", u.addr, err)
 		}
 	}
 	for _, left := range given.sockets {
@@ -119,11 +138,34 @@ func bind(addr netip.AddrPort, family string, given *inherited) (*net.UDPConn, n
 	}
 }
 
-// The sockets are bound without SO_REUSEPORT (Go sets SO_REUSEADDR on listening TCP sockets only, where it does not let two
-// of them share a port). For one socket a core later, on Linux: bind the first one as here, which fails if anyone else is
-// bound, even with SO_REUSEPORT; set SO_REUSEPORT on it only then, and bind the others with it. The kernel takes the first
-// into the group, and a second node fails at its own first socket. The option must stay set: the kernel looks at it when it
-// spreads packets.
+// TCP sockets, and the first UDP socket of an address, are bound without SO_REUSEPORT (Go sets SO_REUSEADDR on listening TCP sockets only, where it does not
+// let two of them share a port). So it fails if anyone else is bound, even with SO_REUSEPORT. Only then it gets that option, and others are bound beside it:
+// the kernel makes a group of them, and a second node fails at its own first socket. The option has to stay set, because the kernel looks at it when it
+// spreads packets. So another process of the same user could join if it asked for that, which a node never does.
+
+// share binds more sockets beside the first of an address, until it has as many as loops. It is how the work is spread over processors.
+func (s *Server) share(first *udpSocket, addr netip.AddrPort, family string, loops int) error {
+	if loops == 1 || !canShare {
+		return nil
+	}
+	raw, err := first.pc.SyscallConn()
+	if err == nil {
+		err = reusePort(raw)
+	}
+	if err != nil {
+		s.log.Warn("an address cannot have several sockets, so one processor serves all its UDP clients", "address", addr, "error", err)
+		return nil
+	}
+	cfg := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error { return reusePort(raw) }}
+	for range loops - 1 {
+		pc, err := cfg.ListenPacket(context.Background(), "udp"+family, addr.String())
+		if err != nil {
+			return err
+		}
+		s.udp = append(s.udp, newUDPSocket(s, pc.(*net.UDPConn)))
+	}
+	return nil
+}
 
 func bindTCP(addr netip.AddrPort, family string, given *inherited) (net.Listener, error) {
 	if l := given.take(addr, TCP); l != nil {

@@ -67,6 +67,14 @@ func TestOpenSaysWhoIsInTheWayAndBindsNothing(t *testing.T) {
 			s, err := Open(Config{DNS: []netip.AddrPort{a}})
 			return closer(func() { s.Shutdown(context.Background()) }), err
 		}, `listening on "127.0.0.1:%[1]d" over tcp: another process holds it; hint: ss -Hltnp 'sport = :%[1]d' shows which`},
+		{"UDP of a node with several sockets", func(a netip.AddrPort) (io.Closer, error) {
+			s, err := Open(Config{DNS: []netip.AddrPort{a}, Loops: 3})
+			if err != nil {
+				return nil, err
+			}
+			s.tcp[0].Close() // it would be in the way first
+			return closer(func() { s.Shutdown(context.Background()) }), nil
+		}, `listening on "127.0.0.1:%[1]d" over udp: another process holds it; hint: ss -Hlunp 'sport = :%[1]d' shows which`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			first, taken := free(), free()
@@ -150,6 +158,10 @@ func TestOpenRefusesABadConfiguration(t *testing.T) {
 		{loopback("127.0.0.1:5335", "[::ffff:127.0.0.1]:5335"), `listening: address "127.0.0.1:5335" is given twice`},
 		{loopback("0.0.0.0:5335", "[::]:5335", "127.0.0.1:5335"), `listening: address "127.0.0.1:5335" is part of "0.0.0.0:5335"`},
 		{loopback("[::1]:5335", "[::]:5335"), `listening: address "[::1]:5335" is part of "[::]:5335"`},
+		{Config{DNS: loopback("127.0.0.1:0").DNS, Loops: -1}, "listening: the number of loops is -1, it must be 0 to 1024"},
+		{Config{DNS: loopback("127.0.0.1:0").DNS, Loops: 1025}, "listening: the number of loops is 1025, it must be 0 to 1024"},
+		{Config{DNS: loopback("127.0.0.1:0").DNS, Spin: -1}, "listening: the time to spin is -1ns, it must be 0 to 1ms"},
+		{Config{DNS: loopback("127.0.0.1:0").DNS, Spin: time.Second}, "listening: the time to spin is 1s, it must be 0 to 1ms"},
 		{limits(Limits{Queue: 1000}), "limit Queue is 1000, it must be at least 65537"},
 		{limits(Limits{Pipeline: -1}), "limit Pipeline is -1, it must be at least 1"},
 		{limits(Limits{Idle: -time.Second}), "limit Idle is -1s, it must be more than 0"},
@@ -201,6 +213,7 @@ func TestInheritedSocketsAreUsed(t *testing.T) {
 	cfg := Config{
 		DNS:       []netip.AddrPort{addr},
 		Inherited: append(files, unused...),
+		Loops:     4,
 		Log:       slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	s := start(t, echo, cfg) // would fail, were it to bind anew
@@ -211,6 +224,9 @@ func TestInheritedSocketsAreUsed(t *testing.T) {
 	}
 	if got := s.Addrs(); len(got) != 1 || got[0] != addr {
 		t.Errorf("Addrs() = %v, want %v", got, addr)
+	}
+	if len(s.udp) != 1 {
+		t.Errorf("%d UDP sockets, want the one that was handed over", len(s.udp))
 	}
 	for _, f := range append(files, unused...) {
 		if f.Close() == nil {

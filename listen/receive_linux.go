@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"math/bits"
 	"net/netip"
 	"strconv"
 	"syscall"
@@ -9,25 +10,107 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A message that the kernel hands over may hold many packets of one client, of one size but for the last (UDP_GRO; udp(7)): where they came in one row, it
-// has taken them through its own layers as one.
+// batchLen is how many messages one system call takes or sends, and how many queries are served together. The cost is per packet more than per call,
+// so a longer one would gain little, and delay the first answer of a batch.
+const batchLen = 64
+
 const (
-	// messageMost is the longest such message: what a length of 16 bits can say.
-	messageMost = 65535
-	// messageStride is the distance of two of them, an odd number of cache lines. 64 of them are 4 MiB of address space for each loop, of which only what was filled
-	// once takes memory: 256 KiB, where clients do not send in rows.
-	messageStride = messageMost + 1 + 64
+	// inMost is the room for one message: the kernel puts packets of one client together up to 64 KiB (UDP_GRO), whatever their number.
+	inMost = 1 << 16
+	// inStride is the distance of two such rooms, for the reason of udpStride. 64 of them are 4.2 MB of addresses for each loop, but only what was ever
+	// written to is memory: as long as messages are shorter than a page, 64 to 128 pages, half a MiB at most.
+	inStride = inMost + 64
 )
+
+// mmsghdr is the kernel's struct of that name.
+type mmsghdr struct {
+	header unix.Msghdr
+	n      uint32
+}
+
+// name is room for the address of a client as the kernel writes it, unix.RawSockaddrInet4 or unix.RawSockaddrInet6, in words so that it is compared quickly.
+// What the kernel does not write stays 0.
+type name [4]uint64
+
+// peer is one client, asking at one of our addresses, in what was received last.
+type peer struct {
+	name   *name
+	client netip.AddrPort
+	local  netip.AddrPort
+}
+
+// batch is the memory of one loop: what recvmmsg fills, what of it is served together, and what sendmmsg sends. It points into itself, so it must not be
+// copied.
+type batch struct {
+	u   *udpSocket
+	raw syscall.RawConn
+	m   loopMetrics
+
+	memory    []byte // rooms of inStride, then of udpStride
+	inLen     int    // octets of a room that are used
+	used      int    // messages that the kernel wrote to last
+	in        [batchLen]mmsghdr
+	inVec     [batchLen]unix.Iovec
+	names     [batchLen]name
+	inControl [batchLen]control
+
+	// The clients of these messages, and an open-addressing table from names to them: number plus one, 0 for none. Twice as long as need be.
+	peers  [batchLen]peer
+	nPeers int
+	slots  [2 * batchLen]uint8
+
+	queries [batchLen]Query
+	from    [batchLen]uint8 // the peer of each
+
+	sending
+}
+
+func newBatch(u *udpSocket, raw syscall.RawConn) *batch {
+	b := &batch{u: u, raw: raw, m: u.s.metrics.forLoop(), inLen: udpMost + 1}
+	b.gso = !u.s.plainly && u.segments()
+	if u.rows {
+		b.inLen = inMost
+	}
+	b.memory = rooms(batchLen * (inStride + udpStride))
+	for i := range batchLen {
+		b.inVec[i].Base = &b.memory[i*inStride]
+		b.inVec[i].SetLen(b.inLen)
+		h := &b.in[i].header
+		h.Iov = &b.inVec[i]
+		h.SetIovlen(1)
+		h.Name = (*byte)(unsafe.Pointer(&b.names[i]))
+		if u.wildcard || u.rows {
+			h.Control = (*byte)(unsafe.Pointer(&b.inControl[i]))
+		}
+	}
+	b.used = batchLen
+	return b
+}
+
+// rooms returns n octets of memory that take none until they are written to, and that the collector does not count as heap.
+func rooms(n int) []byte {
+	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return make([]byte, n)
+	}
+	unix.Madvise(b, unix.MADV_NOHUGEPAGE) // one octet must not take 2 MiB
+	return b
+}
+
+// close gives the memory back. Nothing may use what the handler was given any more.
+func (b *batch) close() { unix.Munmap(b.memory) }
 
 // receive takes up to batchLen messages without waiting.
 //
-// The system calls are made without telling the scheduler (RawSyscall6), which saves a fifth of the CPU that a query costs. They
+// The two calls are made without telling the scheduler (RawSyscall6), which saves a fifth of the CPU that a query costs. They
 // never wait, so the price is that this thread cannot be stopped for the time of one batch, about 0.1 ms.
 func (b *batch) receive(fd uintptr) (int, syscall.Errno) {
 	for i := range b.used { // the kernel has overwritten these
 		h := &b.in[i].header
 		h.Namelen = unix.SizeofSockaddrInet6
-		h.SetControllen(controlLen)
+		if h.Control != nil {
+			h.SetControllen(controlLen)
+		}
 	}
 	b.used = 0
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.in)), batchLen, unix.MSG_DONTWAIT, 0, 0)
@@ -35,77 +118,102 @@ func (b *batch) receive(fd uintptr) (int, syscall.Errno) {
 		return 0, errno
 	}
 	b.used = int(n)
-	return int(n), 0
+	return b.used, 0
 }
 
-// cut hands the packets of the first n messages on, at most batchLen at a time.
-func (b *batch) cut(n int, fd uintptr) {
-	u, m := b.u, b.u.s.metrics
-	var sizes [batchLen]int
-	packets, octets := 0, 0
-	for i := range n {
-		in := &b.in[i]
-		if in.header.Controllen > 0 {
-			b.asked[i], sizes[i] = b.inControl[i].read(in.header)
-		}
-		packets++
-		if size := sizes[i]; 0 < size && size < int(in.n) {
-			packets += (int(in.n) - 1) / size
-			m.coalesced.Inc()
-		} else {
-			sizes[i] = int(in.n)
-		}
-		octets += int(in.n)
-	}
-	m.udp.received.Add(uint64(packets))
-	m.udp.receivedBytes.Add(uint64(octets))
-	for i := range n {
-		in := &b.in[i]
-		data := b.inBuf[i*messageStride:][:in.n:messageStride]
-		client, local := clientAddr(&b.names[i]), u.addr.Addr()
-		if u.wildcard {
-			local = b.asked[i]
-		}
-		for {
-			size := min(sizes[i], len(data))
-			if packet := data[:size:size]; u.admit(packet, client) {
-				b.add(packet, client, local, i, fd)
-			}
-			if data = data[size:]; len(data) == 0 {
-				break
-			}
-		}
-	}
-	b.flush(fd)
-}
-
-// add lines a packet of message i up, and serves what is lined up when that is a batch.
-func (b *batch) add(packet []byte, client netip.AddrPort, local netip.Addr, i int, fd uintptr) {
-	b.queries[b.n] = Query{
-		Data: packet, Client: client, Local: netip.AddrPortFrom(local, b.u.addr.Port()), Out: b.outBuf[b.n*udpStride:][:0:udpStride],
-	}
-	b.from[b.n] = uint8(i)
-	if b.n++; b.n == batchLen {
-		b.flush(fd)
-	}
-}
-
-// flush serves what is lined up and sends the answers.
-func (b *batch) flush(fd uintptr) {
-	if b.n == 0 {
-		return
-	}
+// serve has the packets of the first n messages answered, batchLen at a time. It returns how many packets they were, and how many of them went to the
+// handler one by one.
+func (b *batch) serve(n int, fd uintptr) (packets, singly int) {
 	u := b.u
-	queries := b.queries[:b.n]
-	u.serveBatch(queries)
-	for i := range queries {
-		if q := &queries[i]; q.Answer == nil {
-			q.Answer = u.serve(q.Data, q.Client, q.Local.Addr(), q.Out)
+	b.nPeers = 0
+	clear(b.slots[:])
+	k, octets, joined := 0, 0, 0
+	var t told
+	for i := range n {
+		in := &b.in[i]
+		if in.header.Control != nil {
+			t = b.inControl[i].read(&in.header)
+		}
+		data := b.memory[i*inStride:][:in.n]
+		octets += len(data)
+		number := b.peerOf(i, t.local)
+		p := &b.peers[number]
+		segment := len(data)
+		if 0 < t.segment && t.segment < segment {
+			segment = t.segment
+			joined += (len(data) + segment - 1) / segment
+		}
+		for first := true; first || len(data) > 0; first = false {
+			packet := data[:min(segment, len(data))]
+			data = data[len(packet):]
+			packets++
+			if len(data) == 0 && in.header.Flags&unix.MSG_TRUNC != 0 { // its rest is lost
+				u.s.metrics.dropUDPLong.Inc()
+				continue
+			}
+			if !u.servable(len(packet), p.client.Port()) {
+				continue
+			}
+			b.queries[k] = Query{
+				Data: packet[:len(packet):len(packet)], Client: p.client, Local: p.local,
+				Out: b.memory[batchLen*inStride+k*udpStride:][:0:udpStride],
+			}
+			b.from[k] = number
+			if k++; k == batchLen {
+				singly += b.answer(k, fd)
+				k = 0
+			}
 		}
 	}
+	if k > 0 {
+		singly += b.answer(k, fd)
+	}
+	b.m.received.Add(uint64(packets))
+	b.m.receivedBytes.Add(uint64(octets))
+	if joined > 0 {
+		b.m.joined.Add(uint64(joined))
+	}
+	return packets, singly
+}
+
+// answer has the first k queries answered, sends what is to be sent now, and returns how many went to the handler one by one.
+func (b *batch) answer(k int, fd uintptr) (singly int) {
+	queries := b.queries[:k]
+	singly = b.u.serve(queries)
+	b.lineUp(queries)
 	b.send(fd)
-	clear(queries)
-	b.n = 0
+	clear(b.outVec[:len(queries)]) // what they point to may be large
+	for i := range queries {
+		queries[i].Answer = nil
+	}
+	b.m.batches.Inc()
+	return singly
+}
+
+// peerOf returns the number of the peer that message i comes from. local is what the kernel told of it.
+func (b *batch) peerOf(i int, local netip.Addr) uint8 {
+	u := b.u
+	if !u.wildcard {
+		local = u.addr.Addr()
+	}
+	name := &b.names[i]
+	for slot := name.hash(); ; slot = (slot + 1) % len(b.slots) {
+		if b.slots[slot] == 0 {
+			b.slots[slot] = uint8(b.nPeers + 1)
+			b.peers[b.nPeers] = peer{name, clientAddr((*unix.RawSockaddrInet6)(unsafe.Pointer(name))), netip.AddrPortFrom(local, u.addr.Port())}
+			b.nPeers++
+			return uint8(b.nPeers - 1)
+		}
+		if p := &b.peers[b.slots[slot]-1]; *p.name == *name && (!u.wildcard || p.local.Addr() == local) {
+			return b.slots[slot] - 1
+		}
+	}
+}
+
+// hash returns a number below 2*batchLen. One who can choose 64 addresses to collide makes 2,016 comparisons of a batch, some 60 ns a packet.
+func (n *name) hash() int {
+	h := n[0] ^ bits.RotateLeft64(n[1], 17) ^ bits.RotateLeft64(n[2], 31) ^ n[3]
+	return int(h * 0x9e3779b97f4a7c15 >> (64 - 7))
 }
 
 // clientAddr returns the address that the kernel wrote, IPv4 never as IPv6. A link-local one keeps its interface by number.

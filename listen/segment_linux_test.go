@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -71,23 +72,6 @@ type loopFunc func([]Query)
 
 func (f loopFunc) ServeBatch(queries []Query) { f(queries) }
 
-// sendSegments sends packets of one size, the last may be shorter, as one message.
-func sendSegments(c *net.UDPConn, packets [][]byte) error {
-	var all []byte
-	for _, p := range packets {
-		all = append(all, p...)
-	}
-	var room control
-	n := room.setSegment(0, len(packets[0]))
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = raw.Control(func(fd uintptr) { failed = unix.Sendmsg(int(fd), all, bytesOfControl(&room)[:n], nil, 0) })
-	return errors.Join(err, failed)
-}
-
 // Whatever way queries come and answers go, each client gets each of its answers once and whole, from the address that it asked.
 func TestUDPBatches(t *testing.T) {
 	sizes := map[string]func(i int) int{
@@ -152,8 +136,8 @@ func testBatches(t *testing.T, bound string, size func(int) int, segments bool, 
 							t.Error(err)
 						}
 					}
-				} else if err := sendSegments(c, row); err != nil {
-					t.Error(err)
+				} else {
+					sendSegments(t, c, bytes.Join(row, nil), len(row[0]))
 				}
 			}
 			port := uint16(c.LocalAddr().(*net.UDPAddr).Port)
@@ -179,8 +163,8 @@ func testBatches(t *testing.T, bound string, size func(int) int, segments bool, 
 		t.Error(err)
 	}
 	m := s.metrics
-	if segments && m.coalesced.Value() == 0 {
-		t.Error("no message held several packets")
+	if segments && m.joined.Value() == 0 {
+		t.Error("no packets came joined")
 	}
 	if h.loops == 0 || h.longest > batchLen {
 		t.Errorf("%d loops, the longest batch %d", h.loops, h.longest)
@@ -209,31 +193,30 @@ func TestUDPSegmentsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := newBatch(s.udp[0], raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.release()
+	b := newBatch(s.udp[0], raw)
+	defer b.close()
 	from := netip.MustParseAddrPort(c.LocalAddr().String())
 	sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&b.names[0]))
 	sa.Family, sa.Addr = unix.AF_INET, from.Addr().As4()
 	binary.BigEndian.PutUint16(unsafeBytes(&sa.Port), from.Port())
-	b.in[0].header.Namelen = unix.SizeofSockaddrInet4
+	b.peerOf(0, netip.Addr{})
+	var queries []Query
 	for i := range 3 {
-		b.queries[i] = Query{Answer: query(uint16(i), "answer"), Client: from, Local: s.Addrs()[0]}
+		queries = append(queries, Query{Answer: query(uint16(i), "answer")})
 	}
-	b.n = 3
-	b.group()
-	if b.msgs != 1 {
-		t.Fatalf("%d messages", b.msgs)
+	b.lineUp(queries)
+	if b.n != 1 {
+		t.Fatalf("%d messages", b.n)
 	}
-	if answers, octets := b.sendSingly(0, unix.EINVAL); answers != 3 || octets != 3*18 || !b.segments {
-		t.Errorf("%d answers of %d octets, more to come: %v", answers, octets, b.segments)
-	}
-	if answers, _ := b.sendSingly(0, unix.EIO); answers != 3 || b.segments {
-		t.Errorf("%d answers, more to come: %v", answers, b.segments)
-	}
-	if got := s.metrics.segmentsRefused.Value(); got != 2 {
+	raw.Control(func(fd uintptr) {
+		if packets, octets := b.sendParts(0, fd, unix.EMSGSIZE); packets != 3 || octets != 3*18 || !b.gso {
+			t.Errorf("%d answers of %d octets, more to come: %v", packets, octets, b.gso)
+		}
+		if packets, _ := b.sendParts(0, fd, unix.EIO); packets != 3 || b.gso {
+			t.Errorf("%d answers, more to come: %v", packets, b.gso)
+		}
+	})
+	if got := s.metrics.gsoFallbacks.Value(); got != 1 {
 		t.Errorf("counted %d", got)
 	}
 	in := make([]byte, 100)
@@ -249,5 +232,3 @@ func TestUDPSegmentsRefused(t *testing.T) {
 }
 
 func unsafeBytes(p *uint16) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(p)), 2) }
-
-func bytesOfControl(c *control) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(c)), controlLen) }

@@ -7,235 +7,250 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Answers of a batch that go to one client leave as one message that the kernel cuts apart (UDP_SEGMENT; udp(7)): one way through its layers for all of them, which costs as
-// much as one answer by itself. All must be of one size but the last, which may be shorter. So the answers to each client are ordered by size; a run of one size is a message, and takes the first of
-// the next size with it.
 const (
-	// segmentsMost is how many answers one message may be cut into (UDP_MAX_SEGMENTS of kernels before 6.9).
-	segmentsMost = 64
-	// segmentedMost is how many octets: the longest UDP datagram over IPv4, less some for options.
-	segmentedMost = 65000
+	// maxSegments is how many packets one message may be sent as: what kernels before 6.9 take.
+	maxSegments = 64
+	// maxSegmented is how many octets they may have in all: 64 KiB less the headers of IPv6 and UDP.
+	maxSegmented = 1<<16 - 1 - 40 - 8
 )
 
-// sending is what sendmmsg is told. The first msgs messages are to be sent; message i holds answers start[i] to start[i+1]-1 in the order of outVec.
+// sending is the part of a batch that is on its way out. A message is one packet, or several to one client that all have one size, the last may be
+// shorter: the kernel takes them through its stack as one and cuts them at the end (UDP_SEGMENT), which is the larger part of what an answer costs.
 type sending struct {
+	gso bool // the kernel does that
+
+	n          int // messages
 	out        [batchLen]mmsghdr
-	outVec     [batchLen]unix.Iovec
 	outControl [batchLen]control
-	start      [batchLen + 1]uint8
-	order      [batchLen]uint8 // of the query whose answer is in outVec at that place
-	msgs       int
-	segments   bool // the kernel cuts messages apart
+	plain      [batchLen]int // octets of the control that do not tell of segments
+	outVec     [batchLen]unix.Iovec
+	single     mmsghdr // where a message has to be sent in its parts
 
-	peers [batchLen]peer
-	seen  int                 // the peer that was looked up last
-	table [2 * batchLen]uint8 // one more than the number of a peer, by hash of its address; 0: free
+	order  [batchLen]uint8 // of the queries: by peer, then by size, the largest first
+	groups [batchLen]group
 }
 
-// peer is a client of a batch, and the answers to it, chained.
-type peer struct {
-	first, last uint8 // queries
-	n           uint8
-	mixed       bool // of several sizes
+// group is a message as it is put together.
+type group struct {
+	first, n int // in order: of one size
+	closer   int // a shorter one to end with; -1: there is none
+	open     bool
 }
 
-// send sends the answers of a batch. What the system refuses is counted; the rest goes out.
-func (b *batch) send(fd uintptr) {
-	b.msgs = 0
-	if b.n == 1 {
-		if len(b.queries[0].Answer) > 0 {
-			b.place(0, 0)
-			b.message(0, 1)
+// lineUp makes messages of the answers to queries, as few as it can.
+func (b *batch) lineUp(queries []Query) {
+	b.n = 0
+	// Sort by peer: count, then place.
+	var at [batchLen + 1]uint8
+	for i := range queries {
+		if len(queries[i].Answer) > 0 {
+			at[b.from[i]+1]++
 		}
-	} else {
-		b.group()
 	}
-	if b.msgs == 0 {
+	for p := range b.nPeers {
+		at[p+1] += at[p]
+	}
+	if at[b.nPeers] == 0 {
 		return
 	}
-	m := b.u.s.metrics
-	answers, octets, cut := 0, 0, 0
-	for at := 0; at < b.msgs; {
-		n, errno := b.sendFrom(at, fd)
-		if errno == unix.EAGAIN {
-			n, errno = b.sendLater(at)
+	for i := range queries {
+		if len(queries[i].Answer) > 0 {
+			p := b.from[i]
+			b.order[at[p]] = uint8(i)
+			at[p]++
 		}
-		switch errno {
-		case 0:
-			for i := at; i < at+n; i++ {
-				k := int(b.start[i+1]) - int(b.start[i])
-				answers += k
-				if k > 1 {
-					cut++
-				}
-				octets += int(b.out[i].n)
-			}
-			at += n
-			continue
-		case unix.EINTR:
-			continue
-		}
-		sent, size := b.sendSingly(at, errno)
-		answers, octets = answers+sent, octets+size
-		at++
 	}
-	m.udp.sent.Add(uint64(answers))
-	m.udp.sentBytes.Add(uint64(octets))
-	if cut > 0 {
-		m.segmented.Add(uint64(cut))
+	vec, first := 0, 0
+	for p := range b.nPeers { // at[p] is where the next begins now
+		if next := int(at[p]); next > first {
+			vec = b.lineUpPeer(queries, &b.peers[p], b.order[first:next], vec)
+			first = next
+		}
 	}
 }
 
-// group lines the answers up in messages, each client's together.
-func (b *batch) group() {
-	var next [batchLen]uint8
-	peers := 0
-	last := -1 // message of the answer before, whose peer is known
-	clear(b.table[:])
-	for i := range b.n {
-		if len(b.queries[i].Answer) == 0 {
-			continue
-		}
-		var p *peer
-		if msg := int(b.from[i]); msg == last && peers > 0 {
-			p = &b.peers[b.seen]
-		} else {
-			last = msg
-			p = b.peerOf(i, &peers)
-		}
-		if p.n == 0 {
-			p.first = uint8(i)
-		} else {
-			next[p.last] = uint8(i)
-			p.mixed = p.mixed || len(b.queries[p.last].Answer) != len(b.queries[i].Answer)
-		}
-		p.last = uint8(i)
-		p.n++
-	}
-	placed := 0
-	for k := range peers {
-		p := &b.peers[k]
-		from := placed
-		for i := p.first; ; i = next[i] {
-			b.order[placed] = i
-			placed++
-			if i == p.last {
-				break
+// lineUpPeer makes the messages to one peer of the answers to the queries in order, with outVec from vec on. It returns what of that comes next.
+func (b *batch) lineUpPeer(queries []Query, p *peer, order []uint8, vec int) int {
+	size := func(i int) int { return len(queries[order[i]].Answer) }
+	if b.gso {
+		for i := 1; i < len(order); i++ { // mostly sorted already, and short
+			for k := i; k > 0 && size(k) > size(k-1); k-- {
+				order[k], order[k-1] = order[k-1], order[k]
 			}
 		}
-		if p.mixed {
-			b.sortBySize(b.order[from:placed])
-		}
-		b.messages(from, placed)
 	}
-}
-
-// peerOf returns the peer of query i, new or known.
-func (b *batch) peerOf(i int, peers *int) *peer {
-	q := &b.queries[i]
-	name := (*[3]uint64)(unsafe.Pointer(&b.names[b.from[i]])) // family, port and address; of IPv6 the half that tells clients apart least is left out
-	h := name[0]
-	if q.Client.Addr().Is6() {
-		h ^= name[1] ^ name[2]
-	}
-	for slot := h * 0x9e3779b97f4a7c15 >> 57; ; slot = (slot + 1) % uint64(len(b.table)) { // never full: it is twice as long as a batch
-		k := b.table[slot]
-		if k == 0 {
-			b.seen = *peers
-			b.peers[b.seen] = peer{}
-			*peers++
-			b.table[slot] = uint8(*peers)
-			b.peers[b.seen].first = uint8(i)
-			return &b.peers[b.seen]
-		}
-		p := &b.peers[k-1]
-		if other := &b.queries[p.first]; other.Client == q.Client && other.Local == q.Local {
-			b.seen = int(k - 1)
-			return p
-		}
-	}
-}
-
-// sortBySize puts the largest answers first. A batch is so short that this is the quickest way, and mostly in order.
-func (b *batch) sortBySize(order []uint8) {
-	for i := 1; i < len(order); i++ {
-		q := order[i]
-		size := len(b.queries[q].Answer)
-		k := i
-		for ; k > 0 && len(b.queries[order[k-1]].Answer) < size; k-- {
-			order[k] = order[k-1]
-		}
-		order[k] = q
-	}
-}
-
-// messages makes messages of the answers from..to in order, which are for one client.
-func (b *batch) messages(from, to int) {
-	for i := from; i < to; {
-		size := b.place(i, b.order[i])
-		total, end := size, i+1
-		for b.segments && end < to && end-i < segmentsMost {
-			next := len(b.queries[b.order[end]].Answer)
-			if total+next > segmentedMost || next > size {
-				break
-			}
-			b.place(end, b.order[end])
-			total += next
+	// A size that there is only once can end a message of larger ones. One message takes one of these.
+	groups, open := b.groups[:0], 0
+	for i := 0; i < len(order); {
+		one := size(i)
+		end := i + 1
+		for end < len(order) && size(end) == one {
 			end++
-			if next < size {
-				break
+		}
+		most := 1
+		if b.gso {
+			most = max(1, min(maxSegments, maxSegmented/one))
+			if end == i+1 {
+				for open < len(groups) && !groups[open].open {
+					open++
+				}
+				if open < len(groups) {
+					groups[open].closer = i
+					open++
+					i = end
+					continue
+				}
 			}
 		}
-		b.message(i, end)
-		i = end
+		for i < end {
+			n := min(most, end-i)
+			groups = append(groups, group{first: i, n: n, closer: -1, open: n < most})
+			i += n
+		}
 	}
+	for g := range groups {
+		begin := vec
+		for i := range groups[g].n {
+			b.point(vec, queries[order[groups[g].first+i]].Answer)
+			vec++
+		}
+		if groups[g].closer >= 0 {
+			b.point(vec, queries[order[groups[g].closer]].Answer)
+			vec++
+		}
+		b.message(p, begin, vec)
+	}
+	return vec
 }
 
-// place puts the answer to a query into outVec and returns its size.
-func (b *batch) place(at int, query uint8) int {
-	answer := b.queries[query].Answer
-	b.order[at] = query
-	b.outVec[at].Base = &answer[0]
-	b.outVec[at].SetLen(len(answer))
-	return len(answer)
+func (b *batch) point(i int, answer []byte) {
+	b.outVec[i].Base = &answer[0]
+	b.outVec[i].SetLen(len(answer))
 }
 
-// message makes a message of the answers from..to in outVec.
-func (b *batch) message(from, to int) {
-	m := b.msgs
-	b.start[m], b.start[m+1] = uint8(from), uint8(to)
-	query := b.order[from]
-	in := &b.in[b.from[query]].header
-	h := &b.out[m].header
-	h.Name, h.Namelen = in.Name, in.Namelen // back to where it came from
-	h.Iov = &b.outVec[from]
-	h.SetIovlen(to - from)
-	n := 0
+// message adds a message to p, of the answers that outVec[begin:end] points to.
+func (b *batch) message(p *peer, begin, end int) {
+	h := &b.out[b.n].header
+	h.Name, h.Namelen = (*byte)(unsafe.Pointer(p.name)), unix.SizeofSockaddrInet4 // back to where it came from
+	if b.u.v6 {
+		h.Namelen = unix.SizeofSockaddrInet6
+	}
+	h.Iov = &b.outVec[begin]
+	h.SetIovlen(end - begin)
+	c, n := &b.outControl[b.n], 0
 	if b.u.wildcard {
-		n = b.outControl[m].set(b.queries[query].Local.Addr(), b.u.v6)
+		n = c.set(p.local.Addr(), b.u.v6)
 	}
-	if to-from > 1 {
-		n += b.outControl[m].setSegment(n, len(b.queries[query].Answer))
+	b.plain[b.n] = n
+	if end-begin > 1 {
+		n = c.segments(n, int(b.outVec[begin].Len))
 	}
 	h.Control = nil
 	if n > 0 {
-		h.Control = (*byte)(unsafe.Pointer(&b.outControl[m]))
+		h.Control = (*byte)(unsafe.Pointer(c))
 	}
 	h.SetControllen(n)
-	b.msgs++
+	b.n++
 }
 
-// sendFrom sends the messages from at on, as many as the kernel takes at once.
-func (b *batch) sendFrom(at int, fd uintptr) (int, syscall.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&b.out[at])), uintptr(b.msgs-at), unix.MSG_DONTWAIT, 0, 0)
-	return int(n), errno
+// parts returns what a message consists of.
+func (b *batch) parts(i int) []unix.Iovec {
+	h := &b.out[i].header
+	return unsafe.Slice(h.Iov, h.Iovlen)
 }
 
-// sendLater is sendFrom once the send buffer has room. Nothing is read meanwhile, which slows down the right ones.
-func (b *batch) sendLater(at int) (n int, errno syscall.Errno) {
+// send sends what was lined up. What the system refuses is counted; the rest goes out.
+func (b *batch) send(fd uintptr) {
+	packets, octets, cut := 0, 0, 0
+	for at := 0; at < b.n; {
+		if !b.gso && len(b.parts(at)) > 1 { // that ended with a message before
+			n, o := b.sendParts(at, fd, 0)
+			packets, octets, at = packets+n, octets+o, at+1
+			continue
+		}
+		n, errno := b.sendSome(b.out[at:b.n], fd)
+		if errno != 0 {
+			n, o := b.sendParts(at, fd, errno)
+			packets, octets, at = packets+n, octets+o, at+1
+			continue
+		}
+		for i := at; i < at+n; i++ {
+			parts := b.parts(i)
+			packets += len(parts)
+			if len(parts) > 1 {
+				cut += len(parts)
+			}
+			octets += int(parts[0].Len)*(len(parts)-1) + int(parts[len(parts)-1].Len)
+		}
+		at += n
+	}
+	b.m.sent.Add(uint64(packets))
+	b.m.sentBytes.Add(uint64(octets))
+	if cut > 0 {
+		b.m.cut.Add(uint64(cut))
+	}
+}
+
+// sendParts sends the parts of a message one by one, since the whole was refused with errno, or need not be tried (0). It returns how many packets and
+// octets were sent.
+//
+// EMSGSIZE, and EINVAL of older kernels, may mean that a part is longer than the interface takes: that is the answer's fault. EIO (no checksums by this way) and EINVAL
+// otherwise mean that it does not work here: then it is not tried again on this socket.
+func (b *batch) sendParts(i int, fd uintptr, errno syscall.Errno) (packets, octets int) {
+	parts, whole := b.parts(i), errno
+	if len(parts) > 1 {
+		errno = 0
+	}
+	b.single.header = b.out[i].header
+	h := &b.single.header
+	h.SetIovlen(1)
+	h.SetControllen(b.plain[i])
+	if b.plain[i] == 0 {
+		h.Control = nil
+	}
+	for k := range parts {
+		h.Iov = &parts[k]
+		if errno == 0 {
+			_, errno = b.sendSome(unsafe.Slice(&b.single, 1), fd)
+		}
+		if k == 0 && len(parts) > 1 && b.gso && (whole == unix.EIO || whole == unix.EINVAL && errno == 0) {
+			b.gso = false
+			b.u.s.metrics.gsoFallbacks.Inc()
+			b.u.s.log.Info("answers are sent one by one from here: the system refuses several at once", "address", b.u.addr, "error", whole)
+		}
+		if errno == unix.EMSGSIZE {
+			if cut := truncated(unsafe.Slice(parts[k].Base, parts[k].Len)); cut != nil {
+				b.u.s.metrics.truncated.Inc()
+				parts[k].Base = &cut[0]
+				parts[k].SetLen(len(cut))
+				_, errno = b.sendSome(unsafe.Slice(&b.single, 1), fd)
+			}
+		}
+		if errno != 0 {
+			b.u.sendFailed(errno)
+			errno = 0
+			continue
+		}
+		packets++
+		octets += int(parts[k].Len)
+	}
+	return packets, octets
+}
+
+// sendSome sends messages, from the first on and as many as the kernel takes at once, at least one unless it fails.
+func (b *batch) sendSome(messages []mmsghdr, fd uintptr) (int, syscall.Errno) {
+	n, errno := sendmmsg(messages, fd)
+	if errno == unix.EAGAIN {
+		return b.sendLater(messages)
+	}
+	return n, errno
+}
+
+// sendLater is sendSome once the send buffer has room. Nothing is read meanwhile, which slows down the right ones.
+func (b *batch) sendLater(messages []mmsghdr) (n int, errno syscall.Errno) {
 	err := b.raw.Write(func(fd uintptr) bool {
 		// Tried again before waiting, because room that came before the poller was asked would not be told.
-		n, errno = b.sendFrom(at, fd)
+		n, errno = sendmmsg(messages, fd)
 		return errno != unix.EAGAIN
 	})
 	if err != nil {
@@ -244,24 +259,11 @@ func (b *batch) sendLater(at int) (n int, errno syscall.Errno) {
 	return n, errno
 }
 
-// sendSingly sends the answers of a message one by one, for which the system has refused it as a whole.
-func (b *batch) sendSingly(at int, errno syscall.Errno) (answers, octets int) {
-	m := b.u.s.metrics
-	from, to := int(b.start[at]), int(b.start[at+1])
-	if to-from > 1 {
-		m.segmentsRefused.Inc()
-		if errno == unix.EIO { // the interface, or something on the way to it, can't do it; others say why for this message alone
-			b.segments = false
-		}
-	} else if errno != unix.EMSGSIZE {
-		b.u.sendFailed(errno)
-		return 0, 0
-	}
-	for _, query := range b.order[from:to] {
-		q := &b.queries[query]
-		if n := b.u.sendOne(q.Answer, q.Client, q.Local.Addr()); n > 0 {
-			answers, octets = answers+1, octets+n
+func sendmmsg(messages []mmsghdr, fd uintptr) (int, syscall.Errno) {
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&messages[0])), uintptr(len(messages)), unix.MSG_DONTWAIT, 0, 0)
+		if errno != unix.EINTR {
+			return int(n), errno
 		}
 	}
-	return answers, octets
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -33,11 +34,13 @@ type Server struct {
 	queued  atomic.Int64 // octets of answers that wait for TCP clients
 	buffers sync.Pool    // of *[outBuffer]byte
 
-	spin    time.Duration // how long a UDP loop spins before it sleeps
-	singly  bool          // read UDP packet by packet, as systems without recvmmsg do; set by tests
-	stopped atomic.Bool
-	stop    chan struct{}  // closed when stopped is set
-	loops   sync.WaitGroup // readers, acceptors, connections and their writers
+	singly   bool          // read UDP packet by packet, as systems without recvmmsg do; set by tests
+	plainly  bool          // neither receive nor send several packets as one message, as old kernels do; set by tests
+	spin     time.Duration // [Config.Spin]
+	spinners spinners
+	stopped  atomic.Bool
+	stop     chan struct{}  // closed when stopped is set
+	loops    sync.WaitGroup // readers, acceptors, connections and their writers
 }
 
 func newServer(cfg Config) (*Server, error) {
@@ -58,8 +61,10 @@ func newServer(cfg Config) (*Server, error) {
 		tickets: tickets{metrics: m, limit: limits.InFlight},
 		conns:   conns{limits: limits, metrics: m, all: map[*conn]struct{}{}, byClient: map[netip.Prefix]map[*conn]struct{}{}},
 		buffers: sync.Pool{New: func() any { return new([outBuffer]byte) }},
+		spin:    cfg.Spin,
 		stop:    make(chan struct{}),
 	}
+	s.spinners.most = int32(runtime.GOMAXPROCS(0) - 1)
 	cfg.Metrics.GaugeFunc("ananas_listen_tcp_connections", "TCP connections that are open.",
 		func() float64 { return float64(s.conns.open.Load()) })
 	cfg.Metrics.GaugeFunc("ananas_listen_in_flight_queries", "Queries that wait for a late answer, and one for each reader.",
@@ -89,9 +94,8 @@ func (s *Server) Serve(h Handler) {
 		if batches != nil {
 			u.loop = batches.Loop()
 		}
-		if !s.singly { // before the first packet is read, as the kernel cuts what has arrived till then
-			u.coalesce(true)
-		}
+		// Before the first packet is read: the kernel does it for those that come from now on.
+		u.rows = !s.singly && !s.plainly && u.coalesce(true)
 		s.loops.Add(1)
 		go u.read()
 	}
@@ -153,20 +157,33 @@ func (s *Server) closeSockets() {
 
 func (s *Server) stopping() bool { return s.stopped.Load() }
 
-// panicked records a panic of the handler. It is called where that is caught.
-func (s *Server) panicked(what string, v any) {
-	stack := debug.Stack()
-	s.metrics.panics.Inc()
-	s.log.Error(what, "panic", v, "report", s.crashes.Report(what, v, stack))
-}
-
 // call hands a query to the handler. ok is false if that panicked, which costs this query and nothing else.
 func (s *Server) call(p Packet, out []byte, reply Reply) (answer []byte, ok bool) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.panicked(fmt.Sprintf("serving a query of %v over %v", p.Client, p.Transport), v)
+			s.panicked(fmt.Sprintf("serving a query of %v over %v", p.Client, p.Transport), v, debug.Stack())
 			answer, ok = nil, false
 		}
 	}()
 	return s.handler.Serve(p, out, reply), true
+}
+
+// callBatch lets the handler's loop answer what it can of a batch. A panic costs no query: all go the other way, one by one, since what was answered last may be
+// half done.
+func (s *Server) callBatch(l Loop, queries []Query) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked(fmt.Sprintf("serving a batch of %d queries over udp", len(queries)), v, debug.Stack())
+			for i := range queries {
+				queries[i].Answer = nil
+			}
+		}
+	}()
+	l.ServeBatch(queries)
+}
+
+// panicked counts and reports what recover returned.
+func (s *Server) panicked(what string, v any, stack []byte) {
+	s.metrics.panics.Inc()
+	s.log.Error(what, "panic", v, "report", s.crashes.Report(what, v, stack))
 }

@@ -3,78 +3,57 @@ package listen
 import (
 	"net/netip"
 	"strconv"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// control is room for two control messages: one that tells a packet's local address, a header of 16 octets (12 on 32-bit systems)
-// and struct in_pktinfo (12) or in6_pktinfo (20); and one that tells the size of segments, in 2 octets or 4. Of uint64 because the kernel aligns it so.
-type control [8]uint64
+// control is room for the control messages of a packet: the local address (a header of 16 octets, 12 on 32-bit systems, and struct in_pktinfo, 12, or
+// in6_pktinfo, 20) and the length of a segment (a header and 4): 64 octets. Whoever hands over a socket may have asked for more, such as times, hence
+// twice as much. Of uint64 because the kernel aligns it so.
+type control [16]uint64
 
 const controlLen = int(unsafe.Sizeof(control{}))
 
-// local returns the address that the packet was sent to, which the kernel wrote into c. It is invalid if there is none.
-func (c *control) local(h unix.Msghdr) netip.Addr {
-	return localOf(unsafe.Slice((*byte)(unsafe.Pointer(c)), controlLen)[:h.Controllen])
+// told is what the kernel tells of a packet.
+type told struct {
+	local   netip.Addr // that it was sent to; invalid if that is not told
+	segment int        // octets of each of the packets that the kernel put together, the last may be shorter; 0: it is one
+}
+
+// read returns what the kernel wrote into c.
+func (c *control) read(h *unix.Msghdr) told {
+	return readControl(unsafe.Slice((*byte)(unsafe.Pointer(c)), controlLen)[:h.Controllen])
 }
 
 // localOf finds the local address in what the kernel tells of a packet.
-func localOf(b []byte) netip.Addr {
-	for len(b) > 0 {
-		h, data, rest, err := unix.ParseOneSocketControlMessage(b)
-		if err != nil {
+func localOf(b []byte) netip.Addr { return readControl(b).local }
+
+func readControl(b []byte) (t told) {
+	for len(b) >= unix.CmsgLen(0) {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+		n := int(h.Len)
+		if n < unix.CmsgLen(0) || n > len(b) {
 			break
 		}
+		data := b[unix.CmsgLen(0):n]
 		switch {
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 			// Of the two addresses the one that answers to a broadcast can come from.
-			return netip.AddrFrom4((*unix.Inet4Pktinfo)(unsafe.Pointer(&data[0])).Spec_dst)
+			t.local = netip.AddrFrom4((*unix.Inet4Pktinfo)(unsafe.Pointer(&data[0])).Spec_dst)
 		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
 			info := (*unix.Inet6Pktinfo)(unsafe.Pointer(&data[0]))
-			a := netip.AddrFrom16(info.Addr).Unmap()
-			if a.Is6() && a.IsLinkLocalUnicast() {
-				a = a.WithZone(strconv.FormatUint(uint64(info.Ifindex), 10))
+			t.local = netip.AddrFrom16(info.Addr).Unmap()
+			if t.local.Is6() && t.local.IsLinkLocalUnicast() {
+				t.local = t.local.WithZone(strconv.FormatUint(uint64(info.Ifindex), 10))
 			}
-			return a
+		case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(data) >= 4:
+			t.segment = int(*(*int32)(unsafe.Pointer(&data[0])))
 		}
-		b = rest
+		b = b[min(len(b), unix.CmsgSpace(len(data))):]
 	}
-	return netip.Addr{}
-}
-
-// read returns what the kernel wrote into c: the address that the message was sent to, invalid if it was not told, and the size of the packets in it, 0 if it
-// is one.
-func (c *control) read(h unix.Msghdr) (local netip.Addr, segment int) {
-	if h.Controllen == uint64(unix.CmsgSpace(4)) { // the common case of a socket that is bound to one address
-		m := (*unix.Cmsghdr)(unsafe.Pointer(c))
-		if m.Level == unix.SOL_UDP && m.Type == unix.UDP_GRO {
-			return local, int(*(*int32)(unsafe.Add(unsafe.Pointer(c), unix.CmsgLen(0))))
-		}
-	}
-	b := unsafe.Slice((*byte)(unsafe.Pointer(c)), controlLen)[:h.Controllen]
-	local = localOf(b)
-	for len(b) > 0 {
-		m, data, rest, err := unix.ParseOneSocketControlMessage(b)
-		if err != nil {
-			break
-		}
-		if m.Level == unix.SOL_UDP && m.Type == unix.UDP_GRO && len(data) >= 4 {
-			segment = int(*(*int32)(unsafe.Pointer(&data[0])))
-		}
-		b = rest
-	}
-	return local, segment
-}
-
-// setSegment adds, n octets from the beginning, that the message is to be cut into packets of so many octets, and returns how much longer it is by that.
-func (c *control) setSegment(n, size int) int {
-	at := unsafe.Add(unsafe.Pointer(c), n)
-	h := (*unix.Cmsghdr)(at)
-	h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
-	h.SetLen(unix.CmsgLen(2))
-	*(*uint16)(unsafe.Add(at, unix.CmsgLen(0))) = uint16(size)
-	return unix.CmsgSpace(2)
+	return t
 }
 
 // set makes c say that a packet is to be sent from local, and returns its length; 0: the kernel is to choose. The interface is
@@ -102,11 +81,32 @@ func (c *control) set(local netip.Addr, v6 bool) int {
 	return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 }
 
+// segments appends to c, of which n octets are in use, that the message is to be sent as packets of so many octets each, and returns the new length.
+func (c *control) segments(n, octets int) int {
+	h := (*unix.Cmsghdr)(unsafe.Add(unsafe.Pointer(c), n))
+	h.Level, h.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	*(*uint16)(unsafe.Add(unsafe.Pointer(h), unix.CmsgLen(0))) = uint16(octets)
+	return n + unix.CmsgSpace(2)
+}
+
 // controlFor is set for one packet.
 func controlFor(local netip.Addr, v6 bool) []byte {
 	c := new(control)
 	n := c.set(local, v6)
 	return unsafe.Slice((*byte)(unsafe.Pointer(c)), n)
+}
+
+// canShare tells that the kernel spreads packets over the sockets of an address.
+const canShare = true
+
+// reusePort lets other sockets of this user be bound to the address of this one, if they ask for it too.
+func reusePort(raw syscall.RawConn) error {
+	var failed error
+	if err := raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }); err != nil {
+		return err
+	}
+	return failed
 }
 
 // configure sets the options of a UDP socket.
@@ -136,17 +136,6 @@ func (u *udpSocket) configure() error {
 	})
 }
 
-// coalesce says whether packets that come in rows from one client are to be taken as one message. Kernels before 5.0 know nothing of it.
-func (u *udpSocket) coalesce(on bool) {
-	v := 0
-	if on {
-		v = 1
-	}
-	if err := u.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, v) }); err != nil {
-		u.s.log.Debug("setting UDP_GRO", "address", u.addr, "value", v, "error", err)
-	}
-}
-
 // receiveBuffer asks for a large buffer: as root beyond the limit, else up to it.
 func (u *udpSocket) receiveBuffer(fd int) {
 	want := u.s.limits.ReceiveBuffer
@@ -160,6 +149,24 @@ func (u *udpSocket) receiveBuffer(fd int) {
 		u.s.log.Info("the UDP receive buffer is smaller than asked for, so bursts may be lost",
 			"address", u.addr, "bytes", got, "wanted", want, "hint", "sysctl -w net.core.rmem_max="+strconv.Itoa(want))
 	}
+}
+
+// coalesce lets the kernel put packets of one client together (on) or not, and tells whether it does.
+func (u *udpSocket) coalesce(on bool) bool {
+	value := 0
+	if on {
+		value = 1
+	}
+	return u.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, value) }) == nil && on
+}
+
+// segments tells whether the kernel takes several answers as one message (UDP_SEGMENT, since Linux 4.18). It has to be asked: an older one would
+// send them as one long packet.
+func (u *udpSocket) segments() bool {
+	return u.control(func(fd int) error {
+		_, err := unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT)
+		return err
+	}) == nil
 }
 
 // overflowed returns how many packets the kernel has dropped because the receive buffer was full.

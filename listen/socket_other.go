@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -50,6 +51,11 @@ func controlFor(local netip.Addr, v6 bool) []byte {
 	}
 	return c.Marshal()
 }
+
+// canShare: elsewhere the last socket that is bound to an address gets all packets, so there is one.
+const canShare = false
+
+func reusePort(syscall.RawConn) error { return syscall.ENOPROTOOPT }
 
 // configure sets the options of a UDP socket.
 func (u *udpSocket) configure() error {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -27,9 +28,9 @@ type udpSocket struct {
 	v6       bool           // an IPv6 socket, which may carry IPv4 too
 	wildcard bool           // bound to all addresses, so each packet tells which one was asked
 
+	rows   bool    // the kernel may hand over several packets of one client as one message
+	loop   Loop    // of the handler; nil: it serves one by one
 	ticket *ticket // at hand; of the reader alone
-	loop   Loop    // what can answer at once; nil: nothing
-	one    [1]Query
 
 	mu       sync.Mutex
 	reported map[syscall.Errno]bool // errors of sending that were logged
@@ -71,7 +72,8 @@ func (u *udpSocket) read() {
 func (u *udpSocket) readSingly() {
 	in, out := make([]byte, udpStride), make([]byte, 0, udpStride)
 	control := make([]byte, controlLen)
-	m := u.s.metrics
+	queries := make([]Query, 1)
+	m := u.s.metrics.forLoop()
 	var pause backoff
 	for {
 		n, controlN, _, client, err := u.pc.ReadMsgUDPAddrPort(in[:udpMost+1], control)
@@ -85,23 +87,20 @@ func (u *udpSocket) readSingly() {
 			continue
 		}
 		pause.reset()
-		m.udp.received.Inc()
-		m.udp.receivedBytes.Add(uint64(n))
+		m.received.Inc()
+		m.receivedBytes.Add(uint64(n))
 		client = netip.AddrPortFrom(client.Addr().Unmap(), client.Port())
 		local := u.addr.Addr()
 		if u.wildcard {
 			local = localOf(control[:controlN])
 		}
-		if !u.admit(in[:n], client) {
+		if !u.servable(n, client.Port()) {
 			continue
 		}
-		u.one[0] = Query{Data: in[:n], Client: client, Local: netip.AddrPortFrom(local, u.addr.Port()), Out: out}
-		u.serveBatch(u.one[:])
-		answer := u.one[0].Answer
-		if answer == nil {
-			answer = u.serve(in[:n], client, local, out)
-		}
-		if answer != nil {
+		queries[0] = Query{Data: in[:n], Client: client, Local: netip.AddrPortFrom(local, u.addr.Port()), Out: out}
+		u.serve(queries)
+		m.batches.Inc()
+		if answer := queries[0].Answer; len(answer) > 0 {
 			u.send(answer, client, local)
 		}
 	}
@@ -116,15 +115,31 @@ func (u *udpSocket) receiveFailed(err error, pause *backoff) bool {
 	return pause.wait(u.s.stop)
 }
 
-// admit tells whether a packet is one to serve, and counts it if it is not.
-func (u *udpSocket) admit(data []byte, client netip.AddrPort) bool {
+// spinners are the loops that spin at the moment. One processor must be left for others.
+type spinners struct {
+	n    atomic.Int32
+	most int32
+}
+
+func (s *spinners) enter() bool {
+	if s.n.Add(1) <= s.most {
+		return true
+	}
+	s.n.Add(-1)
+	return false
+}
+
+func (s *spinners) leave() { s.n.Add(-1) }
+
+// servable tells whether a packet of n octets from such a port is given to the handler, and counts it if not.
+func (u *udpSocket) servable(n int, port uint16) bool {
 	m := u.s.metrics
 	switch {
-	case len(data) < dns.HeaderLen:
+	case n < dns.HeaderLen:
 		m.dropUDPShort.Inc()
-	case len(data) > udpMost:
+	case n > udpMost:
 		m.dropUDPLong.Inc()
-	case client.Port() == 0: // not a port that can be sent to
+	case port == 0: // not a port that can be sent to
 		m.dropUDPSource.Inc()
 	default:
 		return true
@@ -132,34 +147,36 @@ func (u *udpSocket) admit(data []byte, client netip.AddrPort) bool {
 	return false
 }
 
-// serveBatch has what can be answered at once answered. A panic costs what was not answered before it the short way.
-func (u *udpSocket) serveBatch(queries []Query) {
-	if u.loop == nil || len(queries) == 0 {
-		return
+// serve sets the answers of queries: as many as the handler can give for all at once, and the others one by one. It returns how many those were.
+// Without an answer a query is the handler's, or was dropped.
+func (u *udpSocket) serve(queries []Query) (singly int) {
+	if u.loop != nil {
+		u.s.callBatch(u.loop, queries)
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			u.s.panicked("serving a batch over UDP", v)
-			for i := range queries { // what was written last may be half done
-				queries[i].Answer = nil
-			}
+	for i := range queries {
+		switch q := &queries[i]; {
+		case q.Answer == nil:
+			singly++
+			q.Answer = u.serveOne(q)
+		case len(q.Answer) == 0:
+			u.s.metrics.dropUDPHandler.Inc()
 		}
-	}()
-	u.loop.ServeBatch(queries)
+	}
+	return singly
 }
 
-// serve hands one packet to the handler and returns the answer that is to be sent now, or nil.
-func (u *udpSocket) serve(data []byte, client netip.AddrPort, local netip.Addr, out []byte) []byte {
+// serveOne hands one query to the handler and returns the answer that is to be sent now, or nil.
+func (u *udpSocket) serveOne(q *Query) []byte {
 	m := u.s.metrics
 	if u.ticket == nil {
 		u.ticket = u.s.tickets.get(u)
 	}
 	t := u.ticket
 	if t != nil {
-		t.client, t.local = client, local
+		t.client, t.local = q.Client, q.Local.Addr()
 	}
 	reply := t.reply()
-	answer, ok := u.s.call(Packet{data, client, netip.AddrPortFrom(local, u.addr.Port()), UDP, 0}, out, reply)
+	answer, ok := u.s.call(Packet{q.Data, q.Client, q.Local, UDP, 0}, q.Out, reply)
 	if answer == nil && ok && t != nil {
 		u.ticket = nil // it is the handler's, and answer will be told
 		return nil
@@ -193,14 +210,6 @@ func (u *udpSocket) answer(t *ticket, message []byte) {
 
 // send sends one answer from the address that was asked.
 func (u *udpSocket) send(message []byte, client netip.AddrPort, local netip.Addr) {
-	if n := u.sendOne(message, client, local); n > 0 {
-		u.s.metrics.udp.sent.Inc()
-		u.s.metrics.udp.sentBytes.Add(uint64(n))
-	}
-}
-
-// sendOne sends one answer, truncated if it has to be, and returns how many octets were sent; 0: the system refused it.
-func (u *udpSocket) sendOne(message []byte, client netip.AddrPort, local netip.Addr) int {
 	var control []byte
 	if u.wildcard {
 		control = controlFor(local, u.v6)
@@ -215,9 +224,10 @@ func (u *udpSocket) sendOne(message []byte, client netip.AddrPort, local netip.A
 	}
 	if err != nil {
 		u.sendFailed(err)
-		return 0
+		return
 	}
-	return len(message)
+	m.udp.sent.Inc()
+	m.udp.sentBytes.Add(uint64(len(message)))
 }
 
 // sendFailed counts an answer that the system refused to send, and logs the first one of each cause: a packet filter, for

@@ -193,15 +193,17 @@ func fullBatch(t *testing.T) (b *batch, s *Server, near, far *net.UnixConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err = newBatch(&udpSocket{s: s, reported: map[syscall.Errno]bool{}}, raw); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.release)
-	b.n = batchLen
-	for i := range b.n {
+	s.plainly = true
+	b = newBatch(&udpSocket{s: s, reported: map[syscall.Errno]bool{}}, raw)
+	b.nPeers = 1
+	for i := range b.queries {
 		b.queries[i].Answer = query(uint16(i), strings.Repeat("x", 300))
 	}
-	b.in[0].header.Namelen, b.segments = 0, false // to the other end, each by itself
+	b.lineUp(b.queries[:])
+	for i := range b.out {
+		b.out[i].header.Name, b.out[i].header.Namelen = nil, 0 // there is only one that it can go to
+	}
+	t.Cleanup(b.close)
 	return b, s, ends[0], ends[1]
 }
 

@@ -8,4 +8,4 @@ import "errors"
 func (u *udpSocket) readBatches() error { return errors.ErrUnsupported }
 
 // coalesce is for Linux.
-func (*udpSocket) coalesce(bool) {}
+func (*udpSocket) coalesce(bool) bool { return false }
