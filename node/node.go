@@ -187,7 +187,7 @@ func (n *Node) bind(own settings.Node) (*listen.Server, error) {
 	limits := listen.DefaultLimits()
 	limits.Connections, limits.PerClient, limits.Idle = own.Limits.TCPConnections, own.Limits.TCPPerClient, own.Limits.TCPIdle
 	return listen.Open(listen.Config{
-		DNS: own.Listen.DNS, Limits: limits, Inherited: given, Log: n.log, Metrics: n.metrics, Crashes: n.crashes,
+		DNS: own.Listen.DNS, Loops: own.Listen.Loops, Spin: own.Listen.Spin, Limits: limits, Inherited: given, Log: n.log, Metrics: n.metrics, Crashes: n.crashes,
 	})
 }
 

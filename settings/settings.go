@@ -57,6 +57,15 @@ type Listen struct {
 	HTTPS []netip.AddrPort `yaml:"https" later:"remove it, or leave the list empty; clients can use dns"` // DoH, RFC 8484
 	QUIC  []netip.AddrPort `yaml:"quic" later:"remove it, or leave the list empty; clients can use dns"`  // DoQ, RFC 9250
 	Admin netip.AddrPort   `yaml:"admin" none:"true"`                                                     // API and metrics; "" is nowhere
+
+	// Loops is how many sockets, each with its loop, share an address for UDP (Linux). 0 is one for each processor that the node may use. Sockets of socket
+	// activation have one loop each.
+	Loops int `yaml:"loops" min:"0" max:"1024"`
+
+	// Spin is how long a loop looks for the next query before it sleeps (Linux). It spares that query the 30 us that waking up takes, at the price of up to a
+	// whole processor for each loop, while queries come at least that often. One processor is left to the rest, so on a machine with one it has no
+	// effect. 1 ms is where queries that come 1,000 times a second still keep it spinning.
+	Spin time.Duration `yaml:"spin" min:"0s" max:"1ms"`
 }
 
 // NodeLimits bound what clients can take of this machine's sockets. The rest of them is in the part `settings`.
