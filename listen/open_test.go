@@ -78,6 +78,9 @@ func TestOpenSaysWhoIsInTheWayAndBindsNothing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			first, taken := free(), free()
+			for taken == first {
+				taken = free()
+			}
 			holder, err := c.hold(taken)
 			if err != nil {
 				t.Skipf("the free port is taken: %v", err)

@@ -39,6 +39,12 @@ type peer struct {
 	local  netip.AddrPort
 }
 
+// taken is what was received.
+type taken struct {
+	packets, octets int
+	joined          int // of the packets, those that came with others
+}
+
 // batch is the memory of one loop: what recvmmsg fills, what of it is served together, and what sendmmsg sends. It points into itself, so it must not be
 // copied.
 type batch struct {
@@ -61,6 +67,7 @@ type batch struct {
 
 	queries [batchLen]Query
 	from    [batchLen]uint8 // the peer of each
+	taken   taken           // and not counted yet
 
 	sending
 }
@@ -127,7 +134,7 @@ func (b *batch) serve(n int, fd uintptr) (packets, singly int) {
 	u := b.u
 	b.nPeers = 0
 	clear(b.slots[:])
-	k, octets, joined := 0, 0, 0
+	k := 0
 	var t told
 	for i := range n {
 		in := &b.in[i]
@@ -135,18 +142,19 @@ func (b *batch) serve(n int, fd uintptr) (packets, singly int) {
 			t = b.inControl[i].read(&in.header)
 		}
 		data := b.memory[i*inStride:][:in.n]
-		octets += len(data)
 		number := b.peerOf(i, t.local)
 		p := &b.peers[number]
 		segment := len(data)
 		if 0 < t.segment && t.segment < segment {
 			segment = t.segment
-			joined += (len(data) + segment - 1) / segment
+			b.taken.joined += (len(data) + segment - 1) / segment
 		}
 		for first := true; first || len(data) > 0; first = false {
 			packet := data[:min(segment, len(data))]
 			data = data[len(packet):]
 			packets++
+			b.taken.packets++
+			b.taken.octets += len(packet)
 			if len(data) == 0 && in.header.Flags&unix.MSG_TRUNC != 0 { // its rest is lost
 				u.s.metrics.dropUDPLong.Inc()
 				continue
@@ -168,17 +176,28 @@ func (b *batch) serve(n int, fd uintptr) (packets, singly int) {
 	if k > 0 {
 		singly += b.answer(k, fd)
 	}
-	b.m.received.Add(uint64(packets))
-	b.m.receivedBytes.Add(uint64(octets))
-	if joined > 0 {
-		b.m.joined.Add(uint64(joined))
-	}
+	b.count()
 	return packets, singly
+}
+
+// count adds what was taken to the metrics, and begins anew. What is answered has been counted as received before.
+func (b *batch) count() {
+	if b.taken.packets == 0 {
+		return
+	}
+	b.m.received.Add(uint64(b.taken.packets))
+	b.m.receivedBytes.Add(uint64(b.taken.octets))
+	if b.taken.joined > 0 {
+		b.m.joined.Add(uint64(b.taken.joined))
+	}
+	b.taken = taken{}
 }
 
 // answer has the first k queries answered, sends what is to be sent now, and returns how many went to the handler one by one.
 func (b *batch) answer(k int, fd uintptr) (singly int) {
+	b.count()
 	queries := b.queries[:k]
+	b.m.batches.Inc()
 	singly = b.u.serve(queries)
 	b.lineUp(queries)
 	b.send(fd)
@@ -186,7 +205,6 @@ func (b *batch) answer(k int, fd uintptr) (singly int) {
 	for i := range queries {
 		queries[i].Answer = nil
 	}
-	b.m.batches.Inc()
 	return singly
 }
 

@@ -98,8 +98,8 @@ func (u *udpSocket) readSingly() {
 			continue
 		}
 		queries[0] = Query{Data: in[:n], Client: client, Local: netip.AddrPortFrom(local, u.addr.Port()), Out: out}
-		u.serve(queries)
 		m.batches.Inc()
+		u.serve(queries)
 		if answer := queries[0].Answer; len(answer) > 0 {
 			u.send(answer, client, local)
 		}
