@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +16,7 @@ import (
 // Two nodes with one data folder are told of, by the second one, until the first is gone; a node that ends soon enough is not. The folder is as it was.
 func TestTwoProcessesInOneFolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		folder, log := t.TempDir(), new(strings.Builder)
+		folder, log := t.TempDir(), new(lockedLog)
 		open := func() *folderLock { return lockFolder(folder, slog.New(slog.NewTextHandler(log, nil))) }
 		after := func(d time.Duration) {
 			time.Sleep(d)
@@ -24,7 +25,7 @@ func TestTwoProcessesInOneFolder(t *testing.T) {
 		first := open()
 		second := open()
 		after(lockPatience - lockRetry/2)
-		if w := second.warning(); w != "" || log.Len() != 0 {
+		if w := second.warning(); w != "" || log.String() != "" {
 			t.Errorf("at once: %q, %s", w, log)
 		}
 		first.close()
@@ -83,4 +84,22 @@ func TestNodeLocksItsFolder(t *testing.T) {
 	if err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.Contains(e.Name(), "lock") }) {
 		t.Errorf("%v, %v", entries, err)
 	}
+}
+
+// lockedLog is a log that one goroutine writes while another reads it.
+type lockedLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
