@@ -26,6 +26,12 @@ type Process struct {
 	in    io.Closer // standard input, at whose end the process ends; nil: it ends at SIGTERM
 }
 
+// Times is processor time.
+type Times struct{ User, System time.Duration }
+
+// All is both.
+func (t Times) All() time.Duration { return t.User + t.System }
+
 // CPU is the processor time that the process took so far, over all its threads, ended ones included.
 func (p *Process) CPU() time.Duration {
 	// The clock of a process, as clock_getcpuclockid(3) makes it: exact to the nanosecond, where /proc counts ticks of 10 ms.
@@ -87,8 +93,8 @@ func (p *Process) Stop(patience time.Duration) {
 	<-p.ended
 }
 
-// lastWords is the end of what the process wrote, for errors.
-func (p *Process) lastWords() string {
+// LastWords is the end of what the process wrote, for errors.
+func (p *Process) LastWords() string {
 	text, _ := os.ReadFile(p.log)
 	text = bytes.TrimSpace(text)
 	return string(text[max(0, len(text)-2000):])
