@@ -101,8 +101,8 @@ func (v *verdict) wrong(k flood.Kept, why string) {
 	}
 }
 
-// judge looks at the answers that were kept. Those to questions beyond the set's are to misses.
-func (s *set) judge(kept []flood.Kept) (v verdict) {
+// judge looks at the answers that were kept. Those to questions beyond the set's are to misses. A resolver has to say that it is one.
+func (s *set) judge(kept []flood.Kept, resolver bool) (v verdict) {
 	var m dns.Message
 	for _, k := range kept {
 		v.Looked++
@@ -113,7 +113,7 @@ func (s *set) judge(kept []flood.Kept) (v verdict) {
 		if m.Header.Flags&dns.FlagAD != 0 {
 			v.Secure++
 		}
-		if why := s.check(k.Question, &m); why != "" {
+		if why := s.check(k.Question, &m, resolver); why != "" {
 			v.wrong(k, why)
 		}
 	}
@@ -121,12 +121,12 @@ func (s *set) judge(kept []flood.Kept) (v verdict) {
 }
 
 // check says what is wrong with an answer; "" if nothing is.
-func (s *set) check(question int, m *dns.Message) string {
+func (s *set) check(question int, m *dns.Message, resolver bool) string {
 	answer := m.Sections[dns.Answer]
 	switch {
 	case m.Header.Flags&dns.FlagTC != 0:
 		return "cut off"
-	case m.Header.Flags&dns.FlagRA == 0:
+	case resolver && m.Header.Flags&dns.FlagRA == 0:
 		return "without RA"
 	}
 	for _, rr := range answer {
@@ -135,6 +135,9 @@ func (s *set) check(question int, m *dns.Message) string {
 		}
 	}
 	if question >= len(s.questions) {
+		if m.RCode() == dns.RCodeServerFailure {
+			return "" // not now: it is counted as no answer
+		}
 		if m.RCode() != dns.RCodeSuccess || len(answer) != 1 || !answer[0].Name.Equal(m.Question.Name) || answer[0].Type != dns.TypeA || string(answer[0].Data) != "\xc0\x00\x02\x50" {
 			return describe(m)
 		}

@@ -79,7 +79,7 @@ func (r *result) chart() string {
 		points      []point
 		more        bool
 	}{
-		{"Processor time a query: names and answers of many sizes", "microseconds, 192 in flight from 4 sockets; less is better", r.points("mixed", us), false},
+		{"Processor time a query: many sizes", "microseconds, names and answers as in real life, 4 sockets; less is better", r.points("mixed", us), false},
 		{"Processor time a query: one size", "microseconds, 192 in flight from 4 sockets; less is better", r.points("one", us), false},
 		{"Processor time a query: many clients", "microseconds, 64 sockets with 3 in flight each; less is better", r.points("many", us), false},
 		{"Queries a second on one processor", "thousands, one size, 192 in flight from 4 sockets; more is better", r.points("one", func(v *run) float64 { return v.Rate / 1e3 }), true},
@@ -131,7 +131,7 @@ func bars(points []point, more bool) (all []bar) {
 		}
 		low, high := nameWidth+scale(p.min), nameWidth+scale(p.max)
 		all = append(all, bar{
-			Name: html.EscapeString(p.name), Ours: class, Value: figure(p.value), X: nameWidth, Y: y, Height: barHeight, Width: max(2, scale(p.value)),
+			Name: html.EscapeString(p.name), Ours: class, Value: digits(p.value), X: nameWidth, Y: y, Height: barHeight, Width: max(2, scale(p.value)),
 			NameX: nameWidth - 10, ValueX: panelWidth, TextY: y + barHeight - 3, TrackWidth: trackWidth,
 			Spread: high-low > 3, Low: low, High: high, MidY: y + barHeight/2, CapTop: y + barHeight/2 - 3, CapEnd: y + barHeight/2 + 3,
 		})
@@ -175,6 +175,17 @@ func (r *result) foot() string {
 		parts = append(parts, name+" "+version)
 	}
 	return html.EscapeString(fmt.Sprintf("make bench-cached, %s. Debian's %s.", r.When.Format("2006-01-02"), strings.Join(parts, ", ")))
+}
+
+// digits prints three digits of a number, or all before the point.
+func digits(v float64) string {
+	switch {
+	case v >= 99.95:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 9.995:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
 }
 
 // thousands prints a number with commas.

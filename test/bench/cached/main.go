@@ -107,6 +107,12 @@ func (o *options) prepare() error {
 	case o.hits <= 0 || o.hits > 100_000:
 		return fmt.Errorf("%v hits a second: must be up to 100,000", o.hits)
 	}
+	// Now, not after half an hour.
+	for _, file := range []string{o.chart, o.json} {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+	}
 	// Debian keeps servers where only root looks.
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
 		return err
@@ -296,7 +302,7 @@ func (b *bout) serve(zone *set) error {
 	nsd := &server{name: "nsd", conf: map[string]string{"nsd.conf": "nsd.conf"}, args: []string{"nsd", "-d", "-c", "{dir}/nsd.conf"}}
 	dir := filepath.Join(b.rig.Dir, "nsd-"+string(zone.kind))
 	zones := []dns.Name{zone.zone, missZone}
-	args, err := nsd.write(b.rig, dir, int(authority.Port()), zones, "")
+	args, err := nsd.write(b.rig, dir, authority, zones, "")
 	if err != nil {
 		return err
 	}
@@ -315,5 +321,9 @@ func (b *bout) serve(zone *set) error {
 	if b.nsd, err = b.rig.StartCommand(bench.Command{Name: filepath.Base(dir), CPUs: []int{b.place.Authority}, Args: args, Nice: b.nice}); err != nil {
 		return err
 	}
-	return b.awaitAuthority(zone.zone)
+	if err := b.awaitAuthority(zone.zone); err != nil {
+		return err
+	}
+	b.nsds = b.nsd.Family()
+	return nil
 }

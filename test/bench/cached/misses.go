@@ -30,7 +30,8 @@ type missing struct {
 	TwiceHits float64
 	TwiceMiss float64 // share of misses that were answered
 	Wrong     int
-	Others    float64 // the worst share of a processor that others took
+	Examples  []string `json:",omitempty"`
+	Others    float64  // the worst share of a processor that others took
 }
 
 const missWindow = 4 * 8192 // misses that wait: more than two seconds of what any server can do
@@ -41,11 +42,11 @@ var missServers = []string{"ananas", "unbound"}
 // misses measures one server in one round.
 func (b *bout) misses(c *contestant, zone *set, file string, round int) (v missing, err error) {
 	v = missing{Server: c.name(), Round: round}
-	hits := flood.Stream{Name: "hits", Count: len(zone.questions), Socks: 4, Window: missWindow, Batch: 1, Rate: b.hits, Sample: max(1, int(b.hits*b.long.Seconds())/samples)}
+	hits := flood.Stream{Name: "hits", Count: len(zone.questions), Socks: 4, Window: missWindow, Batch: 1, Rate: b.hits, Stale: stale, Sample: max(1, int(b.hits*b.long.Seconds())/samples)}
 	phase := func(what string, streams ...flood.Stream) (*flood.Report, spent, error) {
 		b.step("%s: %s, round %d", c.name(), what, round+1)
 		watch := b.watch(c.proc)
-		r, found, err := b.ask(flood.Plan{Questions: file, For: b.long, Timeout: timeout, Streams: streams}, c.port, zone)
+		r, found, err := b.ask(flood.Plan{Questions: file, For: b.long, Timeout: timeout, Streams: streams}, c, zone)
 		if err != nil {
 			return nil, spent{}, fmt.Errorf("measuring %s: %w", c.name(), err)
 		}
@@ -55,6 +56,7 @@ func (b *bout) misses(c *contestant, zone *set, file string, round int) (v missi
 		w := watch(r.CPU)
 		v.Others = max(v.Others, w.others)
 		v.Wrong += found.Wrong
+		v.Examples = append(v.Examples, found.Examples...)
 		for _, s := range r.Streams {
 			v.Wrong += s.Wrong
 		}
@@ -104,7 +106,7 @@ func answered(c flood.Counts) float64 {
 // fresh is a stream of names that were never asked before; at no rate, as many as are answered.
 func fresh(zone *set, round, part int, rate float64) flood.Stream {
 	s := flood.Stream{Name: "misses", First: len(zone.questions), Count: 1, Fresh: 1 + load.Draw(0, uint64(round), uint64(part))>>1,
-		Socks: 4, Window: missWindow, Batch: 1, Rate: rate, Sample: 100}
+		Socks: 4, Window: missWindow, Batch: 1, Rate: rate, Stale: stale, Sample: 100}
 	if rate == 0 {
 		s.Window, s.Batch = 192, 32
 	}

@@ -39,7 +39,8 @@ func modes(joined bool) []*mode {
 const (
 	openWindow = 4 * 16384 // questions that an open loop lets wait: 0.6 s of 100,000 a second
 	timeout    = time.Second
-	samples    = 2000 // answers that are looked at closely in a run, about
+	stale      = 2 * time.Millisecond // a question that could not leave for so long is left out: a burst of them is no steady rate
+	samples    = 2000                 // answers that are looked at closely in a run, about
 	guess      = 100_000
 )
 
@@ -50,7 +51,7 @@ func (m *mode) plan(s *set, file string, long time.Duration) flood.Plan {
 		rate = guess // of answers a second, for the sample alone
 	}
 	return flood.Plan{Questions: file, For: long, Timeout: timeout, Spin: m.rate > 0, Streams: []flood.Stream{{
-		Name: m.name, Count: len(s.questions), Socks: m.socks, Window: m.window, Batch: m.batch, Joined: m.joined, Rate: m.rate,
+		Name: m.name, Count: len(s.questions), Socks: m.socks, Window: m.window, Batch: m.batch, Joined: m.joined, Rate: m.rate, Stale: stale,
 		Sample: max(1, int(rate*long.Seconds())/samples),
 	}}}
 }

@@ -141,7 +141,7 @@ func (z *names) count(i int) int {
 
 const letters = "abcdefghijklmnopqrstuvwxyz"
 
-// label makes up what stands before the zone: 10 octets, or 3 to 40 in one or two labels, 10 on average, as host names have.
+// label makes up what stands before the zone: 10 octets, or 5 to 40 in one or two labels, 11 on average, as host names have.
 func (z *names) label(i int) string {
 	id := fmt.Sprintf("%05x", i) // tells names apart
 	if z.kind != manySizes {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -18,13 +19,12 @@ import (
 // bout is the benchmark under way.
 type bout struct {
 	*options
-	ctx   context.Context
-	rig   *bench.Rig
-	place place
-	nsd   *bench.Process
-	asker int // load generators started so far
-
-	done, steps int // for the progress line
+	ctx         context.Context
+	rig         *bench.Rig
+	place       place
+	nsd         *bench.Process
+	nsds        []int // its processes
+	done, steps int   // for the progress line
 	began       time.Time
 	result      *result
 }
@@ -33,7 +33,7 @@ type bout struct {
 type contestant struct {
 	*server
 	proc *bench.Process
-	port int
+	at   netip.AddrPort
 	dead string // why it can't be measured
 }
 
@@ -51,9 +51,9 @@ func (b *bout) step(format string, args ...any) {
 
 // start runs a server with an empty cache and waits until it answers from the zone. What does not start is left out, and that is said.
 func (b *bout) start(s *server, zone *set, index int) (*contestant, error) {
-	c := &contestant{server: s, port: basePort + index}
+	c := &contestant{server: s, at: addressOf(index)}
 	dir := filepath.Join(b.rig.Dir, s.name+"-"+string(zone.kind))
-	args, err := s.write(b.rig, dir, c.port, []dns.Name{zone.zone, missZone}, b.anchors())
+	args, err := s.write(b.rig, dir, c.at, []dns.Name{zone.zone, missZone}, b.anchors())
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (b *bout) start(s *server, zone *set, index int) (*contestant, error) {
 	if c.proc, err = b.rig.StartCommand(bench.Command{Name: filepath.Base(dir), CPUs: cpus, Env: env, Args: args, Nice: b.nice}); err != nil {
 		return nil, err
 	}
-	if err := b.awaitAnswer(c.proc, c.port, zone.zone); err != nil {
+	if err := b.awaitAnswer(c.proc, c.at, zone.zone); err != nil {
 		c.dead = err.Error()
 		b.rig.Say("%s is left out: %v", s.name, err)
 	}
@@ -75,8 +75,8 @@ func (b *bout) start(s *server, zone *set, index int) (*contestant, error) {
 }
 
 // ask runs the load generator once. What it took of processors is in the report.
-func (b *bout) ask(p flood.Plan, port int, zone *set) (*flood.Report, verdict, error) {
-	p.Server = addressAt(port)
+func (b *bout) ask(p flood.Plan, c *contestant, zone *set) (*flood.Report, verdict, error) {
+	p.Server = c.at
 	p.Keep = filepath.Join(b.rig.Dir, "kept")
 	plan, err := json.Marshal(p)
 	if err != nil {
@@ -101,7 +101,7 @@ func (b *bout) ask(p flood.Plan, port int, zone *set) (*flood.Report, verdict, e
 	if err != nil {
 		return nil, verdict{}, err
 	}
-	return &r, zone.judge(kept), nil
+	return &r, zone.judge(kept, c.server.name != "dnsdist"), nil
 }
 
 // run is what one run of one server found.
@@ -118,6 +118,7 @@ type run struct {
 	P99       float64
 	Answered  int
 	Lost      int
+	Skipped   int // questions of open loops that could not leave in time, and so did not
 	Wrong     int // answers with another question, rcode or records; of those that were looked at
 	Looked    int
 	Secure    int
@@ -152,7 +153,7 @@ func quiet[T any](b *bout, measure func() (T, float64, error)) (best T, err erro
 // measure runs one mode once.
 func (b *bout) measure(c *contestant, m *mode, zone *set, file string, round int) (run, float64, error) {
 	watch := b.watch(c.proc)
-	r, v, err := b.ask(m.plan(zone, file, b.long), c.port, zone)
+	r, v, err := b.ask(m.plan(zone, file, b.long), c, zone)
 	if err != nil {
 		return run{}, 0, fmt.Errorf("measuring %s: %w", c.name(), err)
 	}
@@ -165,7 +166,7 @@ func (b *bout) measure(c *contestant, m *mode, zone *set, file string, round int
 		Server: c.name(), Mode: m.name, Round: round,
 		CPU: float64(w.server) / float64(max(1, n.Answered)), Rate: n.Rate, Busy: w.server.Seconds() / r.Wall.Seconds(),
 		Mean: n.Mean / 1e3, P50: n.P50 / 1e3, P99: n.P99 / 1e3, Late: n.LateP99 / 1e3,
-		Answered: n.Answered, Lost: n.Lost + n.Refused, Wrong: n.Wrong + v.Wrong, Looked: v.Looked, Secure: v.Secure, Examples: v.Examples,
+		Answered: n.Answered, Lost: n.Lost + n.Refused, Skipped: n.Skipped, Wrong: n.Wrong + v.Wrong, Looked: v.Looked, Secure: v.Secure, Examples: v.Examples,
 		Client: float64(r.CPU) / float64(max(1, n.Answered)), Authority: w.authority.Seconds() / r.Wall.Seconds(), Others: w.others,
 	}, w.others, nil
 }
@@ -201,7 +202,7 @@ func (b *bout) fill(c *contestant, zone *set, file string) error {
 		b.step("%s: filling the cache with %d names, pass %d", c.name(), len(zone.questions), pass+1)
 		var r *flood.Report
 		var err error
-		if r, v, err = b.ask(warm(zone, file, pass == 1), c.port, zone); err != nil {
+		if r, v, err = b.ask(warm(zone, file, pass == 1), c, zone); err != nil {
 			return fmt.Errorf("filling the cache of %s: %w", c.name(), err)
 		}
 		f.RCodes, f.Took = r.Streams[0].RCodes, r.Wall.Seconds()

@@ -4,7 +4,6 @@ package main
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -20,15 +19,12 @@ import (
 //go:embed *.conf ananas.settings
 var templates embed.FS
 
-var (
-	address   = netip.MustParseAddr("127.0.0.1")        // of all servers that are measured
-	authority = netip.MustParseAddrPort("192.0.2.1:53") // of NSD
-)
+var authority = netip.MustParseAddrPort("192.0.2.1:53") // of NSD
 
-const (
-	basePort  = 5401 // of the first server; the others follow
-	adminPort = 8401
-)
+// addressOf is where a server listens: each at an address of its own, on a port that none takes by chance for what it asks.
+func addressOf(index int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(1 + index)}), 53)
+}
 
 // server is a server that is measured, or one way to run it.
 type server struct {
@@ -111,13 +107,13 @@ func (s *server) zonesOf(zones []dns.Name) string {
 	return strings.Join(parts, ", ")
 }
 
-// write fills in the configuration of a server that is to listen on a port, and returns the command to start it.
-func (s *server) write(r *bench.Rig, dir string, port int, zones []dns.Name, anchors string) ([]string, error) {
+// write fills in the configuration of a server that is to listen at an address, and returns the command to start it.
+func (s *server) write(r *bench.Rig, dir string, at netip.AddrPort, zones []dns.Name, anchors string) ([]string, error) {
 	modules, anchor := "iterator", ""
 	if s.checks {
 		modules, anchor = "validator iterator", fmt.Sprintf("trust-anchor-file: %q", anchors)
 	}
-	fill := strings.NewReplacer("{dir}", dir, "{address}", address.String(), "{port}", strconv.Itoa(port), "{admin}", strconv.Itoa(port-basePort+adminPort),
+	fill := strings.NewReplacer("{dir}", dir, "{address}", at.Addr().String(), "{port}", strconv.Itoa(int(at.Port())),
 		"{authority}", authority.String(), "{authority_at}", fmt.Sprintf("%s@%d", authority.Addr(), authority.Port()), "{zones}", s.zonesOf(zones),
 		"{modules}", modules, "{anchors}", anchor).Replace
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -191,7 +187,7 @@ func nest(lines []string) (string, error) {
 	for key := range values {
 		keys = append(keys, key)
 	}
-	slices.Sort(keys) // those with a common beginning are then together, but for a key that is a value and a section
+	slices.Sort(keys) // those of one section are then together
 	var b strings.Builder
 	var open []string
 	for _, key := range keys {
@@ -200,8 +196,10 @@ func nest(lines []string) (string, error) {
 		for same < len(open) && same < len(words)-1 && open[same] == words[same] {
 			same++
 		}
-		if slices.Contains(keys, strings.Join(words[:max(1, len(words)-1)], ".")) && len(words) > 1 {
-			return "", errors.New("setting " + key + ": what is above it has a value")
+		for i := 1; i < len(words); i++ {
+			if above := strings.Join(words[:i], "."); slices.Contains(keys, above) {
+				return "", fmt.Errorf("setting %q: %q has a value", key, above)
+			}
 		}
 		for i := same; i < len(words)-1; i++ {
 			fmt.Fprintf(&b, "%s%s:\n", strings.Repeat("  ", i), words[i])

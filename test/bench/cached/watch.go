@@ -13,8 +13,6 @@ import (
 	"github.com/ananas-edge/ananas/test/bench"
 )
 
-func addressAt(port int) netip.AddrPort { return netip.AddrPortFrom(address, uint16(port)) }
-
 // spent is what processors were used for while something was measured.
 type spent struct {
 	server, authority time.Duration
@@ -24,9 +22,9 @@ type spent struct {
 // watch begins to watch; the function that it returns ends that, told what the load generator took.
 func (b *bout) watch(p *bench.Process) func(load time.Duration) spent {
 	began, busy := time.Now(), bench.Busy(b.place.all()...)
-	server, authority, own := p.CPU(), b.nsd.CPU(), bench.OwnTime()
+	server, authority, own := p.CPU(), bench.CPUOf(b.nsds), bench.OwnTime()
 	return func(load time.Duration) spent {
-		s := spent{server: p.CPU() - server, authority: b.nsd.CPU() - authority}
+		s := spent{server: p.CPU() - server, authority: bench.CPUOf(b.nsds) - authority}
 		ours := s.server + s.authority + load + bench.OwnTime() - own
 		s.others = max(0, (bench.Busy(b.place.all()...)-busy-ours).Seconds()/time.Since(began).Seconds())
 		return s
@@ -35,7 +33,7 @@ func (b *bout) watch(p *bench.Process) func(load time.Duration) spent {
 
 const (
 	quietLook = 250 * time.Millisecond
-	quietWait = 20 * time.Second // what takes longer is measured beside, and repeated
+	quietWait = 10 * time.Second // what takes longer is measured beside, and repeated
 )
 
 // awaitQuiet waits until others leave the processors alone, but not for ever.
@@ -55,7 +53,7 @@ func (b *bout) awaitQuiet() error {
 const startLimit = 20 * time.Second
 
 // awaitAnswer asks for the address of the zone's name server until there is an answer.
-func (b *bout) awaitAnswer(p *bench.Process, port int, zone dns.Name) error {
+func (b *bout) awaitAnswer(p *bench.Process, at netip.AddrPort, zone dns.Name) error {
 	ns, err := zone.Child("ns")
 	if err != nil {
 		return err
@@ -65,7 +63,7 @@ func (b *bout) awaitAnswer(p *bench.Process, port int, zone dns.Name) error {
 		if p.Ended() {
 			return fmt.Errorf("it ended; it said: %s", p.LastWords())
 		}
-		if last = answers(addressAt(port), ns); last == nil {
+		if last = answers(at, ns); last == nil {
 			return nil
 		}
 		if err := b.rig.Sleep(20 * time.Millisecond); err != nil {

@@ -39,9 +39,10 @@ type Stream struct {
 	Socks  int    // client sockets
 	Window int    // questions in flight, all sockets together
 	Rate   float64
-	Batch  int  // questions in one system call at most
-	Joined bool // send a batch as one UDP_SEGMENT message; all questions must have one size
-	Sample int  // of so many answers one is kept; 0: none
+	Stale  time.Duration // not 0: with a rate, a question that could not leave for so long, because the generator was held up, never does
+	Batch  int           // questions in one system call at most
+	Joined bool          // send a batch as one UDP_SEGMENT message; all questions must have one size
+	Sample int           // of so many answers one is kept; 0: none
 }
 
 // Limits of a plan.
@@ -113,7 +114,8 @@ type Counts struct {
 	Lost     int // not answered within it
 	Strange  int // packets that answer no question that waits
 	Wrong    int // answers with another question than was asked
-	Refused  int // questions that the kernel did not take
+	Refused  int // questions that the kernel did not take, or for which the window had no room
+	Skipped  int // questions that could not leave in time (Stale)
 	RCodes   [16]int
 	Octets   int // of all answers
 	Kept     int

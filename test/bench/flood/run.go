@@ -210,7 +210,7 @@ func (g *generator) waiting() (n int) {
 // gap draws when the next question is due.
 func (s *stream) gap() {
 	if s.Rate > 0 {
-		s.due += -math.Log(1-load.Share(load.Draw(s.gaps, uint64(s.counts.Sent+s.counts.Refused)))) / s.Rate * 1e9
+		s.due += -math.Log(1-load.Share(load.Draw(s.gaps, uint64(s.counts.Sent+s.counts.Refused+s.counts.Skipped)))) / s.Rate * 1e9
 	}
 }
 
@@ -232,12 +232,18 @@ func (s *stream) send(g *generator, t int64) (did bool) {
 	s.turn = (s.turn + 1) % len(s.socks)
 	n := 0
 	for ; n < s.Batch && s.due <= since; n++ {
-		s.late.add(int64(since - s.due))
+		if s.Stale > 0 && since-s.due > float64(s.Stale) {
+			s.counts.Skipped++
+			s.gap()
+			n--
+			continue
+		}
 		if c.waiting >= s.window { // what was due is not sent later: the loop is open
 			s.counts.Refused++
 			s.gap()
 			break
 		}
+		s.late.add(int64(since - s.due))
 		s.batchOne(g, c, n, t)
 		s.gap()
 	}
