@@ -86,14 +86,6 @@ type verdict struct {
 
 const maxExamples = 3
 
-func (v *verdict) add(w verdict) {
-	v.Looked += w.Looked
-	v.Wrong += w.Wrong
-	v.Secure += w.Secure
-	v.Examples = append(v.Examples, w.Examples...)
-	v.Examples = v.Examples[:min(len(v.Examples), maxExamples)]
-}
-
 func (v *verdict) wrong(k flood.Kept, why string) {
 	v.Wrong++
 	if len(v.Examples) < maxExamples {
