@@ -68,7 +68,7 @@ func (p *point) ours() bool { return strings.HasPrefix(p.name, "ananas") }
 func (r *result) chart() string {
 	d := chartData{
 		Title:    "What a cached answer costs",
-		Subtitle: fmt.Sprintf("One worker on one processor, %s names in the cache, medians of %d rounds of %v; lines: smallest and largest.", thousands(r.Names), r.Rounds, r.Long),
+		Subtitle: fmt.Sprintf("One worker on one processor, %s names in the cache, medians of %s; lines: smallest and largest.", thousands(r.Names), r.rounds()),
 		Width:    chartWidth, Left: chartLeft, Foot: r.foot(),
 	}
 	us := func(v *run) float64 { return v.CPU / 1e3 }

@@ -14,7 +14,7 @@ import (
 // text is the tables, in Markdown: what is needed, then each way to ask, then memory, then hits beside misses.
 func (r *result) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d names, %d rounds of %v; %v\n\n", r.Names, r.Rounds, r.Long, r.Place)
+	fmt.Fprintf(&b, "%s names, %s; %v\n\n", thousands(r.Names), r.rounds(), r.Place)
 	r.goalTable(&b)
 	for _, m := range modes(!r.Plain) {
 		r.modeTable(&b, m)
@@ -29,10 +29,11 @@ func (r *result) text() string {
 
 func (r *result) goalTable(b *strings.Builder) {
 	fmt.Fprint(b, "| | ananas | better peer | ratio | min..max | needed | aimed at | |\n|---|---:|---:|---:|---:|---:|---:|---|\n")
+	var unknown []string
 	for i := range r.Goals {
 		g := &r.Goals[i]
 		if g.Unknown {
-			fmt.Fprintf(b, "| %s | - | - | - | - | %s | %s | not measured |\n", g.What, g.bound(g.Needed), g.bound(g.Aimed))
+			unknown = append(unknown, g.What)
 			continue
 		}
 		theirs, ratio, spread := "-", "-", "-"
@@ -55,6 +56,9 @@ func (r *result) goalTable(b *strings.Builder) {
 			met = "met"
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", g.What, g.quantity(g.Ours), theirs, ratio, spread, g.bound(g.Needed), g.bound(g.Aimed), met)
+	}
+	if len(unknown) > 0 {
+		fmt.Fprintf(b, "\nNot measured: %s.\n", strings.Join(unknown, "; "))
 	}
 }
 
@@ -151,6 +155,14 @@ func (r *result) missTable(b *strings.Builder) {
 			median(func(v *missing) float64 { return v.Twice }), median(func(v *missing) float64 { return v.TwiceP99 }),
 			median(func(v *missing) float64 { return 100 * v.TwiceHits }), median(func(v *missing) float64 { return 100 * v.TwiceMiss }))
 	}
+}
+
+// rounds says how many there were, and how long.
+func (r *result) rounds() string {
+	if r.Rounds == 1 {
+		return fmt.Sprintf("one round of %v", r.Long)
+	}
+	return fmt.Sprintf("%d rounds of %v", r.Rounds, r.Long)
 }
 
 func sortedKeys(m map[string]string) (keys []string) {
