@@ -259,3 +259,30 @@ func TestHistogram(t *testing.T) {
 		t.Errorf("mean %v, want 499500", h.mean())
 	}
 }
+
+// A generator that was held up leaves out what should have left long ago, and sends what is due; without Stale it sends all.
+func TestStale(t *testing.T) {
+	addr, stop := server(t, func([]byte) []byte { return nil })
+	defer stop()
+	for _, long := range []time.Duration{0, 10 * time.Millisecond} {
+		g := &generator{Plan: Plan{Server: addr, Timeout: time.Second, Streams: []Stream{{Count: 1, Socks: 1, Window: 1000, Rate: 1000, Batch: 1, Stale: long}}},
+			questions: [][]byte{dns.AppendQuestion(nil, 0, 0, dns.Question{Name: dns.MustParseName("a.example"), Type: dns.TypeA, Class: dns.ClassINET}, 0, false, nil)},
+			out:       newSender()}
+		if err := g.open(0); err != nil {
+			t.Fatal(err)
+		}
+		s := g.streams[0]
+		s.gap()
+		// It wakes up after 200 ms: about 200 questions were due, 10 of them in the last 10 ms.
+		for s.send(g, int64(200*time.Millisecond)) {
+		}
+		g.close()
+		sent, skipped := s.counts.Sent, s.counts.Skipped
+		if sent+skipped < 150 || sent+skipped > 250 || s.counts.Refused != 0 {
+			t.Errorf("stale after %v: %d sent, %d left out, %d refused; want about 200", long, sent, skipped, s.counts.Refused)
+		}
+		if long == 0 && skipped != 0 || long > 0 && (sent < 2 || sent > 25) {
+			t.Errorf("stale after %v: %d sent, %d left out", long, sent, skipped)
+		}
+	}
+}
