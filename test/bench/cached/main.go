@@ -163,8 +163,7 @@ func (o *options) run(ctx context.Context, r *bench.Rig) error {
 	if err != nil {
 		return err
 	}
-	b := &bout{options: o, ctx: ctx, rig: r, place: allot(cpus, siblings), began: time.Now()}
-	b.place.Server, b.place.Load = r.ResolverCPU, r.OtherCPU
+	b := &bout{options: o, ctx: ctx, rig: r, place: allot(cpus, siblings).told(r.ResolverCPU, r.OtherCPU), began: time.Now()}
 	r.Say("%v", b.place)
 	b.result = newResult(o, b.place)
 	b.steps = o.count()

@@ -52,6 +52,14 @@ func allot(cpus []int, siblings func(a, b int) bool) place {
 	return p
 }
 
+// told is another place if somebody said where servers and load are to be; NSD and the second loop are then with the load.
+func (p place) told(server, load int) place {
+	if server == p.Server && load == p.Load {
+		return p
+	}
+	return place{Server: server, Load: load, Second: load, Authority: load, Remarks: []string{"as told"}}
+}
+
 func (p place) String() string {
 	s := fmt.Sprintf("servers on processor %d, load on %d, NSD on %d, second loop on %d", p.Server, p.Load, p.Authority, p.Second)
 	for _, r := range p.Remarks {

@@ -153,7 +153,9 @@ func quiet[T any](b *bout, measure func() (T, float64, error)) (best T, err erro
 // measure runs one mode once.
 func (b *bout) measure(c *contestant, m *mode, zone *set, file string, round int) (run, float64, error) {
 	watch := b.watch(c.proc)
-	r, v, err := b.ask(m.plan(zone, file, b.long), c, zone)
+	p := m.plan(zone, file, b.long)
+	p.Spin = p.Spin && b.place.Load != b.place.Server // it would spin in the server's time
+	r, v, err := b.ask(p, c, zone)
 	if err != nil {
 		return run{}, 0, fmt.Errorf("measuring %s: %w", c.name(), err)
 	}

@@ -163,6 +163,12 @@ func TestAllot(t *testing.T) {
 		if got := fmt.Sprint(p.Server, p.Load, p.Second, p.Authority, len(p.Remarks)); got != c.want {
 			t.Errorf("%v: %s, want %s (%v)", c.cpus, got, c.want, p)
 		}
+		if p.told(p.Server, p.Load).String() != p.String() {
+			t.Errorf("%v: told what it is anyway, it is another", c.cpus)
+		}
+		if got := p.told(p.Load, 99); got.Server != p.Load || got.Load != 99 || got.Authority != 99 || got.Second != 99 {
+			t.Errorf("%v: told %d and 99, it is %v", c.cpus, p.Load, got)
+		}
 		if all := p.all(); !slices.IsSorted(all) || len(slices.Compact(slices.Clone(all))) != len(all) {
 			t.Errorf("%v: processors %v", c.cpus, all)
 		}
