@@ -57,6 +57,9 @@ func (b *bout) start(s *server, zone *set, index int) (*contestant, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.addAddress(c.at.Addr()); err != nil {
+		return nil, err
+	}
 	cpus, env := []int{b.place.Server}, []string(nil)
 	if s.ours {
 		env = []string{fmt.Sprintf("GOMAXPROCS=%d", max(1, s.loops))}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os/exec"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -46,6 +47,15 @@ func (b *bout) awaitQuiet() error {
 		if (bench.Busy(b.place.all()...)-busy-(bench.OwnTime()-own)).Seconds()/quietLook.Seconds() <= b.rig.Quiet {
 			return nil
 		}
+	}
+	return nil
+}
+
+// addAddress gives an address of 127/8 to the namespace's interface: named listens at no other.
+func (b *bout) addAddress(a netip.Addr) error {
+	out, err := exec.CommandContext(b.ctx, "ip", "address", "replace", a.String()+"/32", "dev", "lo").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("adding the address %v: %w: %s", a, err, out)
 	}
 	return nil
 }
