@@ -5,7 +5,7 @@ FUZZTIME ?= 10m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run test race fuzz bench bench-cold bench-validate diff-peers bench-attack bench-hostile bench-memory soak lint check gen clean
+.PHONY: help build run test race fuzz bench bench-cold bench-validate diff-peers bench-attack bench-hostile bench-memory bench-cached soak lint check gen clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ bench-hostile: build ## what zones that are made to cost take a validator, besid
 
 bench-memory: build ## octets per cached name, beside Unbound (root; Debian's unbound)
 	$(GO) run ./test/bench/memory
+
+bench-cached: ## cached answers beside five of Debian's servers, as tables and docs/bench-cached.svg (root; installs them on Debian)
+	./test/install-peers cached
+	$(GO) run ./test/bench/cached -chart docs/bench-cached.svg -json bin/bench-cached.json $(BENCHFLAGS)
 
 lint: ## gofmt, vet for Linux and macOS, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):" $$unformatted >&2; exit 1; fi

@@ -146,7 +146,7 @@ func (r *Rig) Start(c Contender, name string) (*Resolver, error) {
 		}
 	}
 	p.Stop(0)
-	return nil, fmt.Errorf("starting %s: no answer within %v; it said: %s", name, startLimit, p.lastWords())
+	return nil, fmt.Errorf("starting %s: no answer within %v; it said: %s", name, startLimit, p.LastWords())
 }
 
 // answersVersion asks version.bind CH TXT, which costs a resolver no question of its own. Any answer will do.

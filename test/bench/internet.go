@@ -72,7 +72,7 @@ func (r *Rig) StartInternet(world string, seed uint64, log bool) (*Internet, err
 	}
 	if _, err := n.Stats(); err != nil {
 		n.Stop(0)
-		return nil, fmt.Errorf("starting the lab: %w; it said: %s", err, n.lastWords())
+		return nil, fmt.Errorf("starting the lab: %w; it said: %s", err, n.LastWords())
 	}
 	text, err := os.ReadFile(names)
 	if err != nil {

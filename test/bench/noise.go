@@ -26,12 +26,12 @@ func (n Noise) String() string {
 func (r *Rig) Watch(resolver *Resolver, internet *Internet) func() Noise {
 	began := time.Now()
 	resolvers, others := busy(r.ResolverCPU), busy(r.OtherCPU)
-	ours, theirs := resolver.CPU(), internet.CPU()+ownTime()
+	ours, theirs := resolver.CPU(), internet.CPU()+OwnTime()
 	return func() Noise {
 		wall := time.Since(began)
 		return Noise{
 			Resolver: share(busy(r.ResolverCPU)-resolvers-(resolver.CPU()-ours), wall),
-			Other:    share(busy(r.OtherCPU)-others-(internet.CPU()+ownTime()-theirs), wall),
+			Other:    share(busy(r.OtherCPU)-others-(internet.CPU()+OwnTime()-theirs), wall),
 		}
 	}
 }
@@ -46,11 +46,11 @@ const (
 // AwaitQuiet waits until others take less than this share of both processors, but not for ever.
 func (r *Rig) AwaitQuiet(limit float64, internet *Internet) error {
 	for until := time.Now().Add(quietWait); time.Now().Before(until); {
-		a, b, own := busy(r.ResolverCPU), busy(r.OtherCPU), internet.CPU()+ownTime()
+		a, b, own := busy(r.ResolverCPU), busy(r.OtherCPU), internet.CPU()+OwnTime()
 		if err := r.Sleep(quietLook); err != nil {
 			return err
 		}
-		own = internet.CPU() + ownTime() - own
+		own = internet.CPU() + OwnTime() - own
 		if share(busy(r.ResolverCPU)-a, quietLook) < limit && share(busy(r.OtherCPU)-b-own, quietLook) < limit {
 			return nil
 		}
@@ -80,8 +80,16 @@ func busy(cpu int) time.Duration {
 	return 0
 }
 
-// ownTime is the processor time of this process.
-func ownTime() time.Duration {
+// Busy is the time that some processors together were not idle since they were started, stolen time included.
+func Busy(cpus ...int) (sum time.Duration) {
+	for _, cpu := range cpus {
+		sum += busy(cpu)
+	}
+	return sum
+}
+
+// OwnTime is the processor time of this process.
+func OwnTime() time.Duration {
 	var t unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t) != nil {
 		return 0

@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -12,7 +13,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -35,6 +35,10 @@ type Options struct {
 	Validate    bool    // resolvers validate, with the lab's trust anchor
 	Signatures  bool    // Unbound's checks of signatures are counted and timed; needs gcc
 	Profile     bool    // save CPU profiles where a resolver tells; costs it some
+
+	Programs []string // that must be there, beside ip, taskset and unbound
+	Packages []string // that are built into Dir, beside internet and ananas
+	Hint     string   // how to get the programs; "": those of all benchmarks
 }
 
 // Rig is where a benchmark runs: a network namespace in which every address is local, two processors, a folder, and the processes that
@@ -115,9 +119,10 @@ func enter(o Options) (err error) {
 	if os.Geteuid() != 0 {
 		return ErrNotRoot
 	}
-	for _, program := range []string{"ip", "taskset", o.Unbound} {
+	hint := cmp.Or(o.Hint, "apt-get install unbound iproute2 util-linux")
+	for _, program := range append([]string{"ip", "taskset", o.Unbound}, o.Programs...) {
 		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("looking for the programs that the benchmark needs: %w\nhint: apt-get install unbound iproute2 util-linux", err)
+			return fmt.Errorf("looking for the programs that the benchmark needs: %w\nhint: %s", err, hint)
 		}
 	}
 	dir := o.Keep
@@ -132,7 +137,7 @@ func enter(o Options) (err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
-	packages := []string{"./test/bench/internet"}
+	packages := append([]string{"./test/bench/internet"}, o.Packages...)
 	if o.Ananas == "" {
 		packages = append(packages, "./cmd/ananas")
 	}
@@ -244,34 +249,6 @@ func (r *Rig) Sleep(d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
-}
-
-// start runs a program on one processor.
-func (r *Rig) start(name string, cpu int, env []string, program string, args ...string) (*Process, error) {
-	log, err := os.Create(filepath.Join(r.Dir, name+".log"))
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	c := exec.Command("taskset", append([]string{"-c", strconv.Itoa(cpu), program}, args...)...)
-	c.Dir = r.Dir
-	c.Env = append(os.Environ(), env...)
-	c.Stdout, c.Stderr = log, log
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	p := &Process{Name: name, cmd: c, log: log.Name(), ended: make(chan struct{})}
-	return p, r.launch(p)
-}
-
-func (r *Rig) launch(p *Process) error {
-	if err := p.cmd.Start(); err != nil {
-		return fmt.Errorf("starting %q: %w", p.Name, err)
-	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.ended)
-	}()
-	r.children = append(r.children, p)
-	return nil
 }
 
 // Flags declares the options that all benchmarks share.

@@ -38,6 +38,7 @@ var notRun = map[string]string{
 	"make bench-cold":   "it measures for many minutes, beside Unbound and as root",
 	"make bench-attack": "it measures for many minutes, beside Unbound and as root",
 	"make bench-memory": "it measures for many minutes, beside Unbound and as root",
+	"make bench-cached": "it measures for many minutes, beside five servers that it installs, and as root",
 }
 
 var update = flag.Bool("update", false, "write what commands print into the documents, where there are no three dots")
