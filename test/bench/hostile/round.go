@@ -192,11 +192,6 @@ const profiled = 70 * time.Millisecond
 
 // single asks one question after the other, and notes what each takes of the processor.
 func (m *run) single(t *trap, v *result) error {
-	c, err := dial(t)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
 	if err := m.settle(); err != nil {
 		return err
 	}
@@ -216,9 +211,9 @@ func (m *run) single(t *trap, v *result) error {
 		q[0], q[1] = byte(i>>8), byte(i)
 		before := m.resolver.CPU()
 		word := "no answer"
-		if answer, err := exchange(c, t.tcp, q, buf, time.Now().Add(m.timeout)); err == nil {
+		if answer, err := exchange(t, q, buf, time.Now().Add(m.timeout)); err == nil {
 			word = describe(answer)
-		} else if !errors.Is(err, os.ErrDeadlineExceeded) {
+		} else if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, io.EOF) {
 			return err
 		}
 		if err := m.settle(); err != nil {
@@ -238,13 +233,18 @@ func dial(t *trap) (net.Conn, error) {
 	return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(bench.Address))
 }
 
-// exchange sends a question and waits for its answer, which is put into buf. Answers that come late to questions before are passed over.
-func exchange(c net.Conn, tcp bool, q, buf []byte, until time.Time) ([]byte, error) {
+// exchange sends a question from a socket of its own and waits for its answer, which is put into buf.
+func exchange(t *trap, q, buf []byte, until time.Time) ([]byte, error) {
+	c, err := dial(t)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
 	if err := c.SetDeadline(until); err != nil {
 		return nil, err
 	}
 	out := q
-	if tcp {
+	if t.tcp {
 		out = append(binary.BigEndian.AppendUint16(nil, uint16(len(q))), q...)
 	}
 	if _, err := c.Write(out); err != nil {
@@ -253,7 +253,7 @@ func exchange(c net.Conn, tcp bool, q, buf []byte, until time.Time) ([]byte, err
 	for {
 		var n int
 		var err error
-		if tcp {
+		if t.tcp {
 			var length [2]byte
 			if _, err = io.ReadFull(c, length[:]); err == nil {
 				n, err = io.ReadFull(c, buf[:binary.BigEndian.Uint16(length[:])])
