@@ -81,8 +81,8 @@ func variantOf(do, cd bool) (v cache.Variant) {
 	return v
 }
 
-// keep keeps an answer as an image, if it will do for others too: one in which CO made a difference will not. generation and epoch are of the time before it was looked for.
-func (s *Server) keep(q *query, a *recurse.Answer, generation uint32, epoch uint64) {
+// keep keeps an answer as an image, if it will do for others too: one in which CO made a difference will not. generation, epoch and mark are of the time before it was looked for.
+func (s *Server) keep(q *query, a *recurse.Answer, generation uint32, epoch uint64, mark uint32) {
 	until := a.Until
 	if a.Asked || a.Stale || a.Local || a.Truncated || len(a.EDEs) > 0 || a.RCode != dns.RCodeSuccess && a.RCode != dns.RCodeNameError ||
 		q.Flags&dns.FlagRD == 0 || a.Compact && q.EDNS.CO || q.Type.IsMeta() || q.Type == dns.TypeRRSIG {
@@ -107,7 +107,7 @@ func (s *Server) keep(q *query, a *recurse.Answer, generation uint32, epoch uint
 	if uint32(now/time.Second) != m.Built {
 		return
 	}
-	s.cache.PutImage(q.name.Lower(), q.Type, variantOf(q.validates(), q.checkingDisabled()), generation, &m, until, epoch)
+	s.cache.PutImage(q.name.Lower(), q.Type, variantOf(q.validates(), q.checkingDisabled()), generation, &m, until, epoch, mark)
 }
 
 // image makes the image of an answer; false if it has none.

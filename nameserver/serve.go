@@ -161,10 +161,11 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 	ctx, cancel := context.WithTimeout(ctx, q.table.Limits.ClientTime)
 	defer cancel()
 	var epoch uint64
-	var generation uint32
+	var generation, mark uint32
 	if s.cache != nil { // before anything is looked for
 		epoch = s.cache.Epoch()
 		generation = s.generations.of(q.table, epoch)
+		mark = s.cache.Mark(q.name)
 	}
 	cached := q.Flags&dns.FlagRD == 0
 	ans, err := s.resolver.Resolve(ctx, q.question(), recurse.Opts{
@@ -180,7 +181,7 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 	case err == nil && !ans.Asked:
 		s.m.hits.Inc()
 		if s.cache != nil {
-			s.keep(q, &ans, generation, epoch)
+			s.keep(q, &ans, generation, epoch, mark)
 		}
 	}
 	return s.finish(q, &ans, nil)

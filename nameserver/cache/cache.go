@@ -72,6 +72,7 @@ type Cache struct {
 	release   []func() error
 	closing   sync.Once
 	readers   readers
+	changes   [changeStripes]atomic.Uint32
 }
 
 // shard is a part of the cache with a lock of its own.

@@ -214,10 +214,12 @@ const (
 	RefusedForm
 	// RefusedClosed: the cache is closed.
 	RefusedClosed
+	// RefusedChanged: an image was made of what is not what is known of its name any more.
+	RefusedChanged
 	verdictEnd
 )
 
-var verdictNames = [verdictEnd]string{"stored", "rank", "security", "purged", "forgotten", "expired", "size", "form", "closed"}
+var verdictNames = [verdictEnd]string{"stored", "rank", "security", "purged", "forgotten", "expired", "size", "form", "closed", "changed"}
 
 // String returns the reason in one word, as it stands in the metric ananas_cache_refused_total.
 func (v Verdict) String() string {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 
@@ -54,9 +55,19 @@ const (
 	imageSecure = 0x80
 )
 
+// changeStripes is how many counters tell of changes to names: with 50,000 stores a second each counts one in 5 ms, which is a hundred times as long as an
+// answer takes from the cache, so that few images are refused for what happened to another name.
+const changeStripes = 256
+
+// Mark returns what goes up whenever something is stored of a name: to be taken before an answer is looked for, and given to [Cache.PutImage].
+func (c *Cache) Mark(name dns.Name) uint32 {
+	return c.changes[c.key.name(octetsOf(name.Wire()))%changeStripes].Load()
+}
+
 // PutImage stores a finished answer to a question in lower case, or says why not. It is found by a [Reader] that asks for the same generation until it expires. What is stored of that name
-// later takes it out.
-func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, generation uint32, m *Image, expires time.Duration, epoch uint64) Verdict {
+// later takes it out, and what was stored since mark (from Mark) keeps it out. If what is there says the same, it stays: who is not answered from images must not wear out the
+// memory by having the same one made again and again.
+func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, generation uint32, m *Image, expires time.Duration, epoch uint64, mark uint32) Verdict {
 	turns := len(m.Turns) / ImageTurn
 	if name.IsZero() || v >= variants || m.RCode > 15 || turns > 255 || len(m.TTLs)%2 != 0 || len(m.Turns)%ImageTurn != 0 {
 		return c.refuse(RefusedForm)
@@ -78,9 +89,34 @@ func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, generation uint
 	tail := append(append(make([]byte, 0, 64), m.Turns...), m.TTLs...)
 	r := record{
 		kind: KindImage, name: octetsOf(name.Wire()), typ: typ, partition: uint32(v) + 1, rank: RankAnswer, zoneCode: zoneNone,
-		ttl: m.Built + 1, stored: expires - time.Duration(m.Built+1)*time.Second, expires: expires, data: data, sigs: tail,
+		ttl: m.Built + 1, stored: expires - time.Duration(m.Built+1)*time.Second, expires: expires, data: data, sigs: tail, mark: mark,
 	}
 	return c.store(&r, name, epoch, c.now())
+}
+
+// repeats tells whether an image says what old says, which is one that was made earlier: the same but for the time that has passed.
+func (r *record) repeats(old blob, now time.Duration) bool {
+	generation := binary.LittleEndian.Uint32(r.data)
+	m, ok := imageOf(old, generation)
+	built := r.ttl - 1
+	data, wire := r.data[:imageHead], r.data[imageHead:]
+	if !ok || old.expires() <= now || built < m.Built || len(wire) != len(m.Wire) || len(r.sigs) != len(m.Turns)+len(m.TTLs) ||
+		!bytes.Equal(data, old[headLen+len(r.name)+4:][:imageHead]) || !bytes.Equal(r.sigs[:len(m.Turns)], m.Turns) || !bytes.Equal(r.sigs[len(m.Turns):], m.TTLs) {
+		return false
+	}
+	at := 0
+	for i := 0; i+1 < len(m.TTLs); i += 2 {
+		ttl := int(binary.LittleEndian.Uint16(m.TTLs[i:]))
+		if ttl < at || ttl+4 > len(wire) || !bytes.Equal(wire[at:ttl], m.Wire[at:ttl]) {
+			return false
+		}
+		was := binary.BigEndian.Uint32(m.Wire[ttl:])
+		if binary.BigEndian.Uint32(wire[ttl:]) != max(1, was-min(built-m.Built, was)) {
+			return false
+		}
+		at = ttl + 4
+	}
+	return bytes.Equal(wire[at:], m.Wire[at:])
 }
 
 // image takes apart the words of an entry that was copied; ok is false if it is none, or damaged.

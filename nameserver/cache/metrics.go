@@ -19,7 +19,7 @@ func (m *metrics) register(t *telemetry.Metrics, c *Cache) {
 		m.evicted[i] = evicted.With(causeNames[i])
 	}
 	refused := t.CounterVec("ananas_cache_refused_total",
-		"Entries that were not stored, by reason: rank, security (something better is there), purged, forgotten (the work began before a purge), expired, size, form, closed.", "reason")
+		"Entries that were not stored, by reason: rank, security (something better is there), purged, forgotten (the work began before a purge), expired, size, form, closed, changed (a finished answer was overtaken by something newer).", "reason")
 	for v := Stored + 1; v < verdictEnd; v++ {
 		m.refused[v] = refused.With(v.String())
 	}

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -62,12 +63,12 @@ func TestImage(t *testing.T) {
 		"all that is below com is purged": {ask: www, change: func(c *Cache, _ *clock) { _, _ = c.Purge(name("com"), true) }},
 		"another name is purged":          {ask: www, found: true, change: func(c *Cache, _ *clock) { _, _ = c.Purge(name("x.example.com"), false) }},
 		"stored again": {ask: www, found: true, change: func(c *Cache, clk *clock) {
-			c.PutImage(www, dns.TypeA, 0, generation, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, epoch(c))
+			c.PutImage(www, dns.TypeA, 0, generation, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, epoch(c), c.Mark(www))
 		}},
 		"stored again by work of before a purge": {ask: www, change: func(c *Cache, clk *clock) {
 			before := epoch(c)
 			_, _ = c.Purge(www, false)
-			if v := c.PutImage(www, dns.TypeA, 0, generation, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, before); v != RefusedPurged {
+			if v := c.PutImage(www, dns.TypeA, 0, generation, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, before, c.Mark(www)); v != RefusedPurged {
 				t.Errorf("it was %v", v)
 			}
 		}},
@@ -77,7 +78,7 @@ func TestImage(t *testing.T) {
 			r := k.NewReader()
 			defer r.Close()
 			m := imageWith([]byte("octets"), clk.now())
-			if v := k.PutImage(www, dns.TypeA, 0, generation, m, clk.now()+time.Minute, k.Epoch()); v != Stored {
+			if v := k.PutImage(www, dns.TypeA, 0, generation, m, clk.now()+time.Minute, k.Epoch(), k.Mark(www)); v != Stored {
 				t.Fatal(v)
 			}
 			if c.change != nil {
@@ -113,7 +114,7 @@ func TestImageIsRefused(t *testing.T) {
 	} {
 		m := imageWith([]byte("octets"), clk.now())
 		c.edit(m)
-		if v := k.PutImage(www, dns.TypeA, 0, 1, m, c.end, k.Epoch()); v != c.want {
+		if v := k.PutImage(www, dns.TypeA, 0, 1, m, c.end, k.Epoch(), k.Mark(www)); v != c.want {
 			t.Errorf("%s: %v, want %v", what, v, c.want)
 		}
 	}
@@ -125,7 +126,7 @@ func TestImageKeepsItsRecords(t *testing.T) {
 	r := k.NewReader()
 	www := hostName(0)
 	mustPut(t, k, aRecord(www, 0, clk.now(), time.Hour))
-	k.PutImage(www, dns.TypeA, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Hour, k.Epoch())
+	k.PutImage(www, dns.TypeA, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Hour, k.Epoch(), k.Mark(www))
 	for i := range 100_000 {
 		if i%50 == 0 {
 			if _, ok := imageOfOne(r, www, 0, 1, clk.now()); !ok {
@@ -145,7 +146,7 @@ func TestImageKeepsItsRecords(t *testing.T) {
 func TestReaderAfterClose(t *testing.T) {
 	k, clk := newCache(t, Config{})
 	www := hostName(0)
-	k.PutImage(www, dns.TypeA, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Hour, k.Epoch())
+	k.PutImage(www, dns.TypeA, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Hour, k.Epoch(), k.Mark(www))
 	var wg sync.WaitGroup
 	var ready sync.WaitGroup
 	for range 2 {
@@ -227,7 +228,7 @@ func TestReaderTorture(t *testing.T) {
 				default:
 					version := uint32(round*2 + w)
 					m := Image{Built: version, Wire: stamp(id, 0, version, rng.IntN(600))}
-					c.PutImage(all[id], dns.TypeA, Variant(id%4), 1, &m, clk.now()+time.Minute, c.Epoch())
+					c.PutImage(all[id], dns.TypeA, Variant(id%4), 1, &m, clk.now()+time.Minute, c.Epoch(), c.Mark(all[id]))
 				}
 				if round%64 == 0 {
 					clk.advance(time.Millisecond)
@@ -251,7 +252,7 @@ func BenchmarkReader(b *testing.B) {
 	for i := range wires {
 		n := hostName(i)
 		wires[i] = []byte(n.Wire())
-		c.PutImage(n, dns.TypeA, 0, 1, &Image{Built: 1, TTLs: []byte{6, 0}, Wire: make([]byte, 16)}, clk.now()+time.Hour, c.Epoch())
+		c.PutImage(n, dns.TypeA, 0, 1, &Image{Built: 1, TTLs: []byte{6, 0}, Wire: make([]byte, 16)}, clk.now()+time.Hour, c.Epoch(), c.Mark(n))
 	}
 	r := c.NewReader()
 	defer r.Close()
@@ -274,4 +275,70 @@ func BenchmarkReader(b *testing.B) {
 		r.Leave(batch, 0)
 	}
 	b.ReportMetric(float64(found)/float64((b.N+batch-1)/batch*batch), "hits/look")
+}
+
+// An image of what was known before something newer was stored of its name does not come after it.
+func TestImageIsOvertaken(t *testing.T) {
+	k, clk := newCache(t, Config{})
+	www := name("www.example.com")
+	for what, put := range map[string]func() Verdict{
+		"an RRset": func() Verdict { return k.Put(aRecord(www, 1, clk.now(), time.Minute), k.Epoch()) },
+		"a denial": func() Verdict { return k.PutDenial(nxdomain(www, clk.now(), time.Minute), k.Epoch()) },
+	} {
+		mark := k.Mark(name("WWW.example.com")) // and now the old records are read
+		if v := put(); v != Stored {
+			t.Fatal(v)
+		}
+		if v := k.PutImage(www, dns.TypeA, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, k.Epoch(), mark); v != RefusedChanged {
+			t.Errorf("after %s: %v", what, v)
+		}
+		if v := k.PutImage(www, dns.TypeA, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, k.Epoch(), k.Mark(www)); v != Stored {
+			t.Errorf("of %s: %v", what, v)
+		}
+	}
+}
+
+// Who is not answered from images, as with NSID, has the same one made with each query. It is written once.
+func TestImageIsNotRepeated(t *testing.T) {
+	k, clk := newCache(t, Config{})
+	r := k.NewReader()
+	defer r.Close()
+	www := name("www.example.com")
+	image := func(ttl uint32, last byte) *Image {
+		wire := append(binary.BigEndian.AppendUint32([]byte("before"), ttl), make([]byte, 4000)...)
+		return &Image{Counts: [3]uint16{1}, Built: uint32(clk.now() / time.Second), TTLs: []byte{6, 0}, Wire: append(wire, last)}
+	}
+	put := func(m *Image, generation uint32) {
+		t.Helper()
+		if v := k.PutImage(www, dns.TypeA, 0, generation, m, clk.now()+time.Hour, k.Epoch(), k.Mark(www)); v != Stored {
+			t.Fatal(v)
+		}
+	}
+	end := clk.now() + time.Hour
+	put(image(100, 1), 1)
+	used := k.Stats().Used
+	for i := range uint32(50) {
+		clk.advance(time.Second)
+		put(image(99-i, 1), 1)
+	}
+	if got := k.Stats().Used; got != used {
+		t.Errorf("the same image 50 times takes %d bytes more", got-used)
+	}
+	for what, m := range map[string]*Image{"another TTL": image(40, 1), "other octets": image(49, 2)} {
+		put(m, 1)
+		got, ok := imageOfOne(r, www, 0, 1, clk.now())
+		if !ok || !bytes.Equal(got.Wire, m.Wire) {
+			t.Errorf("%s: %v, %x, want %x", what, ok, got.Wire, m.Wire)
+		}
+	}
+	last := image(49, 3)
+	put(last, 2)
+	if _, ok := imageOfOne(r, www, 0, 2, clk.now()); !ok {
+		t.Error("another generation is not stored")
+	}
+	clk.advance(end + time.Hour - clk.now())
+	put(image(1, 3), 2) // as max(1, ...) has it
+	if _, ok := imageOfOne(r, www, 0, 2, clk.now()); !ok {
+		t.Error("an expired one is not replaced")
+	}
 }

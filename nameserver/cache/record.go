@@ -86,6 +86,7 @@ type record struct {
 	zoneCode  uint8
 	data      []byte
 	sigs      []byte
+	mark      uint32 // of an image: see Cache.Mark; it is not stored
 }
 
 // setZone notes the zone in the shortest form.

@@ -118,7 +118,13 @@ func (c *Cache) store(r *record, name dns.Name, epoch uint64, now time.Duration)
 	if v := c.purges.check(r, name, epoch); v != Stored {
 		return c.refuse(v)
 	}
+	if r.kind == KindImage && c.changes[id.hash%changeStripes].Load() != r.mark {
+		return c.refuse(RefusedChanged)
+	}
 	if _, _, old := s.find(&id); old != nil {
+		if r.kind == KindImage && r.repeats(old, now) {
+			return Stored
+		}
 		if v := mayReplace(old, r, now); v != Stored {
 			return c.refuse(v)
 		}
@@ -183,6 +189,7 @@ func (s *shard) contradict(id *ident, r *record, now time.Duration) {
 	if r.kind == KindRRset && r.partition != 0 || r.kind == KindImage {
 		return
 	}
+	s.c.changes[id.hash%changeStripes].Add(1)
 	var buf [16]uint64
 	for _, loc := range s.ofName(id.hash, id.name, buf[:0]) {
 		b := s.a.blob(loc)

@@ -92,6 +92,9 @@ func (g *gatherer) services(set dns.RRset) {
 			return
 		}
 		// Section 4.2: one of them at random; others beside it are ignored (section 2.4.1).
+		if len(aliases) > 1 {
+			g.a.Until = 0
+		}
 		alias := aliases[int(g.r.random()%uint64(len(aliases)))]
 		if alias.target.IsRoot() || steps == maxAdditionalAliases { // section 2.5.1: "." says that there is no service
 			return
