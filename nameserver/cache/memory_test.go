@@ -121,6 +121,9 @@ func TestNoAllocation(t *testing.T) {
 		"miss of a denial":  func() { c.GetDenial(mixed, dns.TypeAAAA) },
 		"put":               func() { c.Put(signed, epoch) },
 	} {
+		if what == "put" && poisonFreed {
+			continue // it is written by way of other memory, for the race detector
+		}
 		if n := testing.AllocsPerRun(100, f); n != 0 {
 			t.Errorf("%s: %v allocations", what, n)
 		}
