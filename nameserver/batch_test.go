@@ -206,6 +206,32 @@ func TestBatchDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// Who can't wait, because the listener holds as many as it may, is told what is cached, and else why there is no answer.
+func TestWhoCantWaitIsAnsweredFromTheCache(t *testing.T) {
+	var hand handClock
+	s, _, data := warmed(t, &hand)
+	ask := func(data []byte) (m miekg.Msg) {
+		t.Helper()
+		b := s.Serve(listen.Packet{Data: bytes.Clone(data), Client: allowedClient, Local: allowedClient}, nil, listen.Reply{})
+		if err := m.Unpack(b); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	if m := ask(data); m.Rcode != miekg.RcodeSuccess || len(m.Answer) == 0 {
+		t.Errorf("what is cached is answered\n%v", &m)
+	}
+	q := new(miekg.Msg)
+	q.SetQuestion("far.example.", miekg.TypeA)
+	data, err := q.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := ask(data); m.Rcode != miekg.RcodeServerFailure {
+		t.Errorf("what is not cached is answered\n%v", &m)
+	}
+}
+
 func batchOf(data []byte) []listen.Query {
 	queries := make([]listen.Query, maxBatch)
 	for i := range queries {

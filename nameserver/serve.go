@@ -118,6 +118,9 @@ func (s *Server) Serve(p listen.Packet, out []byte, reply listen.Reply) (answer 
 
 // later hands the query to a goroutine. If the limits do not allow one more, it returns what the cache alone has, or the answer that says so.
 func (s *Server) later(q *query, reply listen.Reply) (recurse.Answer, bool) {
+	if !reply.Wanted() { // more wait already than listen.Limits.InFlight: an answer that comes later would go nowhere
+		return s.atOnce(q, "queries"), false
+	}
 	client, limit := s.clients.enter(q.Client.Addr(), &q.table.Limits)
 	if limit != "" {
 		return s.atOnce(q, limit), false
