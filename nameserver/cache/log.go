@@ -2,6 +2,7 @@ package cache
 
 import (
 	"encoding/binary"
+	"runtime"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -61,11 +62,15 @@ func (a *arena) blob(loc uint64) blob {
 	return a.bytes[at : at+n : at+n]
 }
 
-// write has fill write an entry of so many octets to loc. Where the race detector looks on, it is written word by word, as a [Reader]
-// may be reading what lay there; otherwise in place: what a reader has copied meanwhile it throws away.
+// inOrder tells whether stores are seen by others in the order in which they are made, as on x86: then an entry may be written with plain ones after
+// its segment's count went up.
+const inOrder = runtime.GOARCH == "amd64"
+
+// write has fill write an entry of so many octets to loc. Where the race detector looks on, or stores may be seen in another order, it is written word by word, as a
+// [Reader] may be reading what lay there; otherwise in place: what a reader has copied meanwhile it throws away.
 func (a *arena) write(loc uint64, octets int, fill func(room []byte)) blob {
 	b := a.bytes[loc*unit:][:octets:octets]
-	if !poisonFreed {
+	if !poisonFreed && inOrder {
 		fill(b)
 		return b
 	}
