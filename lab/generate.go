@@ -180,9 +180,9 @@ func (in *internet) readTLDs() (tldServers, error) {
 	return t, lines.Err()
 }
 
-// addBetween notes the empty non-terminals between a name and its top-level domain.
+// addBetween notes the empty non-terminals between a name and the root. A top-level domain that is a zone is looked up as that first.
 func (in *internet) addBetween(n dns.Name) {
-	for n = n.Parent(); n.Labels() > 1; n = n.Parent() {
+	for n = n.Parent(); !n.IsRoot(); n = n.Parent() {
 		in.between[n] = true
 	}
 }
@@ -359,7 +359,7 @@ func (in *internet) addresses(host dns.Name) []netip.Addr {
 	if a, ok := in.hosts[host]; ok {
 		return a
 	}
-	for i := 2; i < host.Labels(); i++ {
+	for i := 1; i < host.Labels(); i++ {
 		apex := host.Ancestor(i)
 		if z := in.delegated[apex]; z != nil {
 			return addressesIn(z.content.glue(host))

@@ -294,6 +294,35 @@ func TestWrittenLiesOnGenerated(t *testing.T) {
 	}
 }
 
+// A written zone may be a top-level domain that is not among the generated ones, or lie below such a name, which then exists and is empty.
+func TestWrittenLiesBesideGenerated(t *testing.T) {
+	for _, sign := range []string{"nsec", "none"} {
+		l := newLab(t, fmt.Sprintf(`[generate]
+[zone mine sign=%[1]s servers=192.0.2.1]
+www A 192.0.2.80
+[zone one.example sign=%[1]s servers=192.0.2.2]
+www A 192.0.2.81
+[zone two.deep.example sign=%[1]s servers=192.0.2.3]
+www A 192.0.2.82`, sign))
+		w := &walker{t, l, map[string][]*miekg.DNSKEY{}}
+		for n, want := range map[string]string{"www.mine": "192.0.2.80", "www.one.example": "192.0.2.81", "www.two.deep.example": "192.0.2.82"} {
+			r, at := w.resolve(n, miekg.TypeA)
+			if len(r.Answer) == 0 {
+				t.Errorf("%s, sign=%s, in %s:\n%v", n, sign, at, r)
+				continue
+			}
+			if a, ok := r.Answer[0].(*miekg.A); !ok || a.A.String() != want {
+				t.Errorf("%s, sign=%s, in %s:\n%v", n, sign, at, r)
+			}
+		}
+		for n, rcode := range map[string]int{"example": miekg.RcodeSuccess, "deep.example": miekg.RcodeSuccess, "other.example": miekg.RcodeNameError} {
+			if r := ask(t, l, "198.41.0.4", n, miekg.TypeA); r == nil || r.Rcode != rcode {
+				t.Errorf("the root about %s, sign=%s:\n%v", n, sign, r)
+			}
+		}
+	}
+}
+
 func TestCookiesAreKept(t *testing.T) {
 	l := newLab(t, "[zone example servers=192.0.2.1]\n[server 192.0.2.1]\nfault cookies as=enforce")
 	const client = "0123456789abcdef"

@@ -150,7 +150,7 @@ func (w *World) section(s section) error {
 func noBody(s section) error {
 	for i, line := range s.body {
 		if line != "" {
-			return at(s.line+1+i, "[%s] has no lines of its own, %q found", s.kind, line)
+			return at(s.line+1+i, "[%s] has no lines of its own, %q found; zones, hosts, unsigned and alg stand in its brackets: [%s zones=1000]", s.kind, line, s.kind)
 		}
 	}
 	return nil

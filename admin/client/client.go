@@ -345,7 +345,7 @@ func (c *Client) broken(err error) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		hint = "it does not answer in time; is the address right, and nothing in between that drops packets?"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		hint = "the connection ended in the middle; was the node stopped? Its log says more"
+		hint = "the connection ended in the middle; was the node stopped (its log says more), or is this not its admin address (node.listen.admin)?"
 	}
 	return c.wrap(err, hint)
 }

@@ -197,7 +197,7 @@ func purged(name dns.Name, subtree bool, done admin.Purged) string {
 	var kinds []string
 	for _, kind := range slices.Sorted(maps.Keys(done.Kinds)) {
 		if n := done.Kinds[kind]; n > 0 {
-			kinds = append(kinds, fmt.Sprintf("%d %s", n, terminal.Clean(kind)))
+			kinds = append(kinds, count(n, terminal.Clean(kind), terminal.Clean(kind)+"s"))
 		}
 	}
 	if len(kinds) > 0 {

@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 
+	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/lab"
 	"github.com/ananas-edge/ananas/node"
 	"github.com/ananas-edge/ananas/settings"
@@ -82,11 +84,28 @@ func (c labCommand) Run(p *process) (err error) {
 	}
 	return runNode(p.ctx, n, func(n *node.Node) {
 		for _, a := range n.Addrs() {
+			a = reachable(a)
 			fmt.Fprintf(p.stdout, "A resolver on an internet of its own. Try:\n\n    dig @%v -p %d www.example.com\n\n", a.Addr(), a.Port())
 			break
 		}
 		if a := n.Admin(); a.IsValid() {
-			fmt.Fprintf(p.stdout, "How a name is resolved:  ananas explain www.example.com\nWhat it is doing:        http://%v/\n\nCtrl-C ends it. For the real internet: ananas serve\n", a)
+			a = reachable(a)
+			node := ""
+			if a.String() != admin.DefaultAddress {
+				node = " --node " + a.String()
+			}
+			fmt.Fprintf(p.stdout, "How a name is resolved:  ananas explain%s www.example.com\nWhat it is doing:        http://%v/\n\nCtrl-C ends it. For the real internet: ananas serve\n", node, a)
 		}
 	})
+}
+
+// reachable returns an address at which this machine finds a socket that is bound to a: one bound to all addresses is on loopback, too.
+func reachable(a netip.AddrPort) netip.AddrPort {
+	switch {
+	case !a.Addr().IsUnspecified():
+		return a
+	case a.Addr().Is4():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
+	}
+	return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())
 }

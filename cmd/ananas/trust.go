@@ -12,9 +12,12 @@ import (
 // maxAnchors is how many zones with trust anchors are shown, and how many with negative ones; --json lists them all.
 const maxAnchors = 5
 
-// anchors writes the trust anchors: a line for each zone, and one more where there is trouble.
+// anchors writes the trust anchors: a line for each zone, and one more where there is trouble. That there are none is said, for then nothing is validated.
 func anchors(row rowFunc, now time.Time, zones []admin.TrustAnchorStatus) {
 	word := "anchors"
+	if len(zones) == 0 {
+		row(word, "none: nothing is validated (recursion.trust_anchors: none)", terminal.Yellow)
+	}
 	for i := range zones {
 		if i == maxAnchors {
 			row("", "and "+count(len(zones)-maxAnchors, "zone more", "zones more"), terminal.Plain)

@@ -162,23 +162,40 @@ func isDecimal(s string) bool {
 }
 
 func setDuration(n *yaml.Node, p *time.Duration, tag reflect.StructTag) error {
+	lo, hi := bounds(tag, 0, int64(1<<63-1), func(s string) (int64, error) { d, err := time.ParseDuration(s); return int64(d), err })
 	dur, err := time.ParseDuration(n.Value)
 	if err != nil {
 		hint := "write it as in 1.8s, 5m or 24h"
 		if isDecimal(n.Value) {
-			hint = fmt.Sprintf("add the unit: %ss, %sm or %sh", n.Value, n.Value, n.Value)
+			if with := withUnits(n.Value, time.Duration(lo), time.Duration(hi)); with != "" {
+				hint = "add the unit: " + with
+			}
 		} else if days, ok := strings.CutSuffix(n.Value, "d"); ok && isDecimal(days) && len(days) < 6 {
 			d, _ := strconv.Atoi(days)
 			hint = fmt.Sprintf("write %dh", 24*d)
 		}
 		return wrongf(hint, "%s is not a duration", clip(n.Value))
 	}
-	lo, hi := bounds(tag, 0, int64(1<<63-1), func(s string) (int64, error) { d, err := time.ParseDuration(s); return int64(d), err })
 	if int64(dur) < lo || int64(dur) > hi {
 		return outside(n.Value, FormatDuration(time.Duration(lo)), FormatDuration(time.Duration(hi)), int64(dur) < lo, tag)
 	}
 	*p = dur
 	return nil
+}
+
+// withUnits lists the durations from lo to hi that a number may mean, the longest three; "" if there is none.
+func withUnits(number string, lo, hi time.Duration) string {
+	var fit []string
+	for _, unit := range []string{"us", "ms", "s", "m", "h"} {
+		if d, err := time.ParseDuration(number + unit); err == nil && d >= lo && d <= hi {
+			fit = append(fit, number+unit)
+		}
+	}
+	fit = fit[max(0, len(fit)-3):]
+	if n := len(fit) - 1; n > 0 {
+		return strings.Join(fit[:n], ", ") + " or " + fit[n]
+	}
+	return strings.Join(fit, "")
 }
 
 func setBytes(n *yaml.Node, p *Bytes, tag reflect.StructTag) error {
