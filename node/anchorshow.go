@@ -181,6 +181,9 @@ func (z *shownZone) warning(now time.Duration) string {
 	switch {
 	case z.deleted:
 		return fmt.Sprintf("all trust anchors of %s were revoked, so that names in it are not validated by it; name its new keys in recursion.trust_anchors", z.status.Zone)
+	case z.after > 0 && z.status.Seen.IsZero() && z.status.Error != "": // a wrong anchor fails everything, and is wrong from the start
+		return fmt.Sprintf("no keys of %s were found that its trust anchors fit: %s; until then its names are answered SERVFAIL: see that recursion.trust_anchors is right and its servers can be reached",
+			z.status.Zone, z.status.Error)
 	case z.after > 0 && now-z.since > z.after:
 		why := ""
 		if z.status.Error != "" {

@@ -261,6 +261,24 @@ func TestRogueKey(t *testing.T) {
 	})
 }
 
+// An anchor of another world fails everything from the first hour on, and the node says why.
+func TestAnchorThatFitsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMonths(t, rootOf("0 key=0"))
+		other, err := lab.New(lab.Config{Seed: 2, World: lab.MustParseWorld("[zone . keys=split servers=198.41.0.4 key=7]")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(m.folder, "anchors"), []byte(other.TrustAnchors()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m.open()
+		m.until(0, "bogus")
+		m.warns("no keys of . were found that its trust anchors fit: ")
+		m.end()
+	})
+}
+
 // All keys are revoked: the root counts as one that never had an anchor, the node says so wherever somebody looks, and it ends with other settings.
 func TestAllKeysRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
