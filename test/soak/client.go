@@ -32,7 +32,7 @@ func draw(rng *rand.Rand, zipf *rand.Zipf, id uint16) question {
 	var text string
 	switch rng.IntN(20) {
 	case 0:
-		text = fmt.Sprintf("x%d.example.", rng.IntN(1_000_000))
+		text = fmt.Sprintf("x%d.example.", rng.IntN(absent))
 	case 1:
 		q.zone, q.host = rng.IntN(zones), 1+rng.IntN(hosts)
 	default:
