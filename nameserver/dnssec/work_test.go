@@ -260,7 +260,7 @@ func TestProofsLimit(t *testing.T) {
 	if d.Look(w) {
 		t.Error("one too many is looked at")
 	}
-	expect(t, d.NXDomain(name("c.example."), w), cache.Bogus, dns.EDENSECMissing, "ignored: what comes after 16 sets is more than are looked at")
+	expect(t, d.NXDomain(name("c.example."), w), cache.Bogus, dns.EDENSECMissing, "ignored: what comes after 12 sets is more than are looked at")
 }
 
 // Several goroutines may work on one answer: together they keep to its limits, but for the checks under way.
