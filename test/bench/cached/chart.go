@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html"
@@ -79,12 +80,12 @@ func (r *result) chart() string {
 		points      []point
 		more        bool
 	}{
-		{"Processor time a query: many sizes", "microseconds, names and answers as in real life, 4 sockets; less is better", r.points("mixed", us), false},
+		{"Processor time a query: answers of many sizes", "microseconds, 192 in flight from 4 sockets; less is better", r.points("mixed", us), false},
 		{"Processor time a query: one size", "microseconds, 192 in flight from 4 sockets; less is better", r.points("one", us), false},
 		{"Processor time a query: many clients", "microseconds, 64 sockets with 3 in flight each; less is better", r.points("many", us), false},
 		{"Queries a second on one processor", "thousands, one size, 192 in flight from 4 sockets; more is better", r.points("one", func(v *run) float64 { return v.Rate / 1e3 }), true},
 		{"Median latency at 20,000 queries a second", "microseconds; less is better", r.points("20k", p50), false},
-		{"Memory of a cached name", "octets of resident set, one size; less is better", r.memoryPoints(), false},
+		{"Memory of a cached name", "octets of resident set; less is better; kresd's is a mapped file", r.memoryPoints(), false},
 	} {
 		if len(p.points) == 0 {
 			continue
@@ -164,7 +165,8 @@ func (r *result) memoryPoints() (all []point) {
 func (r *result) foot() string {
 	var parts []string
 	for _, name := range sortedKeys(r.Versions) {
-		if name == "nsd" {
+		server := cmp.Or(map[string]string{"pdns-recursor": "recursor", "knot-resolver": "kresd"}[name], name)
+		if !slices.ContainsFunc(r.Runs, func(v run) bool { return v.Server == server }) {
 			continue
 		}
 		version, _, _ := strings.Cut(r.Versions[name], "-")
