@@ -58,7 +58,8 @@ bench-memory: build ## octets per cached name, beside Unbound (root; Debian's un
 
 bench-cached: ## cached answers beside five of Debian's servers, as tables and docs/bench-cached.svg (root; installs them on Debian)
 	./test/install-peers cached
-	$(GO) run ./test/bench/cached -chart docs/bench-cached.svg -json bin/bench-cached.json $(BENCHFLAGS)
+	$(GO) run ./test/bench/cached -chart docs/bench-cached.svg -json bin/bench-cached.json \
+	  -spin-set node.listen.spin=200us -spin-set node.listen.loops=1 -two-set node.listen.loops=2 $(BENCHFLAGS)
 
 lint: ## gofmt, vet for Linux and macOS, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):" $$unformatted >&2; exit 1; fi
