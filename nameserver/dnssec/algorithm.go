@@ -64,7 +64,7 @@ var algorithms = [...]algorithmRow{
 	{number: RSASHA512, name: "RSASHA512", use: supported, hash: crypto.SHA512, minBits: 1024},
 	{number: 12, name: "ECC-GOST"},
 	{number: ECDSAP256SHA256, name: "ECDSAP256SHA256", use: supported, hash: crypto.SHA256, weight: 1},
-	{number: ECDSAP384SHA384, name: "ECDSAP384SHA384", use: supported, hash: crypto.SHA384, weight: 3},
+	{number: ECDSAP384SHA384, name: "ECDSAP384SHA384", use: supported, hash: crypto.SHA384, weight: 2},
 	{number: Ed25519, name: "ED25519", use: supported, weight: 1},
 	{number: Ed448, name: "ED448", use: supported, weight: 2},
 	{number: 17, name: "SM2SM3"},

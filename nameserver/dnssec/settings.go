@@ -18,18 +18,18 @@ type Settings struct {
 // Limits bound what validation may cost. Each that is reached counts in ananas_dnssec_limits_total by its name.
 //
 // The unit of signature work is a check of a cheap signature: 50 to 70 us on a server core for P-256, a little less for Ed25519 and for
-// RSA of 2,048 bits. The dear ones weigh less than they cost, so that a zone may use them: P-384 takes 420 us to 1 ms and weighs 3,
+// RSA of 2,048 bits. The dear ones weigh less than they cost, so that a zone may use them: P-384 takes 420 us to 1 ms and weighs 2,
 // Ed448 140 us and 2, RSA of 4,096 bits 110 us and 3. A unit more is charged for each 16 KiB that are hashed and each 256 records sorted.
 type Limits struct {
 	// SignatureWork is how many units the signatures of one answer may cost. A name four zones down from the root, with nothing cached,
-	// takes 7 checks for keys and DS, and a denial 5 (SOA, four proofs): 36 units if all is P-384. A chain of aliases takes 3 or 4 for each
-	// that leads into another zone of a known parent: eight of P-256, where content networks chain 3 to 6; what a longer one got done is kept, and who asks
-	// again goes on from there. At 36 the worst answer costs 2.5 ms with P-256, 4 ms on a core that others slow down, and 12 ms with P-384.
+	// takes 7 checks for keys and DS, and a denial 5 (SOA, four proofs): 24 units if all is P-384. A chain of aliases takes 3 or 4 for each
+	// that leads into another zone of a known parent: seven of P-256, where content networks chain 3 to 6; what a longer one got done is kept, and who asks
+	// again goes on from there. At 32 the worst answer costs 2.2 ms with P-256, 4 ms on a core that others slow down, and 16 of P-384 are 7 to 15 ms.
 	SignatureWork int `yaml:"signature_work" min:"16" max:"100000"`
 
 	// FailedWork is how many of these units may be spent on signatures that turn out wrong. In honest zones a check fails if two keys have
-	// one tag, or if records and signatures of two versions of a zone meet: 12 is room for four such places with P-384. A zone made to
-	// cost (KeyTrap, CVE-2023-50387) gets 0.8 ms with P-256.
+	// one tag, or if records and signatures of two versions of a zone meet: 10 is room for five such places with P-384. A zone made to
+	// cost (KeyTrap, CVE-2023-50387) gets 0.7 ms with P-256.
 	FailedWork int `yaml:"failed_signature_work" min:"4" max:"100000"`
 
 	// Signatures is how many signatures of one RRset are tried. A zone that changes its algorithm and its keys at a time has four.
@@ -52,7 +52,7 @@ type Limits struct {
 	NSEC3Work int `yaml:"nsec3_work" min:"500" max:"1000000"`
 
 	// Proofs is how many NSEC and NSEC3 records of one reply are looked at, and their signatures checked. A proof needs three at most, twice that
-	// while a zone changes its parameters, and a chain of 12 aliases from wildcards one for each.
+	// while a zone changes its parameters. Of a chain of aliases from wildcards, each with a proof of its own, what lies beyond is asked for apart.
 	Proofs int `yaml:"proofs" min:"3" max:"1000"`
 
 	// NSEC3Insecure is above how many iterations a denial is not checked, and the answer insecure (RFC 9276 section 3.2). Zones should
@@ -68,14 +68,14 @@ func Defaults() Settings {
 	return Settings{
 		SHA1Digests: true,
 		Limits: Limits{
-			SignatureWork: 36,
-			FailedWork:    12,
+			SignatureWork: 32,
+			FailedWork:    10,
 			Signatures:    8,
 			Collisions:    4,
 			Keys:          64,
 			Digests:       32,
 			NSEC3Work:     4000,
-			Proofs:        12,
+			Proofs:        8,
 			NSEC3Insecure: 100,
 			NSEC3Bogus:    500,
 		},

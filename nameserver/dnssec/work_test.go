@@ -260,7 +260,7 @@ func TestProofsLimit(t *testing.T) {
 	if d.Look(w) {
 		t.Error("one too many is looked at")
 	}
-	expect(t, d.NXDomain(name("c.example."), w), cache.Bogus, dns.EDENSECMissing, "ignored: what comes after 12 sets is more than are looked at")
+	expect(t, d.NXDomain(name("c.example."), w), cache.Bogus, dns.EDENSECMissing, "ignored: what comes after 8 sets is more than are looked at")
 }
 
 // Several goroutines may work on one answer: together they keep to its limits, but for the checks under way.
@@ -305,7 +305,7 @@ func TestMetrics(t *testing.T) {
 	}
 	d.NXDomain(name("a.example."), w)
 	NewDenial(name("example.")).NXDomain(name("a.example."), table(t).Work(nil)) // without metrics
-	if bad, good := m.bad[RSASHA256.index()].Value(), m.good[Ed448.index()].Value(); bad != 12 || good != 1 {
+	if bad, good := m.bad[RSASHA256.index()].Value(), m.good[Ed448.index()].Value(); bad != 10 || good != 1 {
 		t.Errorf("%d bad, %d good", bad, good)
 	}
 	if n := m.limits[LimitSignatures].Value(); n != 1 {

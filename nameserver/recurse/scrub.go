@@ -37,6 +37,7 @@ func (r refusal) String() string {
 // Limits of one reply. What lies beyond them is not kept.
 const (
 	maxSets    = 64   // RRsets of a section: an answer has a chain of at most 12, a denial by NSEC3 4 and their SOA
+	maxProofs  = 32   // RRsets of NSEC and NSEC3 records: four times what is looked at (package dnssec)
 	maxRecords = 2000 // records of one RRset; 64 KiB hold 4,000 addresses, and no honest set comes near
 	maxSigs    = 128  // signatures of one RRset: more than are looked at (package dnssec), so that who wonders is told that there were too many
 )
@@ -241,7 +242,10 @@ func (k *kept) keepDenial(m *dns.Message, a asked, v verdict, u *used) {
 func (k *kept) keepProofs(m *dns.Message, zone dns.Name, u *used) {
 	for i, rr := range m.Sections[dns.Authority] {
 		if (rr.Type == dns.TypeNSEC || rr.Type == dns.TypeNSEC3) && rr.Class == dns.ClassINET && !u[dns.Authority][i] &&
-			rr.Name.IsWithin(zone) && len(k.proofs) < maxSets {
+			rr.Name.IsWithin(zone) {
+			if len(k.proofs) >= maxProofs {
+				return
+			}
 			set, _ := collect(m, dns.Authority, rr.Name, rr.Type, u)
 			k.proofs = append(k.proofs, set)
 		}

@@ -4,7 +4,7 @@
 // left for honest questions while such come in numbers. Beside Unbound, on the same internet, with the same questions. It fails if a question
 // costs more than the bound for its algorithm.
 //
-//	go run ./test/bench/hostile                                                 the whole benchmark, about 35 minutes
+//	go run ./test/bench/hostile                                                 the whole benchmark, about an hour
 //	go run ./test/bench/hostile -only ananas -algs 13 -rounds 1 -flood 0        a first look
 package main
 
@@ -41,7 +41,7 @@ type options struct {
 
 func main() {
 	o := options{rig: bench.Options{Validate: true}}
-	flag.IntVar(&o.rounds, "rounds", 3, "rounds; what a question costs is the least of them")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds; what a question costs is the least of them")
 	flag.IntVar(&o.questions, "n", 20, "questions for each trap and algorithm, each for zones that were not asked for before")
 	flag.StringVar(&o.algorithm, "algs", "8,13,15,14,16", "algorithms")
 	flag.StringVar(&o.names, "traps", "", "names of traps; empty: all")
@@ -96,6 +96,9 @@ func (o *options) run(ctx context.Context, r *bench.Rig) error {
 		return err
 	}
 	r.Say("lab: %d hosts; %d traps by %d algorithms, %d questions each, %d rounds", len(net.Names), len(o.traps), len(o.algs), o.questions, o.rounds)
+	if err := r.KeepAwake(); err != nil {
+		return err
+	}
 	contenders := bench.Contenders()
 	results := [2]map[cell]*result{{}, {}}
 	for round, order := range bench.Order(o.rounds) {
