@@ -220,6 +220,9 @@ func (c *Client) Explain(ctx context.Context, r admin.ExplainRequest, depth int,
 			Problem *admin.Problem       `json:"problem"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			if cut := cmp.Or(ctx.Err(), lines.Err()); cut != nil { // then the last line is what there was of it
+				return admin.ExplainAnswer{}, c.broken(cut)
+			}
 			return admin.ExplainAnswer{}, c.strange(err)
 		}
 		switch {
