@@ -30,6 +30,7 @@ type Denial struct {
 	looked  int       // sets, good or not
 	records int       // of those that were added
 	ignored error     // why the first record that was ignored was
+	limit   Limit     // why a record could not be checked that may have been good
 	until   time.Time // of the one that ends first
 	ttl     uint32
 }
@@ -77,6 +78,9 @@ func (d *Denial) add(set *dns.RRset, checked Result, w *Work) error {
 	case set.Type != dns.TypeNSEC && set.Type != dns.TypeNSEC3:
 		return errNotDenial
 	case !checked.Secure():
+		if checked.Limit == LimitSignatureWork || checked.Limit == LimitFailedWork {
+			d.limit = checked.Limit
+		}
 		return errNotSecure
 	case !checked.Zone.Equal(d.zone) || !set.Name.IsWithin(d.zone):
 		return errOtherZone
@@ -176,6 +180,9 @@ func (d *Denial) prove(name dns.Name, w *Work, ask func(prover) Result) Result {
 	}
 	if best.Security == cache.Unchecked {
 		best = bogus(dns.EDENSECMissing, "no NSEC or NSEC3 of %v is there to deny %v", d.zone, name)
+	}
+	if best.Security == cache.Bogus && best.Limit == NoLimit && d.limit != NoLimit {
+		return d.done(exceeded(d.limit, "checking the signatures of what denies %v takes too much work", name))
 	}
 	if best.EDE.Code == dns.EDENSECMissing && d.ignored != nil {
 		best.EDE.Text = text("%s; ignored: %v", best.EDE.Text, d.ignored)

@@ -263,6 +263,29 @@ func TestProofsLimit(t *testing.T) {
 	expect(t, d.NXDomain(name("c.example."), w), cache.Bogus, dns.EDENSECMissing, "ignored: what comes after 8 sets is more than are looked at")
 }
 
+// What is not proved because a proof could not be paid for is not the zone's fault: the result says which limit it was.
+func TestUnpaidProof(t *testing.T) {
+	s := newSigner(Ed25519, 1)
+	zone := name("example.")
+	keys := keysOf(t, "example.", s)
+	w := work(t, func(s *Settings) { s.Limits.SignatureWork = 1 })
+	d := NewDenial(zone)
+	for _, line := range []string{"example. NSEC a.example. SOA NS", "b.example. NSEC d.example. A"} {
+		set := s.sign(record3(t, zone, line), zone)
+		_ = d.Add(&set, CheckSet(&set, keys, at, w), w) // the second is not checked
+	}
+	for what, r := range map[string]Result{
+		"NXDomain": d.NXDomain(name("c.example."), w), "NoData": d.NoData(name("b.example."), dns.TypeTXT, w), "Unsigned": d.Unsigned(name("c.example."), w),
+	} {
+		if r.Security != cache.Bogus || r.Limit != LimitSignatureWork || r.EDE.Code != dns.EDEIndeterminate {
+			t.Errorf("%s: %+v", what, r)
+		}
+	}
+	if r := d.NoData(zone, dns.TypeTXT, w); !r.Secure() { // what was paid for proves what it proves
+		t.Errorf("%+v", r)
+	}
+}
+
 // Several goroutines may work on one answer: together they keep to its limits, but for the checks under way.
 func TestWorkIsShared(t *testing.T) {
 	data, tag := trapKeys(40)
