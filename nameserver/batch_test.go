@@ -201,6 +201,9 @@ func TestBatchDoesNotAllocate(t *testing.T) {
 	var hand handClock
 	_, l, data := warmed(t, &hand)
 	queries := batchOf(data)
+	if underRace {
+		t.Skip("the race detector allocates")
+	}
 	if n := testing.AllocsPerRun(100, func() { l.ServeBatch(queries) }); n != 0 {
 		t.Errorf("%v allocations for a batch", n)
 	}
