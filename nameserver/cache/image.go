@@ -119,7 +119,7 @@ func (r *record) repeats(old blob, now time.Duration) bool {
 	return bytes.Equal(wire[at:], m.Wire[at:])
 }
 
-// image takes apart the words of an entry that was copied; ok is false if it is none, or damaged.
+// imageOf takes apart an entry of kind image; ok is false if it is of another generation, or damaged.
 func imageOf(b blob, generation uint32) (m Image, ok bool) {
 	at := headLen + int(b[atNameLen]) + 4
 	d, s := int(binary.LittleEndian.Uint16(b[atDataLen:])), int(binary.LittleEndian.Uint16(b[atSigsLen:]))

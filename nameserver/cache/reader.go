@@ -43,6 +43,7 @@ type Look struct {
 
 	hash  uint64
 	shard *shard
+	page  uint32  // of the index, where it may be; 0: there is none
 	slot  *uint64 // where it was found; nil: nowhere
 	value uint64  // what stood there
 }
@@ -131,49 +132,40 @@ func (r *Reader) Find(looks []Look) {
 	for i := range looks {
 		l := &looks[i]
 		s := c.shardOf(l.hash)
-		l.shard, l.slot = s, nil
 		bits := s.nameBitsOf(l.hash)
-		page := atomic.LoadUint32(&s.dir[bits>>(nameBits-s.depth.Load())])
-		if page == 0 {
-			l.shard = nil
-			continue
+		l.shard, l.slot, l.page = s, nil, atomic.LoadUint32(&s.dir[bits>>(nameBits-s.depth.Load())])
+		if l.page != 0 {
+			warm += atomic.LoadUint64(&c.arena.slots(l.page)[homeOf(bits)])
 		}
-		l.slot = &c.arena.words[uint64(page-1)*pageSlots+uint64(homeOf(bits))]
-		warm += atomic.LoadUint64(l.slot)
 	}
 	for i := range looks {
-		if l := &looks[i]; l.shard != nil {
-			l.probe(c)
-			if l.slot != nil {
-				at := l.value & locMask
-				warm += atomic.LoadUint64(&c.arena.words[at])
-				warm += atomic.LoadUint64(&c.arena.words[min(at+cacheLine/unit, uint64(len(c.arena.words)-1))])
-			}
+		if l := &looks[i]; l.page != 0 && l.probe(c) {
+			at := l.value & locMask
+			warm += atomic.LoadUint64(&c.arena.words[at])
+			warm += atomic.LoadUint64(&c.arena.words[min(at+cacheLine/unit, uint64(len(c.arena.words)-1))])
 		}
 	}
 	r.words[0] = warm // so that the reads are not left out
 }
 
-// probe finds the slot from the home that l.slot points to.
-func (l *Look) probe(c *Cache) {
+// probe finds the slot in the page, and tells whether there is one.
+func (l *Look) probe(c *Cache) bool {
 	id := ident{hash: l.hash, kind: KindImage, typ: l.Type, partition: uint32(l.Variant) + 1}
 	want := l.shard.tagOf(&id)
-	bits := want >> keyBits
-	page := atomic.LoadUint32(&l.shard.dir[bits>>(nameBits-l.shard.depth.Load())])
-	l.slot = nil
-	slots := c.arena.slots(page)
-	i := homeOf(bits)
+	slots := c.arena.slots(l.page)
+	i := homeOf(want >> keyBits)
 	for range pageSlots {
 		v := atomic.LoadUint64(&slots[i])
 		if v == 0 {
-			return
+			break
 		}
 		if v>>locBits == want && v&locMask < uint64(len(c.arena.words)) {
 			l.slot, l.value = &slots[i], v
-			return
+			return true
 		}
 		i = (i + 1) % pageSlots
 	}
+	return false
 }
 
 // Image returns what Find found for a look: an image of that generation that has not expired. It lies in the reader's memory, until the next call.
