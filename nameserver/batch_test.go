@@ -196,6 +196,30 @@ func TestImagesAreForThoseWhoMayAsk(t *testing.T) {
 	}
 }
 
+// Answers over TCP leave no images, which nobody would look for.
+func TestTCPLeavesNoImage(t *testing.T) {
+	var hand handClock
+	hand.boot.Store(int64(time.Minute))
+	s, _ := newServedAt(t, hand.clock())
+	m := new(miekg.Msg)
+	m.SetQuestion("www.example.", miekg.TypeA)
+	data, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		over   listen.Transport
+		images int64
+	}{{listen.TCP, 0}, {listen.UDP, 1}} {
+		for range 2 {
+			s.Ask(t.Context(), listen.Packet{Data: bytes.Clone(data), Client: allowedClient, Local: allowedClient, Transport: c.over})
+		}
+		if n := s.cache.Stats().Images; n != c.images {
+			t.Errorf("%d images after questions over %v, want %d", n, c.over, c.images)
+		}
+	}
+}
+
 // The fast path takes no memory.
 func TestBatchDoesNotAllocate(t *testing.T) {
 	var hand handClock

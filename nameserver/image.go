@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver/cache"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
@@ -84,7 +85,8 @@ func variantOf(do, cd bool) (v cache.Variant) {
 // keep keeps an answer as an image, if it will do for others too: one in which CO made a difference will not. generation, epoch and mark are of the time before it was looked for.
 func (s *Server) keep(q *query, a *recurse.Answer, generation uint32, epoch uint64, mark uint32) {
 	until := a.Until
-	if a.Asked || a.Stale || a.Local || a.Truncated || len(a.EDEs) > 0 || a.RCode != dns.RCodeSuccess && a.RCode != dns.RCodeNameError ||
+	// Over TCP nobody looks for images, so one would be made for each answer, in vain.
+	if q.Transport != listen.UDP || a.Asked || a.Stale || a.Local || a.Truncated || len(a.EDEs) > 0 || a.RCode != dns.RCodeSuccess && a.RCode != dns.RCodeNameError ||
 		q.Flags&dns.FlagRD == 0 || a.Compact && q.EDNS.CO || q.Type.IsMeta() || q.Type == dns.TypeRRSIG {
 		return
 	}
