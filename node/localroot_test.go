@@ -83,6 +83,7 @@ func TestLocalRoot(t *testing.T) {
 	if got := metric(t, n, `ananas_local_root_state{state="serving"}`); got != "1" {
 		t.Errorf("the state is shown as %s", got)
 	}
+	waitFor(t, "the time of the next refresh, which is set once the zone is in use", func() bool { return !n.Status(t.Context()).LocalRoot.Next.IsZero() })
 	if s := n.Status(t.Context()).LocalRoot; s.State != "serving" || s.Source != "198.41.0.4:53" || s.Serial == 0 || !s.Signed || !s.Digest || s.Error != "" ||
 		time.Since(s.Confirmed) > time.Minute || time.Until(s.Expires) < time.Hour || time.Until(s.Next) < time.Minute {
 		t.Errorf("the status is %+v", s)
