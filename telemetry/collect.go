@@ -71,10 +71,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 // read returns the counts of this moment. The total is that of the buckets, so that they fit together while others observe.
 func (h *Histogram) read(desc *prometheus.Desc, values ...string) prometheus.Metric {
 	var total uint64
-	parts := []*Histogram{h}
-	if stripes := h.stripes.Load(); stripes != nil {
-		parts = append(parts, *stripes...)
-	}
+	parts := h.parts()
 	cumulative := make(map[float64]uint64, bounds) // the library adds +Inf, which is the total
 	for i := range h.buckets {
 		for _, p := range parts {
@@ -91,13 +88,18 @@ func (h *Histogram) read(desc *prometheus.Desc, values ...string) prometheus.Met
 	return prometheus.MustNewConstHistogram(desc, total, float64(ns)/1e9, cumulative, values...)
 }
 
+// parts are the histogram itself and its stripes.
+func (h *Histogram) parts() []*Histogram {
+	all := []*Histogram{h}
+	if stripes := h.stripes.Load(); stripes != nil {
+		all = append(all, *stripes...)
+	}
+	return all
+}
+
 // any tells whether anything was counted.
 func (h *Histogram) any() bool {
-	parts := []*Histogram{h}
-	if stripes := h.stripes.Load(); stripes != nil {
-		parts = append(parts, *stripes...)
-	}
-	for _, p := range parts {
+	for _, p := range h.parts() {
 		for i := range p.buckets {
 			if p.buckets[i].Load() > 0 {
 				return true
