@@ -10,15 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// batchLen is how many messages one system call takes or sends, and how many queries are served together. The cost is per packet more than per call,
-// so a longer one would gain little, and delay the first answer of a batch.
-const batchLen = 64
+// batchLen is how many messages one system call takes or sends, and how many queries are served together. The cost is per packet more than per call, but
+// the more answers there are to one client, the more of them have one size and leave as one message: with answers of many sizes 128 take 6 % less
+// than 64 (medians of 11 rounds each). A longer one would gain little, and delay the first answer of a batch.
+const batchLen = 128
 
 const (
 	// inMost is the room for one message: the kernel puts packets of one client together up to 64 KiB (UDP_GRO), whatever their number.
 	inMost = 1 << 16
-	// inStride is the distance of two such rooms, for the reason of udpStride. 64 of them are 4.2 MB of addresses for each loop, but only what was ever
-	// written to is memory: as long as messages are shorter than a page, 64 to 128 pages, half a MiB at most.
+	// inStride is the distance of two such rooms, for the reason of udpStride. 128 of them are 8.4 MB of addresses for each loop, but only what was ever
+	// written to is memory: as long as messages are shorter than a page, 128 to 256 pages, 1 MiB at most.
 	inStride = inMost + 64
 )
 
@@ -228,10 +229,10 @@ func (b *batch) peerOf(i int, local netip.Addr) uint8 {
 	}
 }
 
-// hash returns a number below 2*batchLen. One who can choose 64 addresses to collide makes 2,016 comparisons of a batch, some 60 ns a packet.
+// hash returns a number below 2*batchLen. One who can choose 128 addresses to collide makes 8,128 comparisons of a batch, some 120 ns a packet.
 func (n *name) hash() int {
 	h := n[0] ^ bits.RotateLeft64(n[1], 17) ^ bits.RotateLeft64(n[2], 31) ^ n[3]
-	return int(h * 0x9e3779b97f4a7c15 >> (64 - 7))
+	return int(h * 0x9e3779b97f4a7c15 >> (64 - 8))
 }
 
 // clientAddr returns the address that the kernel wrote, IPv4 never as IPv6. A link-local one keeps its interface by number.

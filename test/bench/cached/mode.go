@@ -22,7 +22,7 @@ type mode struct {
 
 // modes are all ways to ask, in the order in which they are measured and shown; joined is whether batches may leave as one message.
 //
-// 192 in flight keep any server busy (a batch of 64 on its way in, one in work, one on its way out); four sockets are a few forwarders, 64 with
+// 192 in flight keep any server busy (a batch on its way in, one in work, one on its way out); four sockets are a few forwarders, 64 with
 // three each many clients, which leave a server little to send together. In the open loops each question is a message of its own.
 func modes(joined bool) []*mode {
 	return []*mode{
