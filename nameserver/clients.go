@@ -44,6 +44,13 @@ func (c *clients) enter(a netip.Addr, l *Limits) (k clientKey, limit string) {
 	return k, ""
 }
 
+// Waiting returns how many queries of clients wait for an answer that the cache did not have.
+func (s *Server) Waiting() int {
+	s.clients.mu.Lock()
+	defer s.clients.mu.Unlock()
+	return s.clients.all
+}
+
 func (c *clients) leave(k clientKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

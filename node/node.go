@@ -40,19 +40,20 @@ type Node struct {
 	started time.Time
 	log     *slog.Logger
 
-	clock    recurse.Clock
-	metrics  *telemetry.Metrics
-	crashes  *telemetry.Crashes
-	health   *telemetry.Health
-	cache    *cache.Cache
-	resolver *recurse.Resolver
-	local    *zone.LocalRoot
-	server   *nameserver.Server
-	anchors  *anchors
-	time     *timekeeper
-	folder   *folderLock
-	listen   *listen.Server
-	admin    *admin.Server
+	clock     recurse.Clock
+	metrics   *telemetry.Metrics
+	crashes   *telemetry.Crashes
+	health    *telemetry.Health
+	cache     *cache.Cache
+	resolver  *recurse.Resolver
+	local     *zone.LocalRoot
+	server    *nameserver.Server
+	anchors   *anchors
+	time      *timekeeper
+	collector *collector
+	folder    *folderLock
+	listen    *listen.Server
+	admin     *admin.Server
 
 	adminAddr netip.AddrPort
 
@@ -143,6 +144,7 @@ func Start(o Options) (_ *Node, err error) {
 	}
 	n.anchors.serve(n.server)
 	n.time = n.keepTime(own, earliest, saved)
+	n.collector = paceCollector(n.server.Waiting, n.metrics)
 	n.health.Check("serving", func() error { return nil })
 	n.log.Info("serving", "dns", n.Addrs(), "admin", n.adminAddr, "version", n.version, "settings", n.source())
 	for _, w := range tables.Warnings(n.clock.Wall()) {
@@ -241,6 +243,9 @@ func (n *Node) Close() error {
 		if err := n.admin.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			errs = append(errs, err)
 		}
+	}
+	if n.collector != nil {
+		n.collector.close()
 	}
 	if n.time != nil {
 		n.time.close()

@@ -1,0 +1,43 @@
+package node
+
+import "testing"
+
+// TestCollector plays what is seen each second, and what the runtime is told.
+func TestCollector(t *testing.T) {
+	const mib = 1 << 20
+	type second struct {
+		waiting int
+		scanned uint64
+		want    int // percent; 0: nothing is told
+	}
+	calm := second{waiting: 200, scanned: 8 * mib}
+	for _, c := range []struct {
+		name string
+		play []second
+	}{
+		{"few wait", []second{calm, calm, {255, 100 * mib, 0}}},
+		{"many wait", []second{{256, 8 * mib, 600}, {5000, 8 * mib, 0}}},
+		{"what there is grows", []second{{300, 8 * mib, 600}, {300, 9 * mib, 0}, {300, 16 * mib, 300}, {300, 40 * mib, 120}, {300, 400 * mib, 100}, {300, 400 * mib, 0}}},
+		{"and shrinks", []second{{300, 32 * mib, 150}, {300, 8 * mib, 600}}},
+		{"an empty heap is no reason to never collect", []second{{300, 0, 4800}}},
+		{"ten quiet seconds end it", []second{{300, 8 * mib, 600}, calm, calm, calm, calm, calm, calm, calm, calm, calm, {200, 8 * mib, 100}, calm}},
+		{"nine do not", []second{{300, 8 * mib, 600}, calm, calm, calm, calm, calm, calm, calm, calm, calm, {300, 8 * mib, 0}, calm}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var now second
+			told := 0
+			k := collector{percent: calmPercent, waiting: func() int { return now.waiting }, scanned: func() uint64 { return now.scanned }, set: func(p int) { told = p }}
+			for i, s := range c.play {
+				now, told = s, 0
+				before := k.percent
+				roomier := k.look()
+				if told != s.want {
+					t.Errorf("second %d: told %d, want %d", i, told, s.want)
+				}
+				if roomier != (before == calmPercent && told > calmPercent) {
+					t.Errorf("second %d: roomier is %v", i, roomier)
+				}
+			}
+		})
+	}
+}
