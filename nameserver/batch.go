@@ -16,9 +16,10 @@ const maxBatch = 64
 // loop is the part of the server that belongs to one loop of listen: what answers from images. It may only give what Serve would, octet for octet, which FuzzBatch
 // holds; whatever it is not sure of it leaves to Serve.
 type loop struct {
-	s      *Server
-	reader *cache.Reader
-	m      batchMetrics
+	s       *Server
+	reader  *cache.Reader
+	account account // of the client that asked last
+	m       batchMetrics
 
 	looks [maxBatch]cache.Look
 	asks  [maxBatch]ask
@@ -84,7 +85,7 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 		l.reader.Find(l.looks[:n])
 		for i := range n {
 			m, ok := l.reader.Image(&l.looks[i], generation, start)
-			if ok && l.write(&l.asks[i], &m, max(uint32(start/time.Second), m.Built)-m.Built, t, &sum) {
+			if ok && l.write(&l.asks[i], &m, start, t, &sum) {
 				hits++
 			} else {
 				misses++
@@ -200,8 +201,9 @@ func (l *loop) readOPT(a *ask, d []byte) bool {
 	return true
 }
 
-// write answers from an image that was built so many seconds ago; false if it does not fit as it is and Serve has to decide.
-func (l *loop) write(a *ask, m *cache.Image, age uint32, t *Table, sum *sums) bool {
+// write answers from an image at boot time now; false if it does not fit as it is, or the client is over its rate: then Serve has to decide.
+func (l *loop) write(a *ask, m *cache.Image, now time.Duration, t *Table, sum *sums) bool {
+	age := max(uint32(now/time.Second), m.Built) - m.Built
 	const cookieLen = 4 + 24
 	opt := 0
 	if a.edns {
@@ -215,14 +217,17 @@ func (l *loop) write(a *ask, m *cache.Image, age uint32, t *Table, sum *sums) bo
 	if m.Secure && (a.do || a.flags&dns.FlagAD != 0) {
 		flags |= dns.FlagAD
 	}
-	counts, wire := m.Counts, m.Wire
+	counts, wire, truncated := m.Counts, m.Wire, false
 	if a.end+len(wire)+opt > a.limit {
 		if counts[2] > 0 {
 			return false // some of the additional section may fit
 		}
 		flags |= dns.FlagTC
 		counts, wire = [3]uint16{}, nil
-		sum.truncated++
+		truncated = true
+	}
+	if !l.within(t, q.Client.Addr(), now) {
+		return false
 	}
 	out := q.Out[:a.end+len(wire)]
 	copy(out, q.Data[:a.end])
@@ -248,6 +253,9 @@ func (l *loop) write(a *ask, m *cache.Image, age uint32, t *Table, sum *sums) bo
 			full := l.s.cookie(a.cookie, q.Client.Addr())
 			out = append(out, full[:]...)
 		}
+	}
+	if truncated {
+		sum.truncated++
 	}
 	q.Answer = out
 	sum.octets += len(out)

@@ -268,14 +268,27 @@ func batchOf(data []byte) []listen.Query {
 }
 
 func BenchmarkBatch(b *testing.B) {
-	var hand handClock
-	_, l, data := warmed(b, &hand)
-	queries := batchOf(data)
-	b.ReportAllocs()
-	for i := 0; i < b.N; i += maxBatch {
-		l.ServeBatch(queries)
-	}
-	if queries[0].Answer == nil {
-		b.Fatal("no answer")
+	for _, c := range []struct {
+		name string
+		rate int
+	}{{"any rate", 0}, {"rate of a client", 1_000_000}} {
+		b.Run(c.name, func(b *testing.B) {
+			var hand handClock
+			s, l, data := warmed(b, &hand)
+			table := *s.Table()
+			table.Rate = rateOf(c.rate)
+			s.Swap(&table)
+			queries := batchOf(data)
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += maxBatch {
+				hand.boot.Add(int64(maxBatch * time.Microsecond))
+				l.ServeBatch(queries)
+				for k := range queries {
+					if queries[k].Answer == nil {
+						b.Fatal("no answer")
+					}
+				}
+			}
+		})
 	}
 }

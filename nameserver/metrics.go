@@ -16,17 +16,19 @@ type metrics struct {
 	hits    *telemetry.Counter
 
 	dropped, refused, truncated, panics *telemetry.Counter
+	accountsGiven                       *telemetry.Counter
 	limits                              *telemetry.CounterVec
 }
 
 func newMetrics(t *telemetry.Metrics) *metrics {
 	m := &metrics{
-		hits:      t.Counter("ananas_nameserver_cache_answers_total", "Queries answered at once from the cache."),
-		dropped:   t.Counter("ananas_nameserver_dropped_total", "Packets that get no answer: too short, or responses themselves."),
-		refused:   t.Counter("ananas_nameserver_refused_total", "Queries from clients that access.allow does not name."),
-		truncated: t.Counter("ananas_nameserver_truncated_total", "Answers that did not fit into UDP and were sent with TC."),
-		panics:    t.Counter("ananas_nameserver_panics_total", "Queries ended by a fault of the program."),
-		limits:    t.CounterVec("ananas_nameserver_limits_total", "Queries turned away by a limit, by its name.", "limit"),
+		hits:          t.Counter("ananas_nameserver_cache_answers_total", "Queries answered at once from the cache."),
+		dropped:       t.Counter("ananas_nameserver_dropped_total", "Packets that get no answer: too short, or responses themselves."),
+		refused:       t.Counter("ananas_nameserver_refused_total", "Queries from clients that access.allow does not name."),
+		truncated:     t.Counter("ananas_nameserver_truncated_total", "Answers that did not fit into UDP and were sent with TC."),
+		panics:        t.Counter("ananas_nameserver_panics_total", "Queries ended by a fault of the program."),
+		accountsGiven: t.Counter("ananas_nameserver_rate_accounts_given_total", "Accounts of limits.client_rate that were given to another client while in use."),
+		limits:        t.CounterVec("ananas_nameserver_limits_total", "Queries turned away by a limit, by its name.", "limit"),
 	}
 	var rcodes []string
 	for rcode := range m.rcodes[0] {

@@ -45,6 +45,8 @@ type Server struct {
 	generations generations
 	clients     *clients
 	secret      siphash.Key // of server cookies
+	rateKey     siphash.Key
+	accounts    atomic.Pointer[accounts] // nil as long as no table has had a rate
 	version     string
 	name        string
 	nsid        string
@@ -65,16 +67,19 @@ func New(c Config) *Server {
 		m: newMetrics(c.Metrics), clients: newClients(),
 	}
 	for i := range s.secret {
-		s.secret[i] = byte(c.Random())
+		s.secret[i], s.rateKey[i] = byte(c.Random()), byte(c.Random())
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.crew = crew.New(maxSpare, s.ctx.Done())
-	s.table.Store(c.Table)
+	s.Swap(c.Table)
 	return s
 }
 
 // Swap makes t the table of all queries that come from now on. Those under way keep theirs.
-func (s *Server) Swap(t *Table) { s.table.Store(t) }
+func (s *Server) Swap(t *Table) {
+	s.account(t)
+	s.table.Store(t)
+}
 
 // Table returns the table in use.
 func (s *Server) Table() *Table { return s.table.Load() }

@@ -41,6 +41,11 @@ type Limits struct {
 	// it, for recursion.limits.query_time, so that who asks again joins it or finds its answer.
 	ClientTime time.Duration `yaml:"client_time" min:"100ms" max:"1m"`
 
+	// ClientRate is how many queries a second one client may ask: an IPv4 address, or the /64 of an IPv6 address; 0 is as many as it likes. It may ask so many at
+	// once as it may in a second, or 100. What is more gets TC over UDP, REFUSED over TCP. A million is more than one processor answers; from there on a
+	// firewall is the right place.
+	ClientRate int `yaml:"client_rate" min:"0" max:"1000000"`
+
 	// UDPAnswer is the largest answer over UDP, in octets, whatever the client says it can take. See recursion.limits.udp_payload.
 	UDPAnswer int `yaml:"udp_answer" min:"512" max:"4096"`
 }
@@ -68,6 +73,7 @@ type Table struct {
 	Recursion *recurse.Table
 	Access    Access
 	Limits    Limits
+	Rate      Rate
 
 	answers string // names all that records of answers depend on
 }
@@ -88,7 +94,7 @@ func Compile(a AccessSettings, l Limits, r *recurse.Table) (*Table, error) {
 	if l.QueriesPerClient > l.Queries {
 		e.Addf("limits.queries_per_client", "", "%d is more than limits.queries, which is %d", l.QueriesPerClient, l.Queries)
 	}
-	t := &Table{Recursion: r, Access: Access{prefixset.New(a.Allow), prefixset.New(a.CacheOnly)}, Limits: l}
+	t := &Table{Recursion: r, Access: Access{prefixset.New(a.Allow), prefixset.New(a.CacheOnly)}, Limits: l, Rate: rateOf(l.ClientRate)}
 	if r != nil { // else it has errors of its own
 		t.answers = r.Fingerprint()
 	}

@@ -1,0 +1,164 @@
+package nameserver
+
+import (
+	"math"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/siphash"
+	"github.com/ananas-edge/ananas/listen"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
+	"github.com/ananas-edge/ananas/telemetry"
+)
+
+// The rate of each client is kept in one word (GCRA, the generic cell rate algorithm of ITU-T I.371): the time at which all that it has asked so far would have been
+// asked if it kept to its rate. How far that lies ahead is how much of its burst is used up. A word that lies behind says nothing, so a client that is quiet takes
+// no room that another could want.
+const (
+	// rateBuckets of rateWays words, one cache line, are 512 KiB. A client at a tenth of its rate is ahead for a tenth of the time, so some 650,000 such clients have
+	// room at a time; of those at their rate, 65,536.
+	rateBuckets = 8192
+	rateWays    = 8
+
+	// rateTick is the unit of time in a word: at a rate of a million a second, the highest, one query is 16.
+	rateTick = time.Microsecond / 16
+	// rateTimeBits are of time, 19 hours before it begins anew; the rest names the client. Of eight million pairs in one bucket, one shares an account.
+	rateTimeBits = 40
+	rateTimeMask = 1<<rateTimeBits - 1
+
+	// leastBurst is how many queries a client may ask at once however low its rate is: a page with all that it loads.
+	leastBurst = 100
+)
+
+// Rate is what a client may ask, compiled.
+type Rate struct {
+	cost  uint64 // ticks of one query; 0: as many as it likes
+	burst uint64 // ticks that it may be ahead
+}
+
+// rateOf returns the rate of so many queries a second, 0 for any. The burst is what that is in a second, or leastBurst.
+func rateOf(queries int) Rate {
+	if queries == 0 {
+		return Rate{}
+	}
+	cost := uint64(time.Second/rateTick) / uint64(queries)
+	return Rate{cost, cost * uint64(max(queries, leastBurst))}
+}
+
+// accounts are the words of all clients, shared by all loops. Nobody waits for anybody.
+type accounts struct {
+	key     siphash.Key // secret: who could choose who shares a bucket with whom could spend another's rate
+	given   *telemetry.Counter
+	buckets [rateBuckets][rateWays]atomic.Uint64
+}
+
+// account is where the word of a client is found.
+type account struct {
+	client netip.Addr
+	bucket *[rateWays]atomic.Uint64
+	tag    uint64 // what the word begins with; not 0
+}
+
+// of returns the account of a client.
+func (a *accounts) of(c netip.Addr) account {
+	var b [17]byte
+	if c.Is4() {
+		v := c.As4()
+		copy(b[:], v[:])
+	} else {
+		v := netip.Addr(clientOf(c)).As16()
+		copy(b[:], v[:])
+		b[16] = 6
+	}
+	h := siphash.Sum64(&a.key, b[:])
+	return account{c, &a.buckets[h%rateBuckets], h>>rateTimeBits | 1}
+}
+
+// charge takes one query off what the client may ask at boot time now, and tells whether there was enough.
+func (a *accounts) charge(c account, r Rate, now time.Duration) bool {
+	at := uint64(now/rateTick) & rateTimeMask
+	for {
+		slot, word, ahead := c.find(at, r)
+		other := word>>rateTimeBits != c.tag
+		lost := other && ahead > 0
+		if other {
+			ahead = 0
+		}
+		if ahead+r.cost > r.burst {
+			return false
+		}
+		if slot.CompareAndSwap(word, c.tag<<rateTimeBits|(at+ahead+r.cost)&rateTimeMask) {
+			if lost {
+				a.given.Inc()
+			}
+			return true
+		} // else somebody else got further
+	}
+}
+
+// find returns the client's word, or the one in its bucket that is the least ahead, and by how many ticks it is.
+func (c *account) find(at uint64, r Rate) (slot *atomic.Uint64, word, ahead uint64) {
+	ahead = math.MaxUint64
+	for i := range c.bucket {
+		w := c.bucket[i].Load()
+		if w>>rateTimeBits == c.tag {
+			return &c.bucket[i], w, aheadOf(w, at, r)
+		}
+		if d := aheadOf(w, at, r); d < ahead {
+			slot, word, ahead = &c.bucket[i], w, d
+		}
+	}
+	return slot, word, ahead
+}
+
+// aheadOf is how many ticks a word lies ahead. What lies behind is not ahead; nor is what lies further ahead than this rate can have brought it: that is of another
+// rate, or of so long ago that the time has begun anew.
+func aheadOf(word, at uint64, r Rate) uint64 {
+	const rest = 64 - rateTimeBits
+	if d := int64((word-at)<<rest) >> rest; word != 0 && d > 0 && uint64(d) <= r.burst {
+		return uint64(d)
+	}
+	return 0
+}
+
+// within charges the client for a query; false: it asks for more than its rate.
+func (s *Server) within(t *Table, c netip.Addr, now time.Duration) bool {
+	if t.Rate.cost == 0 {
+		return true
+	}
+	a := s.accounts.Load()
+	return a.charge(a.of(c), t.Rate, now)
+}
+
+// within is that of [Server], which keeps the account of the client that asked before: mostly it is the same one.
+func (l *loop) within(t *Table, c netip.Addr, now time.Duration) bool {
+	if t.Rate.cost == 0 {
+		return true
+	}
+	a := l.s.accounts.Load()
+	if l.account.client != c {
+		l.account = a.of(c)
+	}
+	return a.charge(l.account, t.Rate, now)
+}
+
+// overRate is the answer to a client that is over its rate. Over UDP it is TC, which is no longer than the query: who is who he says he is comes back over TCP, where he is told.
+func (s *Server) overRate(q *query) (recurse.Answer, next) {
+	s.m.limits.With("client_rate").Inc()
+	if q.QName == nil {
+		return recurse.Answer{}, drop
+	}
+	if q.Transport == listen.UDP {
+		return recurse.Answer{Truncated: true}, answer
+	}
+	return refusal(dns.RCodeRefused, dns.EDEProhibited, "more queries than limits.client_rate allows"), answer
+}
+
+// account makes sure that there are accounts if the table wants them.
+func (s *Server) account(t *Table) {
+	if t.Rate.cost != 0 && s.accounts.Load() == nil {
+		s.accounts.CompareAndSwap(nil, &accounts{key: s.rateKey, given: s.m.accountsGiven})
+	}
+}
