@@ -24,9 +24,16 @@ type clients struct {
 	mu  sync.Mutex
 	all int
 	of  map[clientKey]int
+
+	crowd chan struct{} // told when crowd wait
 }
 
-func newClients() *clients { return &clients{of: make(map[clientKey]int)} }
+// Crowd is how many queries of clients have to wait to make a crowd. They take some 20 KiB each: 5 MiB, as much as the heap has otherwise.
+const Crowd = 256
+
+func newClients() *clients {
+	return &clients{of: make(map[clientKey]int), crowd: make(chan struct{}, 1)}
+}
 
 // enter counts a query in, or returns the name of the limit that forbids it.
 func (c *clients) enter(a netip.Addr, l *Limits) (k clientKey, limit string) {
@@ -41,8 +48,17 @@ func (c *clients) enter(a netip.Addr, l *Limits) (k clientKey, limit string) {
 	}
 	c.all++
 	c.of[k]++
+	if c.all == Crowd {
+		select {
+		case c.crowd <- struct{}{}:
+		default:
+		}
+	}
 	return k, ""
 }
+
+// Crowded tells when [Crowd] queries have come to wait.
+func (s *Server) Crowded() <-chan struct{} { return s.clients.crowd }
 
 // Waiting returns how many queries of clients wait for an answer that the cache did not have.
 func (s *Server) Waiting() int {

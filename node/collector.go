@@ -7,6 +7,7 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/telemetry"
 )
 
@@ -14,13 +15,11 @@ import (
 // heap of a node has (the cache lies outside) that happens several times a second, and an answer from the cache waits behind it: under a flood of misses the slowest
 // hundredth of hits took 7 ms, where none collected 0.3. So then the heap may grow by more before the next collection.
 const (
-	// crowded is how many waiting queries that is. They take some 20 KiB each, so 5 MiB, as much as the heap has otherwise.
-	crowded = 256
 	// crowdedRoom is how much the heap may grow then, in octets: at 10,000 misses a second of 2 KiB each one collection in 2.4 seconds, in place of four a second.
 	crowdedRoom = 48 << 20
 	// calmAfter is how long it stays so when fewer wait, so that a load about the bound does not change it all the time.
 	calmAfter = 10 * time.Second
-	// collectorLook is how often it is looked at.
+	// collectorLook is how often it is looked at, once there is a crowd.
 	collectorLook = time.Second
 	// calmPercent is what the runtime does unless told otherwise: the heap may double.
 	calmPercent = 100
@@ -39,45 +38,53 @@ type collector struct {
 }
 
 // paceCollector starts to look. It returns nil if the operator has set GOGC, which then holds.
-func paceCollector(waiting func() int, m *telemetry.Metrics) *collector {
+func paceCollector(s *nameserver.Server, m *telemetry.Metrics) *collector {
 	if os.Getenv("GOGC") != "" {
 		return nil
 	}
-	c := &collector{waiting: waiting, set: func(p int) { debug.SetGCPercent(p) }, scanned: scanned, percent: calmPercent, done: make(chan struct{})}
-	roomy := m.Counter("ananas_process_gc_roomy_total", "Times that the heap was let grow by more before a collection, because many queries waited.")
+	c := &collector{waiting: s.Waiting, set: func(p int) { debug.SetGCPercent(p) }, scanned: scanned, percent: calmPercent, done: make(chan struct{})}
+	roomy := m.Counter("ananas_process_gc_roomy_total", "Times that the heap was let grow by more between collections, because many queries came to wait.")
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
 	go func() {
 		defer close(c.done)
-		tick := time.NewTicker(collectorLook)
-		defer tick.Stop()
 		for {
 			select {
 			case <-ctx.Done():
-				c.pace(calmPercent)
 				return
-			case <-tick.C:
-				if c.look() {
-					roomy.Inc()
-				}
+			case <-s.Crowded():
+				roomy.Inc()
+				c.run(ctx)
 			}
 		}
 	}()
 	return c
 }
 
-// look adapts the pace, and tells whether the heap may grow by more from now on.
-func (c *collector) look() (roomier bool) {
-	if c.waiting() < crowded {
+// run looks until it is calm again.
+func (c *collector) run(ctx context.Context) {
+	tick := time.NewTicker(collectorLook)
+	defer tick.Stop()
+	for c.look(); c.percent != calmPercent || c.quiet < calmAfter; c.look() {
+		select {
+		case <-ctx.Done():
+			c.pace(calmPercent)
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look adapts the pace.
+func (c *collector) look() {
+	if c.waiting() < nameserver.Crowd {
 		if c.quiet += collectorLook; c.quiet >= calmAfter {
 			c.pace(calmPercent)
 		}
-		return false
+		return
 	}
 	c.quiet = 0
-	before := c.percent
 	c.pace(max(calmPercent, int(crowdedRoom*100/max(c.scanned(), 1<<20))))
-	return before == calmPercent && c.percent > calmPercent
 }
 
 // pace tells the runtime, which stops everything for some 20 us to take it over, if it makes a difference.

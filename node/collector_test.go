@@ -1,6 +1,14 @@
 package node
 
-import "testing"
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ananas-edge/ananas/nameserver"
+)
 
 // TestCollector plays what is seen each second, and what the runtime is told.
 func TestCollector(t *testing.T) {
@@ -29,15 +37,35 @@ func TestCollector(t *testing.T) {
 			k := collector{percent: calmPercent, waiting: func() int { return now.waiting }, scanned: func() uint64 { return now.scanned }, set: func(p int) { told = p }}
 			for i, s := range c.play {
 				now, told = s, 0
-				before := k.percent
-				roomier := k.look()
+				k.look()
 				if told != s.want {
 					t.Errorf("second %d: told %d, want %d", i, told, s.want)
-				}
-				if roomier != (before == calmPercent && told > calmPercent) {
-					t.Errorf("second %d: roomier is %v", i, roomier)
 				}
 			}
 		})
 	}
+}
+
+// TestCollectorRuns has a crowd come and go, in fake time.
+func TestCollectorRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		waiting := nameserver.Crowd
+		var told []int
+		k := collector{percent: calmPercent, waiting: func() int { return waiting }, scanned: func() uint64 { return 8 << 20 }, set: func(p int) { told = append(told, p) }}
+		start := time.Now()
+		go func() {
+			time.Sleep(5*time.Second + time.Second/2)
+			waiting = 3
+		}()
+		k.run(t.Context())
+		if took := time.Since(start); took != 15*time.Second || !slices.Equal(told, []int{600, 100}) {
+			t.Errorf("after %v it was told %v", took, told)
+		}
+		waiting = nameserver.Crowd
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if k.run(ctx); k.percent != calmPercent {
+			t.Errorf("it ends with %d", k.percent)
+		}
+	})
 }

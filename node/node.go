@@ -144,7 +144,7 @@ func Start(o Options) (_ *Node, err error) {
 	}
 	n.anchors.serve(n.server)
 	n.time = n.keepTime(own, earliest, saved)
-	n.collector = paceCollector(n.server.Waiting, n.metrics)
+	n.collector = paceCollector(n.server, n.metrics)
 	n.health.Check("serving", func() error { return nil })
 	n.log.Info("serving", "dns", n.Addrs(), "admin", n.adminAddr, "version", n.version, "settings", n.source())
 	for _, w := range tables.Warnings(n.clock.Wall()) {
