@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,19 +50,20 @@ func TestCollector(t *testing.T) {
 // TestCollectorRuns has a crowd come and go, in fake time.
 func TestCollectorRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		waiting := nameserver.Crowd
+		var waiting atomic.Int64
+		waiting.Store(nameserver.Crowd)
 		var told []int
-		k := collector{percent: calmPercent, waiting: func() int { return waiting }, scanned: func() uint64 { return 8 << 20 }, set: func(p int) { told = append(told, p) }}
+		k := collector{percent: calmPercent, waiting: func() int { return int(waiting.Load()) }, scanned: func() uint64 { return 8 << 20 }, set: func(p int) { told = append(told, p) }}
 		start := time.Now()
 		go func() {
 			time.Sleep(5*time.Second + time.Second/2)
-			waiting = 3
+			waiting.Store(3)
 		}()
 		k.run(t.Context())
 		if took := time.Since(start); took != 15*time.Second || !slices.Equal(told, []int{600, 100}) {
 			t.Errorf("after %v it was told %v", took, told)
 		}
-		waiting = nameserver.Crowd
+		waiting.Store(nameserver.Crowd)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if k.run(ctx); k.percent != calmPercent {
