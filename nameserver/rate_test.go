@@ -26,7 +26,7 @@ func TestRateIsATokenBucket(t *testing.T) {
 		r, burst := rateOf(queries), float64(max(queries, leastBurst))
 		a := newAccounts()
 		tokens := map[netip.Addr]float64{}
-		now := time.Duration(rapid.Int64Range(0, int64(50*time.Hour)).Draw(t, "start")) // the time of words begins anew after 19 hours
+		now := time.Duration(rapid.Int64Range(0, int64(50*time.Hour)).Draw(t, "start")) // the time of words begins anew after 4.9 hours
 		for _, c := range clients {
 			tokens[c] = burst
 		}

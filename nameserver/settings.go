@@ -42,9 +42,9 @@ type Limits struct {
 	ClientTime time.Duration `yaml:"client_time" min:"100ms" max:"1m"`
 
 	// ClientRate is how many queries a second one client may ask: an IPv4 address, or the /64 of an IPv6 address; 0 is as many as it likes. It may ask so many at
-	// once as it may in a second, or 100. What is more gets TC over UDP, REFUSED over TCP. A million is more than one processor answers; from there on a
-	// firewall is the right place.
-	ClientRate int `yaml:"client_rate" min:"0" max:"1000000"`
+	// once as it may in a second, or 100. What is more gets TC over UDP, REFUSED over TCP. Ten million is more than
+	// a machine answers.
+	ClientRate int `yaml:"client_rate" min:"0" max:"10000000"`
 
 	// UDPAnswer is the largest answer over UDP, in octets, whatever the client says it can take. See recursion.limits.udp_payload.
 	UDPAnswer int `yaml:"udp_answer" min:"512" max:"4096"`
