@@ -20,6 +20,7 @@ type loop struct {
 	reader  *cache.Reader
 	account account // of the client that asked last
 	m       batchMetrics
+	samples loopSamples
 
 	looks [maxBatch]cache.Look
 	asks  [maxBatch]ask
@@ -83,6 +84,7 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 			}
 		}
 		l.reader.Find(l.looks[:n])
+		before := hits
 		for i := range n {
 			m, ok := l.reader.Image(&l.looks[i], generation, start)
 			if ok && l.write(&l.asks[i], &m, start, t, &sum) {
@@ -90,6 +92,9 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 			} else {
 				misses++
 			}
+		}
+		if oneIn := t.Sampling.OneIn; oneIn > 0 {
+			l.sample(n, hits-before, oneIn, start)
 		}
 	}
 }

@@ -153,6 +153,7 @@ func TestImagesAreForgotten(t *testing.T) {
 		"a purge of another":   {act: purge("other.example.")}, // it may be the target of an alias
 		"the same settings":    {act: recompiled(func(*recurse.Settings) {}), kept: true},
 		"settings for answers": {act: recompiled(func(s *recurse.Settings) { s.Limits.CNAMEDepth-- })},
+		"settings for samples": {act: swap(func(t *Table) *Table { other := *t; other.Sampling.OneIn++; return &other }), kept: true},
 		"settings for clients": {act: swap(func(t *Table) *Table { other := *t; other.Limits.QueriesPerClient--; return &other }), kept: true},
 	} {
 		t.Run(name, func(t *testing.T) {

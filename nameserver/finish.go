@@ -48,6 +48,7 @@ func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
 	}
 	out = b.Finish()
 	s.record(q, a, len(out)-start)
+	s.sample(q, a, out[start:])
 	return out
 }
 

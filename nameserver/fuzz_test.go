@@ -93,7 +93,7 @@ func newServedAt(t testing.TB, clock recurse.Clock) (*Server, *telemetry.Crashes
 	rt := compiled(t, l, func(s *recurse.Settings) { limits = s.Limits })
 	table, err := Compile(AccessSettings{
 		Allow: prefixes("127.0.0.0/8", "::1/128", "10.0.0.0/8"), CacheOnly: prefixes("10.0.0.0/8"),
-	}, LimitDefaults(), rt)
+	}, LimitDefaults(), SamplingDefaults(), rt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ type metrics struct {
 
 	dropped, refused, truncated, panics *telemetry.Counter
 	accountsGiven                       *telemetry.Counter
+	samples, samplesLost                *telemetry.Counter
 	limits                              *telemetry.CounterVec
 }
 
@@ -28,6 +29,8 @@ func newMetrics(t *telemetry.Metrics) *metrics {
 		truncated:     t.Counter("ananas_nameserver_truncated_total", "Answers that did not fit into UDP and were sent with TC."),
 		panics:        t.Counter("ananas_nameserver_panics_total", "Queries ended by a fault of the program."),
 		accountsGiven: t.Counter("ananas_nameserver_rate_accounts_given_total", "Accounts of limits.client_rate that were given to another client while in use."),
+		samples:       t.Counter("ananas_nameserver_samples_total", "Queries that were written down as samples."),
+		samplesLost:   t.Counter("ananas_nameserver_samples_lost_total", "Samples that were left out because another one was being written or all of them read."),
 		limits:        t.CounterVec("ananas_nameserver_limits_total", "Queries turned away by a limit, by its name.", "limit"),
 	}
 	var rcodes []string

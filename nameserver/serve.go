@@ -44,6 +44,7 @@ type Server struct {
 
 	generations generations
 	clients     *clients
+	samples     *samples
 	secret      siphash.Key // of server cookies
 	rateKey     siphash.Key
 	accounts    atomic.Pointer[accounts] // nil as long as no table has had a rate
@@ -71,6 +72,7 @@ func New(c Config) *Server {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.crew = crew.New(maxSpare, s.ctx.Done())
+	s.samples = newSamples(c.Random, s.m)
 	s.Swap(c.Table)
 	return s
 }
@@ -79,6 +81,7 @@ func New(c Config) *Server {
 func (s *Server) Swap(t *Table) {
 	s.account(t)
 	s.table.Store(t)
+	s.samples.configure(t.Sampling.OneIn)
 }
 
 // Table returns the table in use.
@@ -94,10 +97,11 @@ func (s *Server) Close() {
 type query struct {
 	listen.Packet
 	dns.Query
-	table *Table
-	start time.Duration // boot time
-	name  dns.Name      // of the question, case as it came
-	image bool          // it is no client's, but for all who will ask the same
+	table  *Table
+	start  time.Duration // boot time
+	name   dns.Name      // of the question, case as it came
+	image  bool          // it is no client's, but for all who will ask the same
+	looked bool          // the answer is what the resolver had, from wherever
 }
 
 // Serve answers one query: at once, if the settings say all, or later from a goroutine of its own, so that no loop is kept from what it has images for
@@ -160,6 +164,7 @@ func (s *Server) atOnce(q *query, limit string) recurse.Answer {
 		return refusal(dns.RCodeServerFailure, dns.EDEOther, "too many queries wait already: limits."+limit)
 	}
 	s.m.hits.Inc()
+	q.looked = true
 	return a
 }
 
@@ -179,6 +184,7 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 	ans, err := s.resolver.Resolve(ctx, q.question(), recurse.Opts{
 		Table: q.table.Recursion, Cached: cached, Stale: true, Ahead: !cached, CD: q.checkingDisabled(), Proofs: q.validates(),
 	})
+	q.looked = err != recurse.ErrNotCached
 	switch {
 	case err == recurse.ErrNotCached:
 		ans = refusal(dns.RCodeRefused, dns.EDENotAuthoritative, "RD is not set and the answer is not in the cache")

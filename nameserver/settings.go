@@ -74,6 +74,7 @@ type Table struct {
 	Access    Access
 	Limits    Limits
 	Rate      Rate
+	Sampling  SamplingSettings
 
 	answers string // names all that records of answers depend on
 }
@@ -89,12 +90,12 @@ func (a *Access) CacheOnlyAllowed(client netip.Addr) bool { return a.cacheOnly.C
 
 // Compile checks the settings and makes a table of them and of what was compiled of recursion. The error is a
 // [*strictyaml.Errors] with paths as within the part "settings" of a file.
-func Compile(a AccessSettings, l Limits, r *recurse.Table) (*Table, error) {
+func Compile(a AccessSettings, l Limits, p SamplingSettings, r *recurse.Table) (*Table, error) {
 	var e strictyaml.Errors
 	if l.QueriesPerClient > l.Queries {
 		e.Addf("limits.queries_per_client", "", "%d is more than limits.queries, which is %d", l.QueriesPerClient, l.Queries)
 	}
-	t := &Table{Recursion: r, Access: Access{prefixset.New(a.Allow), prefixset.New(a.CacheOnly)}, Limits: l, Rate: rateOf(l.ClientRate)}
+	t := &Table{Recursion: r, Access: Access{prefixset.New(a.Allow), prefixset.New(a.CacheOnly)}, Limits: l, Rate: rateOf(l.ClientRate), Sampling: p}
 	if r != nil { // else it has errors of its own
 		t.answers = r.Fingerprint()
 	}
@@ -119,6 +120,6 @@ func (t *Table) WithRecursion(r *recurse.Table) *Table {
 // Fingerprint names what the table says: two tables that act alike have the same one. It reads the whole table.
 func (t *Table) Fingerprint() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%v\n%v\n%+v", t.answers, t.Access.allow.String(), t.Access.cacheOnly.String(), t.Limits)
+	fmt.Fprintf(h, "%s\n%v\n%v\n%+v\n%+v", t.answers, t.Access.allow.String(), t.Access.cacheOnly.String(), t.Limits, t.Sampling)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

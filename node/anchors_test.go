@@ -170,7 +170,7 @@ func newFollower(t *testing.T, text string, anchored ...string) *follower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, err := nameserver.Compile(nameserver.AccessDefaults(), nameserver.LimitDefaults(), rt)
+	base, err := nameserver.Compile(nameserver.AccessDefaults(), nameserver.LimitDefaults(), nameserver.SamplingDefaults(), rt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,7 +105,7 @@ func (s *Settings) compile(listeners []netip.AddrPort, files func(string) ([]byt
 	if r != nil {
 		r = r.WithListeners(listeners)
 	}
-	n, err := nameserver.Compile(s.Access, s.Limits, r)
+	n, err := nameserver.Compile(s.Access, s.Limits, s.Sampling, r)
 	e.Join("", err)
 	if err := e.OrNil(); err != nil {
 		return nil, err

@@ -104,13 +104,14 @@ type Store struct {
 
 // Settings is what is the same on all nodes.
 type Settings struct {
-	Recursion recurse.Settings          `yaml:"recursion"`
-	Cache     cache.Settings            `yaml:"cache"`
-	Stub      []recurse.Stub            `yaml:"stub"`
-	Forward   []recurse.Forward         `yaml:"forward"`
-	Access    nameserver.AccessSettings `yaml:"access"`
-	Limits    nameserver.Limits         `yaml:"limits"`
-	Plugins   []struct{}                `yaml:"plugins" later:"remove it, or leave the list empty"`
+	Recursion recurse.Settings            `yaml:"recursion"`
+	Cache     cache.Settings              `yaml:"cache"`
+	Stub      []recurse.Stub              `yaml:"stub"`
+	Forward   []recurse.Forward           `yaml:"forward"`
+	Access    nameserver.AccessSettings   `yaml:"access"`
+	Limits    nameserver.Limits           `yaml:"limits"`
+	Sampling  nameserver.SamplingSettings `yaml:"sampling"`
+	Plugins   []struct{}                  `yaml:"plugins" later:"remove it, or leave the list empty"`
 }
 
 // Default returns the file of a node that has none: a recursive resolver for this machine. Relative file names are
@@ -132,6 +133,7 @@ func Default() *File {
 			Cache:     cache.Defaults(),
 			Access:    nameserver.AccessDefaults(),
 			Limits:    nameserver.LimitDefaults(),
+			Sampling:  nameserver.SamplingDefaults(),
 		},
 		doc: &strictyaml.Document{},
 	}
