@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -68,6 +69,44 @@ type Purged struct {
 	Removed int            `json:"removed"`
 	Kinds   map[string]int `json:"kinds"` // Removed by kind of entry
 	Left    int            `json:"left"`  // found by looking again afterwards; not 0 is a fault of ours
+}
+
+// SampleSource shows queries that were written down.
+type SampleSource interface {
+	// ListSamples returns the newest samples, at most q.Limit.
+	ListSamples(ctx context.Context, q SampleQuery) (SampleList, error)
+}
+
+// SampleQuery says which samples to list.
+type SampleQuery struct {
+	Name   dns.Name     // this name and those below it; the root for all
+	Client netip.Prefix // whose network overlaps this; not valid: all
+	Limit  int          // 1 to MaxSampleLimit
+}
+
+// SampleList is a part of the samples.
+type SampleList struct {
+	OneIn   int      `json:"one_in"`  // of so many queries one is written down, on average; 0: none is
+	Total   int      `json:"total"`   // that are kept and fit, those beyond the limit included
+	Samples []Sample `json:"samples"` // the newest first
+}
+
+// Sample is one query that was answered.
+type Sample struct {
+	At        time.Time    `json:"at"`
+	Client    netip.Prefix `json:"client"` // the network, of an IPv4 address the /24, of an IPv6 address the /48
+	Transport string       `json:"transport"`
+	Name      string       `json:"name"` // "": there was no question
+	Class     string       `json:"class,omitempty"`
+	Type      string       `json:"type,omitempty"`
+	RCode     string       `json:"rcode"`
+	DO        bool         `json:"do"` // flags of the query: signatures are wanted,
+	CD        bool         `json:"cd"` // and nothing is to be validated
+	AD        bool         `json:"ad"` // flags of the answer: all is secure,
+	TC        bool         `json:"tc"` // not all has fitted
+	Bytes     int          `json:"bytes"`
+	TookUS    int64        `json:"took_us"` // microseconds
+	From      string       `json:"from"`    // image, cache, resolved, stale, local or refused
 }
 
 // Explainer resolves a name and tells how.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -35,6 +36,12 @@ func TestWhatIsAskedWrongly(t *testing.T) {
 		{"GET", "/api/v1/cache?limit=0", "", "parameter", "limit"},
 		{"GET", "/api/v1/cache?limit=10001", "", "parameter", "limit"},
 		{"GET", "/api/v1/cache?limit=many", "", "parameter", "limit"},
+		{"GET", "/api/v1/queries?subtree=true", "", "parameter", "subtree"},
+		{"GET", "/api/v1/queries?limit=2001", "", "parameter", "limit"},
+		{"GET", "/api/v1/queries?name=a..example", "", "parameter", "empty label"},
+		{"GET", "/api/v1/queries?client=", "", "parameter", `"" is neither`},
+		{"GET", "/api/v1/queries?client=192.0.2", "", "parameter", `"192.0.2" is neither`},
+		{"GET", "/api/v1/queries?client=fe80::1%25eth0", "", "parameter", "neither"},
 		{"GET", "/api/v1/explain", "", "parameter", "name is missing"},
 		{"GET", "/api/v1/explain?name=a.example&type=WHAT", "", "parameter", "WHAT"},
 		{"GET", "/api/v1/explain?name=a.example&depth=101", "", "parameter", "depth"},
@@ -83,7 +90,7 @@ func TestWhatTheNodeCannotDo(t *testing.T) {
 
 func TestWhatTheNodeDoesNotOffer(t *testing.T) {
 	b := newBench(t, func(c *Config) {
-		c.Reloader, c.Cache, c.Explain, c.Status, c.Health, c.Pprof = nil, nil, nil, nil, nil, false
+		c.Reloader, c.Cache, c.Explain, c.Samples, c.Status, c.Health, c.Pprof = nil, nil, nil, nil, nil, nil, false
 	})
 	b.problem(b.request("GET", "/", ""), "missing")
 	b.problem(b.request("GET", "/api/v1/status", ""), "missing")
@@ -91,6 +98,7 @@ func TestWhatTheNodeDoesNotOffer(t *testing.T) {
 	b.problem(b.request("GET", "/api/v1/cache", ""), "missing")
 	b.problem(b.request("POST", "/api/v1/cache/purge", `{"name":"."}`), "missing")
 	b.problem(b.request("GET", "/api/v1/explain?name=.", ""), "missing")
+	b.problem(b.request("GET", "/api/v1/queries", ""), "missing")
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline"} {
 		b.problem(b.request("GET", path, ""), "path")
 	}
@@ -137,6 +145,25 @@ func TestCacheQueriesReachTheNode(t *testing.T) {
 	w := b.do(b.request("POST", "/api/v1/cache/purge", `{"name":"example.com","subtree":true}`))
 	if want := (Purge{dns.MustParseName("example.com"), true}); w.Code != http.StatusOK || purged != want {
 		t.Errorf("HTTP %d %s, the node was asked %+v", w.Code, w.Body, purged)
+	}
+}
+
+func TestSampleQueriesReachTheNode(t *testing.T) {
+	b := newBench(t)
+	var got SampleQuery
+	b.node.samples = func(_ context.Context, q SampleQuery) (SampleList, error) { got = q; return SampleList{}, nil }
+	for target, want := range map[string]SampleQuery{
+		"/api/v1/queries": {Name: dns.Root, Limit: DefaultSampleLimit},
+		"/api/v1/queries?name=Example.com&limit=2000":       {Name: dns.MustParseName("Example.com"), Limit: MaxSampleLimit},
+		"/api/v1/queries?client=192.0.2.7":                  {Name: dns.Root, Client: netip.MustParsePrefix("192.0.2.7/32"), Limit: DefaultSampleLimit},
+		"/api/v1/queries?client=::ffff:192.0.2.7":           {Name: dns.Root, Client: netip.MustParsePrefix("192.0.2.7/32"), Limit: DefaultSampleLimit},
+		"/api/v1/queries?client=2001:db8::7/48&name=&limit": {},
+		"/api/v1/queries?client=2001:db8::7/48&limit=1":     {Name: dns.Root, Client: netip.MustParsePrefix("2001:db8::/48"), Limit: 1},
+	} {
+		got = SampleQuery{}
+		if w := b.do(b.request("GET", target, "")); got != want || (w.Code == http.StatusOK) != (want.Limit > 0) {
+			t.Errorf("%s: HTTP %d, the node was asked %+v, want %+v", target, w.Code, got, want)
+		}
 	}
 }
 

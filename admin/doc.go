@@ -1,8 +1,8 @@
 // Package admin is the door for operators: the HTTP API on the admin address and a page that shows how the node is.
 //
 // Start with [New]; openapi.yaml beside this file describes every route, and a test holds it against the code. The package
-// knows no other part of the node: it declares the interfaces that it needs ([Reloader], [CacheControl], [Explainer],
-// [StatusSource]) and the node hands in what fulfils them. It changes settings only through them.
+// knows no other part of the node: it declares the interfaces that it needs ([Reloader], [CacheControl], [SampleSource],
+// [Explainer], [StatusSource]) and the node hands in what fulfils them. It changes settings only through them.
 //
 // Who may do what is decided in one place, access.go, before any route sees the request:
 //   - the Host must be a loopback name or address, the configured address, or the address that the connection came to, so that a

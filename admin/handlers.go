@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"net/http"
+	"net/netip"
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/telemetry"
@@ -163,6 +164,61 @@ func (s *Server) cachePurge(w http.ResponseWriter, r *http.Request) *Problem {
 	}
 	writeJSON(w, http.StatusOK, done)
 	return nil
+}
+
+func (s *Server) queries(w http.ResponseWriter, r *http.Request) *Problem {
+	if s.config.Samples == nil {
+		return problemMissing.with("queries", "")
+	}
+	q := r.URL.Query()
+	query := SampleQuery{Name: dns.Root}
+	var p *Problem
+	if q.Has("name") {
+		if query.Name, p = nameParam(q.Get("name")); p != nil {
+			return p
+		}
+	}
+	if q.Has("client") {
+		var err error
+		if query.Client, err = ParseClient(q.Get("client")); err != nil {
+			return problemParameter.of(err)
+		}
+	}
+	if query.Limit, p = intParam(q, "limit", DefaultSampleLimit, 1, MaxSampleLimit); p != nil {
+		return p
+	}
+	list, err := s.config.Samples.ListSamples(r.Context(), query)
+	if err != nil {
+		return failure(problemFailed, r.Context(), err)
+	}
+	if list.Samples == nil {
+		list.Samples = []Sample{}
+	}
+	writeJSON(w, http.StatusOK, list)
+	return nil
+}
+
+// ParseClient reads whose queries are meant: an address, or the prefix of a network. The error has a hint.
+func ParseClient(text string) (netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(text); err == nil {
+		return p.Masked(), nil
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, clientError(text)
+	}
+	a = a.Unmap()
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// clientError is a text that names no client.
+type clientError string
+
+func (e clientError) Error() string { return quote(string(e)) + " is neither an address nor a prefix" }
+
+// Hint says what to do.
+func (clientError) Hint() string {
+	return "a client is written as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/48"
 }
 
 func nameParam(text string) (dns.Name, *Problem) {

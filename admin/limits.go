@@ -24,6 +24,9 @@ const (
 	// DefaultCacheLimit and MaxCacheLimit bound the entries of one list: 10,000 of 300 bytes are 3 MB.
 	DefaultCacheLimit = 100
 	MaxCacheLimit     = 10_000
+	// DefaultSampleLimit and MaxSampleLimit bound the samples of one list: a node keeps no more than 2,000, of some 250 bytes each: 500 KB.
+	DefaultSampleLimit = 100
+	MaxSampleLimit     = 2000
 
 	// readTimeout is for the head of a request, and again for its body: 64 KiB at 10 KiB/s.
 	readTimeout = 10 * time.Second

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ type node struct {
 	list    func(context.Context, CacheQuery) (CacheList, error)
 	purge   func(context.Context, Purge) (Purged, error)
 	explain func(context.Context, ExplainRequest, func(Event) error) (ExplainAnswer, error)
+	samples func(context.Context, SampleQuery) (SampleList, error)
 	status  NodeStatus
 }
 
@@ -36,6 +38,9 @@ func (n *node) ListCache(ctx context.Context, q CacheQuery) (CacheList, error) {
 func (n *node) PurgeCache(ctx context.Context, p Purge) (Purged, error) { return n.purge(ctx, p) }
 func (n *node) Explain(ctx context.Context, r ExplainRequest, emit func(Event) error) (ExplainAnswer, error) {
 	return n.explain(ctx, r, emit)
+}
+func (n *node) ListSamples(ctx context.Context, q SampleQuery) (SampleList, error) {
+	return n.samples(ctx, q)
 }
 func (n *node) Status(context.Context) NodeStatus { return n.status }
 
@@ -54,6 +59,12 @@ func newNode() *node {
 		},
 		purge: func(_ context.Context, p Purge) (Purged, error) {
 			return Purged{Removed: 3, Kinds: map[string]int{"rrset": 2, "denial": 1}}, nil
+		},
+		samples: func(_ context.Context, q SampleQuery) (SampleList, error) {
+			return SampleList{OneIn: 1000, Total: 12, Samples: []Sample{
+				{At: moment, Client: netip.MustParsePrefix("192.0.2.0/24"), Transport: "udp", Name: "www.example.", Class: "IN", Type: "A", RCode: "NOERROR", DO: true, AD: true, Bytes: 120, TookUS: 7, From: "image"},
+				{At: moment.Add(-time.Second), Client: netip.MustParsePrefix("2001:db8:1::/48"), Transport: "tcp", RCode: "NOTIMP", Bytes: 12, From: "refused"},
+			}}, nil
 		},
 		explain: func(_ context.Context, r ExplainRequest, emit func(Event) error) (ExplainAnswer, error) {
 			emit(Event{Seq: 1, Kind: "start", Text: "resolving " + r.Name.String()})
@@ -95,7 +106,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	c := Config{
 		Address: "127.0.0.1:0", Data: t.TempDir(), Pprof: true,
-		Reloader: n, Cache: n, Explain: n, Status: n,
+		Reloader: n, Cache: n, Explain: n, Samples: n, Status: n,
 		Health: h, Metrics: m, Log: log, Now: func() time.Time { return moment },
 	}
 	c.Crashes = telemetry.NewCrashes("", m, log, c.Now)

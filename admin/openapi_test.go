@@ -94,6 +94,13 @@ var calls = []struct {
 	{"purge that crashes", "POST", "/api/v1/cache/purge", `{"name":"."}`, func(b *bench) {
 		b.node.purge = func(context.Context, Purge) (Purged, error) { panic("x") }
 	}, 500},
+	{"queries", "GET", "/api/v1/queries?name=example", "", nil, 200},
+	{"no queries", "GET", "/api/v1/queries", "", func(b *bench) {
+		b.node.samples = func(context.Context, SampleQuery) (SampleList, error) { return SampleList{}, nil }
+	}, 200},
+	{"queries that fail", "GET", "/api/v1/queries", "", func(b *bench) {
+		b.node.samples = func(context.Context, SampleQuery) (SampleList, error) { return SampleList{}, errBroken }
+	}, 500},
 	{"explain", "GET", "/api/v1/explain?name=www.example&type=AAAA", "", nil, 200},
 	{"explain that breaks", "GET", "/api/v1/explain?name=www.example", "", func(b *bench) {
 		b.node.explain = func(_ context.Context, _ ExplainRequest, emit func(Event) error) (ExplainAnswer, error) {
@@ -219,8 +226,9 @@ func TestDescriptionHasTheLimitsAndProblems(t *testing.T) {
 		return nil
 	}
 	limit, depth := param("/api/v1/cache", "limit"), param("/api/v1/explain", "depth")
-	if limit["maximum"] != MaxCacheLimit || limit["default"] != DefaultCacheLimit || depth["maximum"] != MaxExplainDepth {
-		t.Errorf("limit %v, depth %v", limit, depth)
+	samples := param("/api/v1/queries", "limit")
+	if samples["maximum"] != MaxSampleLimit || samples["default"] != DefaultSampleLimit || limit["maximum"] != MaxCacheLimit || limit["default"] != DefaultCacheLimit || depth["maximum"] != MaxExplainDepth {
+		t.Errorf("limits %v and %v, depth %v", limit, samples, depth)
 	}
 
 	source, err := os.ReadFile("problem.go")

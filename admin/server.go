@@ -30,6 +30,7 @@ type Config struct {
 	Reloader Reloader
 	Cache    CacheControl
 	Explain  Explainer
+	Samples  SampleSource
 	Status   StatusSource
 
 	Health  *telemetry.Health

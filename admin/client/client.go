@@ -190,6 +190,18 @@ func (c *Client) ListCache(ctx context.Context, q admin.CacheQuery) (l admin.Cac
 	return l, c.ask(ctx, http.MethodGet, "/api/v1/cache", params, nil, &l)
 }
 
+// ListSamples returns samples of the queries that clients ask. Limit 0 takes the node's default.
+func (c *Client) ListSamples(ctx context.Context, q admin.SampleQuery) (l admin.SampleList, err error) {
+	params := url.Values{"name": {q.Name.String()}}
+	if q.Client.IsValid() {
+		params.Set("client", q.Client.String())
+	}
+	if q.Limit != 0 {
+		params.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return l, c.ask(ctx, http.MethodGet, "/api/v1/queries", params, nil, &l)
+}
+
 // Purge takes a name or a subtree out of the cache.
 func (c *Client) Purge(ctx context.Context, p admin.Purge) (done admin.Purged, err error) {
 	return done, c.ask(ctx, http.MethodPost, "/api/v1/cache/purge", nil, p, &done)

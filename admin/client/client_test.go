@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,6 +45,11 @@ func (n *node) PurgeCache(_ context.Context, p admin.Purge) (admin.Purged, error
 	return admin.Purged{Removed: 2, Kinds: map[string]int{"rrset": 2}}, n.err
 }
 
+func (n *node) ListSamples(_ context.Context, q admin.SampleQuery) (admin.SampleList, error) {
+	n.asked = append(n.asked, q)
+	return admin.SampleList{OneIn: 1000, Total: 9, Samples: []admin.Sample{{Name: "www.example.", Client: netip.MustParsePrefix("192.0.2.0/24")}}}, n.err
+}
+
 func (n *node) Explain(ctx context.Context, r admin.ExplainRequest, emit func(admin.Event) error) (admin.ExplainAnswer, error) {
 	n.asked = append(n.asked, r)
 	return admin.ExplainAnswer{Name: r.Name.String(), Type: r.Type.String(), RCode: "NOERROR", Answer: []string{}, Authority: []string{}, Errors: []admin.EDE{}}, n.explain(ctx, emit)
@@ -57,7 +63,7 @@ func (n *node) Status(context.Context) admin.NodeStatus {
 func start(t *testing.T, n *node) (address, data string) {
 	t.Helper()
 	data = t.TempDir()
-	s, err := admin.New(admin.Config{Address: "127.0.0.1:0", Data: data, Reloader: n, Cache: n, Explain: n, Status: n})
+	s, err := admin.New(admin.Config{Address: "127.0.0.1:0", Data: data, Reloader: n, Cache: n, Explain: n, Samples: n, Status: n})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +122,13 @@ func TestEveryQuestion(t *testing.T) {
 	if _, err := c.ListCache(ctx, admin.CacheQuery{Name: dns.Root}); err != nil {
 		t.Error(err)
 	}
+	office := netip.MustParsePrefix("192.0.2.0/24")
+	if l, err := c.ListSamples(ctx, admin.SampleQuery{Name: name, Client: office, Limit: 7}); err != nil || l.Total != 9 || len(l.Samples) != 1 || l.Samples[0].Client != office {
+		t.Errorf("samples: %+v, %v", l, err)
+	}
+	if _, err := c.ListSamples(ctx, admin.SampleQuery{Name: dns.Root}); err != nil {
+		t.Error(err)
+	}
 	if p, err := c.Purge(ctx, admin.Purge{Name: name, Subtree: true}); err != nil || p.Removed != 2 || p.Kinds["rrset"] != 2 {
 		t.Errorf("purge: %+v, %v", p, err)
 	}
@@ -137,6 +150,8 @@ func TestEveryQuestion(t *testing.T) {
 	want := []any{
 		admin.CacheQuery{Name: name, Subtree: true, Limit: 7},
 		admin.CacheQuery{Name: dns.Root, Limit: admin.DefaultCacheLimit},
+		admin.SampleQuery{Name: name, Client: office, Limit: 7},
+		admin.SampleQuery{Name: dns.Root, Limit: admin.DefaultSampleLimit},
 		admin.Purge{Name: name, Subtree: true},
 		admin.ExplainRequest{Name: name, Type: dns.TypeAAAA, Fresh: true},
 	}
