@@ -199,7 +199,7 @@ func (n *Node) openAdmin(own settings.Node) error {
 		return nil
 	}
 	a, err := admin.New(admin.Config{
-		Address: own.Listen.Admin.String(), Data: own.Data, Pprof: own.PProf, Reloader: n, Cache: n, Explain: n, Status: n,
+		Address: own.Listen.Admin.String(), Data: own.Data, Pprof: own.PProf, Reloader: n, Cache: n, Explain: n, Samples: n, Status: n,
 		Health: n.health, Crashes: n.crashes, Metrics: n.metrics, Log: n.log, Now: n.clock.Wall,
 	})
 	if err != nil {
