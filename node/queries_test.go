@@ -35,6 +35,9 @@ func TestSamples(t *testing.T) {
 		{Transport: "udp", Name: "www.example.com.", Type: "A", RCode: "NOERROR", From: "resolved"},
 	} {
 		got := list.Samples[i]
+		if i == 1 && got.From == "cache" { // a second began while the image would have been made, so there is none
+			want.From = got.From
+		}
 		want.At, want.Bytes, want.TookUS = got.At, got.Bytes, got.TookUS
 		want.Client, want.Class = netip.MustParsePrefix("127.0.0.0/24"), "IN"
 		if got != want || got.At.Before(n.started) || got.Bytes == 0 {

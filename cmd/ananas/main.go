@@ -40,6 +40,7 @@ type Commands struct {
 	// A node is asked here.
 	Explain explainCommand `cmd:"" help:"Resolve a name and tell how."`
 	Cache   cacheCommands  `cmd:"" help:"What is cached."`
+	Queries queriesCommand `cmd:"" help:"What clients ask right now."`
 	Reload  reloadCommand  `cmd:"" help:"Have the node read its settings again."`
 	Status  statusCommand  `cmd:"" help:"How the node is."`
 	Version versionCommand `cmd:"" help:"Which version this is."`

@@ -103,7 +103,7 @@ func nodeCmd(ts *testscript.TestScript, neg bool, args []string) {
 // startAPI serves the admin API over f until the deferred function runs.
 func startAPI(f files, data string, deferred func(func())) (address string, err error) {
 	s, err := admin.New(admin.Config{
-		Address: "127.0.0.1:0", Data: data, Reloader: f, Cache: f, Explain: f, Status: f,
+		Address: "127.0.0.1:0", Data: data, Reloader: f, Cache: f, Explain: f, Samples: f, Status: f,
 		Now: func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
 	})
 	if err != nil {
@@ -125,7 +125,7 @@ func startAPI(f files, data string, deferred func(func())) (address string, err 
 	return at.String(), nil
 }
 
-// files gives the admin API what the files of a folder say: reload.json, cache.json, purge.json, explain.ndjson and status.json. A
+// files gives the admin API what the files of a folder say: reload.json, cache.json, purge.json, queries.json, explain.ndjson and status.json. A
 // file NAME.error fails the question instead; its second line is the hint. What was asked is appended to the file "asked".
 type files struct {
 	dir string
@@ -171,6 +171,10 @@ func (f files) Reload(context.Context) (admin.Reloaded, error) {
 
 func (f files) ListCache(_ context.Context, q admin.CacheQuery) (admin.CacheList, error) {
 	return answer[admin.CacheList](f, "cache.json", fmt.Sprintf("list %v subtree=%v limit=%d", q.Name, q.Subtree, q.Limit))
+}
+
+func (f files) ListSamples(_ context.Context, q admin.SampleQuery) (admin.SampleList, error) {
+	return answer[admin.SampleList](f, "queries.json", fmt.Sprintf("queries %v client=%v limit=%d", q.Name, q.Client, q.Limit))
 }
 
 func (f files) PurgeCache(_ context.Context, p admin.Purge) (admin.Purged, error) {
