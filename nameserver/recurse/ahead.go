@@ -38,7 +38,7 @@ func (j *job) keysAhead(ctx context.Context, d *delegation) {
 	j.r.wg.Add(1)
 	go func() {
 		defer j.r.wg.Done()
-		defer j.r.recovered("asking ahead for "+q.String(), func(*failure) {})
+		defer j.r.recovered("asking ahead for", &q, func(*failure) {})
 		j.r.link(ctx, q, o, now)
 	}()
 }

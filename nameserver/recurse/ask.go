@@ -84,7 +84,7 @@ func (ro *round) launch(ctx context.Context, c choice, m manner, overTCP bool) *
 			defer r.wg.Done()
 			got := &received{attempt: at}
 			defer func() { ro.got <- got }()
-			defer r.recovered("asking over TCP for "+ro.a.q.String(), func(f *failure) { got.err = f })
+			defer r.recovered("asking over TCP for", &ro.a.q, func(f *failure) { got.err = f })
 			got.msg, got.err = r.tcp.ask(tctx, c.server, msg)
 			got.at = r.clock.Boot()
 		}()

@@ -67,7 +67,7 @@ type bogusReply struct {
 func (r *Resolver) runJob(j *job) {
 	defer r.wg.Done()
 	defer r.flight.finish(j)
-	defer r.recovered("the resolution of "+j.q.String(), func(f *failure) { j.out = outcome{err: f} })
+	defer r.recovered("the resolution of", &j.q, func(f *failure) { j.out = outcome{err: f} })
 	ctx, cancel := context.WithTimeout(r.ctx, j.table.Limits.QueryTime)
 	defer cancel()
 	start := r.clock.Boot()

@@ -290,7 +290,7 @@ func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duratio
 		defer r.wg.Done()
 		defer func() { <-r.ahead }()
 		defer r.refreshing.Delete(k)
-		defer r.recovered("refreshing "+q.String(), func(*failure) {})
+		defer r.recovered("refreshing", &q, func(*failure) {})
 		r.await(r.ctx, dns.Question{Name: q.Name, Type: q.Type, Class: q.Class}, Opts{
 			Table: o.Table, Fresh: FreshAnswer, CD: o.CD && !validated(e.Security), Budget: r.NewBudget(o.Table),
 		}, 0, 0)

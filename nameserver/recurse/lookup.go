@@ -134,7 +134,7 @@ func (ro *round) startLookup(ctx context.Context, name, above dns.Name, types []
 		defer r.wg.Done()
 		out := addressesFound{name: name}
 		defer func() { found <- out }()
-		defer r.recovered("the look-up of name server "+name.String(), func(f *failure) { out.err = f })
+		defer r.recovered("the look-up of name server", name, func(f *failure) { out.err = f })
 		for _, typ := range types {
 			a, err := r.Resolve(ctx, dns.Question{Name: name, Type: typ, Class: dns.ClassINET}, Opts{
 				Table: j.table, Fresh: below(j.key.fresh), Budget: j.budget, server: true, above: above, waiter: j, span: span, depth: j.depth + 1,

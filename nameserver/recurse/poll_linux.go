@@ -93,7 +93,7 @@ func (p *poller) take(e *unix.EpollEvent, buf []byte) {
 	if c == nil || c.number != e.Pad { // closed in this turn
 		return
 	}
-	defer p.s.r.recovered("reading replies over UDP", func(f *failure) { p.s.broken(c.u, f) })
+	defer p.s.r.recovered("reading replies over UDP", nil, func(f *failure) { p.s.broken(c.u, f) })
 	for range pollPackets {
 		n, from, err := c.receive(buf)
 		if err != nil {

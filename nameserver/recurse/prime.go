@@ -24,7 +24,7 @@ func (r *Resolver) prime(t *Table) {
 	go func() {
 		defer r.wg.Done()
 		defer r.priming.Store(false)
-		defer r.recovered("priming", func(*failure) {})
+		defer r.recovered("priming", nil, func(*failure) {})
 		j := &job{
 			r: r, q: dns.Question{Name: dns.Root, Type: dns.TypeNS, Class: dns.ClassINET}, table: t,
 			budget: r.budget(t, maxPriming), epoch: r.cache.Epoch(), waitsFor: map[*job]int{},

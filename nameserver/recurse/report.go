@@ -78,7 +78,7 @@ func (j *job) report(f *failure) {
 	go func() {
 		defer r.wg.Done()
 		defer func() { <-r.reports }()
-		defer r.recovered("reporting "+q.String(), func(*failure) {})
+		defer r.recovered("reporting", &q, func(*failure) {})
 		ctx, cancel := context.WithTimeout(r.ctx, t.Limits.QueryTime)
 		defer cancel()
 		_, _ = r.Resolve(ctx, q, Opts{Table: t, silent: true})

@@ -2,6 +2,7 @@ package recurse
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/netip"
@@ -147,13 +148,16 @@ func (r *Resolver) clientCookie(a netip.Addr) [8]byte {
 	return out
 }
 
-// recovered turns a panic into a failure, with a report. It is deferred.
-func (r *Resolver) recovered(what string, set func(*failure)) {
+// recovered turns a panic into a failure, with a report. It is deferred. about says more of what was being done, if that is worth writing; nil: nothing.
+func (r *Resolver) recovered(what string, about fmt.Stringer, set func(*failure)) {
 	p := recover()
 	if p == nil {
 		return
 	}
 	stack := debug.Stack()
+	if about != nil {
+		what += " " + about.String()
+	}
 	signature := "unrecorded"
 	if r.crashes != nil {
 		signature = r.crashes.Report(what, p, stack)

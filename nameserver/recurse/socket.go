@@ -175,7 +175,7 @@ func (s *sockets) open() (u *udpSocket, err error) {
 // read takes replies off a socket until it is closed, where nobody does it for all of them. A panic costs the questions that wait on it.
 func (s *sockets) read(u *udpSocket, conn PacketConn) {
 	defer s.wg.Done()
-	defer s.r.recovered("reading replies over UDP", func(f *failure) { s.broken(u, f) })
+	defer s.r.recovered("reading replies over UDP", nil, func(f *failure) { s.broken(u, f) })
 	buf := make([]byte, s.buf)
 	for {
 		n, from, err := conn.ReadFromUDPAddrPort(buf)

@@ -198,7 +198,7 @@ func questionSection(msg []byte) []byte {
 // read takes replies off the connection until it ends. A panic costs the questions that wait on it.
 func (c *tcpConn) read() {
 	defer c.pool.wg.Done()
-	defer c.pool.r.recovered("reading replies over TCP", func(f *failure) { c.end(f) })
+	defer c.pool.r.recovered("reading replies over TCP", nil, func(f *failure) { c.end(f) })
 	var head [2]byte
 	for {
 		if _, err := io.ReadFull(c.conn, head[:]); err != nil {
