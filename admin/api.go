@@ -257,6 +257,7 @@ type QueryStatus struct {
 	Hits     uint64 `json:"hits"`     // answered from cache
 	Stale    uint64 `json:"stale"`    // answered from expired entries
 	Failures uint64 `json:"failures"` // answered SERVFAIL
+	Refused  uint64 `json:"refused"`  // turned away: not in access.allow, or over limits.client_rate
 	Upstream uint64 `json:"upstream"` // questions asked to servers
 	Jobs     int    `json:"jobs"`     // resolutions in flight now
 }

@@ -40,7 +40,7 @@ type ask struct {
 	limit  int    // octets of the answer
 	edns   bool   // the query has an OPT record
 	do     bool   // and wants signatures
-	cookie []byte // the client's part of its cookie, nil: none
+	cookie []byte // the option, nil: none
 }
 
 // sums is what a batch adds to the metrics.
@@ -199,7 +199,7 @@ func (l *loop) readOPT(a *ask, d []byte) bool {
 			if n != 8 && (n < 16 || n > 40) {
 				return false
 			}
-			a.cookie = options[4 : 4+8]
+			a.cookie = options[4 : 4+n]
 		}
 		options = options[4+n:]
 	}
@@ -231,7 +231,7 @@ func (l *loop) write(a *ask, m *cache.Image, now time.Duration, t *Table, sum *s
 		counts, wire = [3]uint16{}, nil
 		truncated = true
 	}
-	if !l.within(t, q.Client.Addr(), now) {
+	if !l.within(t, a, now) {
 		return false
 	}
 	out := q.Out[:a.end+len(wire)]
@@ -255,7 +255,7 @@ func (l *loop) write(a *ask, m *cache.Image, now time.Duration, t *Table, sum *s
 		if a.cookie != nil {
 			out[at-1] = cookieLen
 			out = append(out, 0, byte(dns.OptionCookie), 0, 24)
-			full := l.s.cookie(a.cookie, q.Client.Addr())
+			full := l.s.cookie(a.cookie[:8], q.Client.Addr())
 			out = append(out, full[:]...)
 		}
 	}

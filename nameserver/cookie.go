@@ -1,6 +1,7 @@
 package nameserver
 
 import (
+	"crypto/subtle"
 	"encoding/binary"
 	"net/netip"
 
@@ -23,10 +24,33 @@ func (s *Server) appendCookie(o dns.Options, client []byte, q *query) dns.Option
 
 // cookie returns the client's part of a cookie, eight octets, and ours behind it.
 func (s *Server) cookie(client []byte, a netip.Addr) (full [24]byte) {
+	return s.cookieAt(client, a, uint32(s.clock.Wall().Unix()))
+}
+
+// The life of a server cookie (RFC 9018 section 4.3), in seconds; what is ahead is what clocks of nodes with one secret may differ.
+const (
+	cookieLife  = 3600
+	cookieAhead = 300
+)
+
+// proves tells whether a cookie option holds a server cookie that we gave to this address, so that whoever sends it is there (RFC 9018 section 4.3).
+func (s *Server) proves(option []byte, a netip.Addr) bool {
+	if len(option) != 24 || option[8] != 1 {
+		return false
+	}
+	given := binary.BigEndian.Uint32(option[12:])
+	if age := int32(uint32(s.clock.Wall().Unix()) - given); age > cookieLife || age < -cookieAhead { // serial numbers (RFC 1982)
+		return false
+	}
+	full := s.cookieAt(option[:8], a, given)
+	return subtle.ConstantTimeCompare(full[:], option) == 1
+}
+
+func (s *Server) cookieAt(client []byte, a netip.Addr, seconds uint32) (full [24]byte) {
 	var b [8 + 8 + 16]byte
 	copy(b[:8], client)
 	b[8] = 1
-	binary.BigEndian.PutUint32(b[12:], uint32(s.clock.Wall().Unix()))
+	binary.BigEndian.PutUint32(b[12:], seconds)
 	n := 16
 	if a.Is4() {
 		v := a.As4()

@@ -38,7 +38,9 @@ func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
 	if !fits {
 		// Nothing but the question and TC (RFC 2181 section 9): who comes back over TCP gets all of it, and a forged address gets little.
 		s.begin(&b, q, out, limit, flags|dns.FlagTC, opt)
-		s.m.truncated.Inc()
+		if !a.Truncated {
+			s.m.truncated.Inc()
+		}
 	}
 	if fits {
 		s.additional(&b, q, a)

@@ -54,15 +54,17 @@ type accounts struct {
 	buckets [rateBuckets][rateWays]atomic.Uint64
 }
 
-// account is where the word of a client is found.
+// account is where the word of a client is found. Each has two: one for queries whose address may be forged, and one for those who are where they say they are, since they
+// speak TCP or bring our cookie. So a flood in a client's name takes nothing from what that client can prove to be its own.
 type account struct {
 	client netip.Addr
+	proven bool
 	bucket *[rateWays]atomic.Uint64
 	tag    uint64 // what the word begins with; not 0
 }
 
-// of returns the account of a client.
-func (a *accounts) of(c netip.Addr) account {
+// of returns an account of a client.
+func (a *accounts) of(c netip.Addr, proven bool) account {
 	var b [17]byte
 	if c.Is4() {
 		v := c.As4()
@@ -72,8 +74,11 @@ func (a *accounts) of(c netip.Addr) account {
 		copy(b[:], v[:])
 		b[16] = 6
 	}
+	if proven {
+		b[16] |= 1
+	}
 	h := siphash.Sum64(&a.key, b[:])
-	return account{c, &a.buckets[h%rateBuckets], h>>rateTimeBits | 1}
+	return account{c, proven, &a.buckets[h%rateBuckets], h>>rateTimeBits | 1}
 }
 
 // charge takes one query off what the client may ask at boot time now, and tells whether there was enough.
@@ -124,33 +129,43 @@ func aheadOf(word, at uint64, r Rate) uint64 {
 }
 
 // within charges the client for a query; false: it asks for more than its rate.
-func (s *Server) within(t *Table, c netip.Addr, now time.Duration) bool {
-	if t.Rate.cost == 0 {
+func (s *Server) within(q *query) bool {
+	if q.table.Rate.cost == 0 {
 		return true
 	}
 	a := s.accounts.Load()
-	return a.charge(a.of(c), t.Rate, now)
+	return a.charge(a.of(q.Client.Addr(), s.proven(q)), q.table.Rate, q.start)
+}
+
+// proven tells whether the client is where it says it is.
+func (s *Server) proven(q *query) bool {
+	if q.Transport != listen.UDP {
+		return true
+	}
+	option, _ := q.EDNS.Options.Find(dns.OptionCookie)
+	return s.proves(option, q.Client.Addr())
 }
 
 // within is that of [Server], which keeps the account of the client that asked before: mostly it is the same one.
-func (l *loop) within(t *Table, c netip.Addr, now time.Duration) bool {
+func (l *loop) within(t *Table, k *ask, now time.Duration) bool {
 	if t.Rate.cost == 0 {
 		return true
 	}
-	a := l.s.accounts.Load()
-	if l.account.client != c {
-		l.account = a.of(c)
+	a, c := l.s.accounts.Load(), k.query.Client.Addr()
+	if proven := l.s.proves(k.cookie, c); l.account.client != c || l.account.proven != proven {
+		l.account = a.of(c, proven)
 	}
 	return a.charge(l.account, t.Rate, now)
 }
 
-// overRate is the answer to a client that is over its rate. Over UDP it is TC, which is no longer than the query: who is who he says he is comes back over TCP, where he is told.
+// overRate is the answer to a client that is over its rate. Where the address may be forged it is TC, which is no longer than the query: who is who he says he is
+// comes back over TCP. Others are told.
 func (s *Server) overRate(q *query) (recurse.Answer, next) {
 	s.m.limits.With("client_rate").Inc()
-	if q.QName == nil {
+	switch {
+	case q.QName == nil:
 		return recurse.Answer{}, drop
-	}
-	if q.Transport == listen.UDP {
+	case !s.proven(q):
 		return recurse.Answer{Truncated: true}, answer
 	}
 	return refusal(dns.RCodeRefused, dns.EDEProhibited, "more queries than limits.client_rate allows"), answer

@@ -2,7 +2,9 @@ package nameserver
 
 import (
 	"bytes"
+	"encoding/hex"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,7 +40,7 @@ func TestRateIsATokenBucket(t *testing.T) {
 			}
 			c := rapid.SampledFrom(clients).Draw(t, "client")
 			for range rapid.SampledFrom([]int{1, 1, 1, 150}).Draw(t, "queries") {
-				got := a.charge(a.of(c), r, now)
+				got := a.charge(a.of(c, false), r, now)
 				if left := tokens[c]; got != (left >= 1) && (left < 0.99 || left > 1.01) { // a tick is not a token
 					t.Fatalf("%v at %v: %v with %f tokens", c, now, got, left)
 				}
@@ -60,7 +62,7 @@ func TestRateOfAllLoops(t *testing.T) {
 	var got [4]int
 	for i := range got {
 		wg.Go(func() {
-			c := a.of(netip.MustParseAddr("192.0.2.1"))
+			c := a.of(netip.MustParseAddr("192.0.2.1"), true)
 			for range 10_000 {
 				if a.charge(c, r, time.Hour) {
 					got[i]++
@@ -78,16 +80,16 @@ func TestRateOfAllLoops(t *testing.T) {
 func TestRateUnderManyClients(t *testing.T) {
 	a, r := newAccounts(), rateOf(10)
 	spent := netip.MustParseAddr("192.0.2.1")
-	for a.charge(a.of(spent), r, time.Hour) {
+	for a.charge(a.of(spent, false), r, time.Hour) {
 	}
 	b := netip.MustParseAddr("10.0.0.0").As4()
 	for i := range 4 * rateBuckets * rateWays {
 		b[1], b[2], b[3] = byte(i>>16), byte(i>>8), byte(i)
-		if !a.charge(a.of(netip.AddrFrom4(b)), r, time.Hour) {
+		if !a.charge(a.of(netip.AddrFrom4(b), false), r, time.Hour) {
 			t.Fatalf("client %d has nothing left at its first query", i)
 		}
 	}
-	if a.charge(a.of(spent), r, time.Hour) {
+	if a.charge(a.of(spent, false), r, time.Hour) {
 		t.Error("who had nothing left has something again")
 	}
 	if a.given.Value() == 0 {
@@ -95,16 +97,16 @@ func TestRateUnderManyClients(t *testing.T) {
 	}
 }
 
-// TestClientRate asks over the fast and the slow path in turn: both spend the same account, and what is over it is told.
+// TestClientRate asks over the fast and the slow path in turn: both spend the same account. Who proves to be where he says he is has another one, which a flood in his
+// name does not spend, and is told.
 func TestClientRate(t *testing.T) {
 	var hand handClock
 	s, l, data := warmed(t, &hand)
-	limits := s.Table().Limits
-	limits.ClientRate = 10
 	table := *s.Table()
-	table.Limits, table.Rate = limits, rateOf(limits.ClientRate)
+	table.Limits.ClientRate = 10
+	table.Rate = rateOf(table.Limits.ClientRate)
 	s.Swap(&table)
-	ask := func(client netip.AddrPort, tr listen.Transport) *miekg.Msg {
+	ask := func(data []byte, client netip.AddrPort, tr listen.Transport) *miekg.Msg {
 		t.Helper()
 		b := s.Ask(t.Context(), listen.Packet{Data: bytes.Clone(data), Client: client, Local: allowedClient, Transport: tr})
 		m := new(miekg.Msg)
@@ -113,11 +115,22 @@ func TestClientRate(t *testing.T) {
 		}
 		return m
 	}
+	cookie := func(c []byte) []byte {
+		m := new(miekg.Msg)
+		m.SetQuestion("www.example.", miekg.TypeA)
+		m.SetEdns0(1232, false)
+		m.IsEdns0().Option = []miekg.EDNS0{&miekg.EDNS0_COOKIE{Code: miekg.EDNS0COOKIE, Cookie: hex.EncodeToString(c)}}
+		b, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
 	for i := range leastBurst / 2 {
 		if fast(l, data, allowedClient) == nil {
 			t.Fatalf("query %d is not answered by the loop", 2*i)
 		}
-		if m := ask(allowedClient, listen.UDP); len(m.Answer) == 0 {
+		if m := ask(data, allowedClient, listen.UDP); len(m.Answer) == 0 {
 			t.Fatalf("query %d: %v", 2*i+1, m)
 		}
 	}
@@ -125,18 +138,40 @@ func TestClientRate(t *testing.T) {
 		if fast(l, data, allowedClient) != nil {
 			t.Error("the loop answers who has nothing left")
 		}
-		if m := ask(allowedClient, listen.UDP); !m.Truncated || m.Rcode != miekg.RcodeSuccess || len(m.Answer) != 0 || m.Len() > len(data) {
+		if m := ask(data, allowedClient, listen.UDP); !m.Truncated || m.Rcode != miekg.RcodeSuccess || len(m.Answer) != 0 || m.Len() > len(data) {
 			t.Errorf("over UDP: %v", m)
 		}
-		if m := ask(allowedClient, listen.TCP); m.Rcode != miekg.RcodeRefused || !bytes.Contains([]byte(m.String()), []byte("limits.client_rate")) {
-			t.Errorf("over TCP: %v", m)
+	}
+	good := s.cookie([]byte("12345678"), allowedClient.Addr())
+	other := s.cookie([]byte("12345678"), allowedSix.Addr())
+	if m := ask(cookie(other[:]), allowedClient, listen.UDP); !m.Truncated {
+		t.Errorf("with another's cookie: %v", m)
+	}
+	if m := ask(cookie(good[:8]), allowedClient, listen.UDP); !m.Truncated {
+		t.Errorf("with half a cookie: %v", m)
+	}
+	for i := 0; i < leastBurst; i += 4 {
+		if fast(l, cookie(good[:]), allowedClient) == nil || len(ask(cookie(good[:]), allowedClient, listen.UDP).Answer) == 0 ||
+			len(ask(data, allowedClient, listen.TCP).Answer) == 0 || len(ask(cookie(good[:]), allowedClient, listen.TCP).Answer) == 0 {
+			t.Fatalf("query %d of who is where he says he is gets no answer", i)
 		}
 	}
-	if m := ask(allowedSix, listen.UDP); len(m.Answer) == 0 {
+	if fast(l, cookie(good[:]), allowedClient) != nil {
+		t.Error("the loop answers who has nothing left, with a cookie")
+	}
+	for _, m := range []*miekg.Msg{ask(data, allowedClient, listen.TCP), ask(cookie(good[:]), allowedClient, listen.UDP)} {
+		if m.Rcode != miekg.RcodeRefused || !strings.Contains(m.String(), "limits.client_rate") {
+			t.Errorf("who is where he says he is hears %v", m)
+		}
+	}
+	if m := ask(data, allowedSix, listen.UDP); len(m.Answer) == 0 {
 		t.Errorf("another client: %v", m)
 	}
-	if got := s.m.limits.With("client_rate").Value(); got != 6 {
+	if got := s.m.limits.With("client_rate").Value(); got != 7 {
 		t.Errorf("%d were counted", got)
+	}
+	if n := s.m.truncated.Value(); n != 0 {
+		t.Errorf("%d answers are said not to have fitted", n)
 	}
 	hand.boot.Add(int64(time.Second))
 	n := 0
@@ -151,14 +186,45 @@ func TestClientRate(t *testing.T) {
 	}
 }
 
+// A server cookie proves an address for an hour (RFC 9018 section 4.3).
+func TestCookiesProve(t *testing.T) {
+	var hand handClock
+	s, _, _ := warmed(t, &hand)
+	a := allowedClient.Addr()
+	now := uint32(s.clock.Wall().Unix())
+	cookie := func(seconds uint32) []byte { c := s.cookieAt([]byte("12345678"), a, seconds); return c[:] }
+	change := func(at int) []byte { c := cookie(now); c[at]++; return c }
+	for _, c := range []struct {
+		name   string
+		option []byte
+		proves bool
+	}{
+		{"new", cookie(now), true}, {"an hour old", cookie(now - 3600), true}, {"older", cookie(now - 3601), false},
+		{"of a clock ahead", cookie(now + 300), true}, {"too far", cookie(now + 301), false},
+		{"none", nil, false}, {"the client's part", cookie(now)[:8], false}, {"longer", append(cookie(now), 0), false},
+		{"another client part", change(0), false}, {"another version", change(8), false}, {"another time", change(15), false}, {"another hash", change(23), false},
+	} {
+		if got := s.proves(c.option, a); got != c.proves {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	if s.proves(cookie(now), allowedSix.Addr()) {
+		t.Error("it proves another address")
+	}
+}
+
 // One host has all of a /64.
 func TestRateOfIPv6(t *testing.T) {
 	a := newAccounts()
-	of := func(s string) uint64 { c := a.of(netip.MustParseAddr(s)); return c.tag }
+	of := func(s string) uint64 { c := a.of(netip.MustParseAddr(s), false); return c.tag }
 	if of("2001:db8::1") != of("2001:db8::ffff") {
 		t.Error("two addresses of one /64 have two accounts")
 	}
 	if of("2001:db8::1") == of("2001:db8:0:1::1") || of("192.0.2.1") == of("192.0.2.2") {
 		t.Error("two clients have one account")
+	}
+	six := netip.MustParseAddr("2001:db8::1")
+	if a.of(six, true).tag == a.of(six, false).tag {
+		t.Error("what is proved has no account of its own")
 	}
 }

@@ -42,7 +42,8 @@ type Limits struct {
 	ClientTime time.Duration `yaml:"client_time" min:"100ms" max:"1m"`
 
 	// ClientRate is how many queries a second one client may ask: an IPv4 address, or the /64 of an IPv6 address; 0 is as many as it likes. It may ask so many at
-	// once as it may in a second, or 100. What is more gets TC over UDP, REFUSED over TCP. Ten million is more than
+	// once as it may in a second, or 100. What is more gets TC over UDP. Over TCP, or with the cookie that it got from here, it has the same once
+	// more, and REFUSED beyond. Ten million is more than
 	// a machine answers.
 	ClientRate int `yaml:"client_rate" min:"0" max:"10000000"`
 

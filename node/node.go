@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ananas-edge/ananas/admin"
@@ -64,6 +65,8 @@ type Node struct {
 	loaded      time.Time
 	failed      error    // of the last reload; nil if it went well
 	waiting     []string // settings that were different at the last reload, and wait for a restart
+
+	lastReload atomic.Pointer[lastReload] // what came of it, for who must not wait
 }
 
 // shutdownTime is how long queries under way may take to end when the node stops. A client asks again after some seconds anyway, and an
@@ -97,6 +100,7 @@ func Start(o Options) (_ *Node, err error) {
 	n.clock = n.clocks(o.Clock, own.Testing)
 	n.started = n.clock.Wall()
 	n.loaded = n.started
+	n.lastReload.Store(&lastReload{loaded: n.loaded})
 	n.crashes = telemetry.NewCrashes(filepath.Join(own.Data, "crashes"), n.metrics, n.log, n.clock.Wall)
 	if n.listen, err = n.bind(own); err != nil {
 		return nil, err
@@ -142,6 +146,7 @@ func Start(o Options) (_ *Node, err error) {
 	if n.listen != nil {
 		n.listen.Serve(n.server)
 	}
+	n.watchReloads()
 	n.anchors.serve(n.server)
 	n.time = n.keepTime(own, earliest, saved)
 	n.collector = paceCollector(n.server, n.metrics)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/settings"
@@ -15,12 +17,43 @@ func (n *Node) Reload(context.Context) (admin.Reloaded, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	r, err := n.reload()
+	defer func() { n.lastReload.Store(&lastReload{n.failed, n.loaded, n.waiting}) }()
 	if n.failed = err; err != nil {
 		n.log.Error("the settings were not reloaded; those from before serve on", "error", err)
 		return r, err
 	}
 	n.log.Info("settings reloaded", "changed", r.Changed, "restart", r.Restart)
 	return r, nil
+}
+
+// lastReload is what came of the last reload.
+type lastReload struct {
+	failed  error // nil: it went well
+	loaded  time.Time
+	waiting []string // settings that wait for a restart
+}
+
+// watchReloads has metrics and /readyz tell of it.
+func (n *Node) watchReloads() {
+	n.metrics.GaugeFunc("ananas_settings_reload_failed", "1 while the last reload was refused, so that older settings serve than the file has.", func() float64 {
+		if n.lastReload.Load().failed != nil {
+			return 1
+		}
+		return 0
+	})
+	n.metrics.GaugeFunc("ananas_settings_loaded_time_seconds", "When the settings that serve were read, in seconds since 1970.", func() float64 {
+		return float64(n.lastReload.Load().loaded.UnixMilli()) / 1e3
+	})
+	n.health.Warn("settings", func() string {
+		last := n.lastReload.Load()
+		switch {
+		case last.failed == nil && len(last.waiting) == 0, errors.Is(last.failed, errNoFile):
+			return ""
+		case last.failed != nil:
+			return "the last reload was refused, and settings from before serve on: " + last.failed.Error() + "; mend the file (ananas check FILE tells more), then ananas reload; the node would not start with it"
+		}
+		return "the file differs from what the node was started with, which takes a restart: " + strings.Join(last.waiting, ", ")
+	})
 }
 
 func (n *Node) reload() (admin.Reloaded, error) {

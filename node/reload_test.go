@@ -68,6 +68,9 @@ func TestReload(t *testing.T) {
 		if s := n.Status(t.Context()).Settings; !strings.Contains(s.Error, c.says) {
 			t.Errorf("%s: the status says %+v", name, s)
 		}
+		if _, page := get(t, n, "/readyz"); !strings.Contains(page, "the last reload was refused") || metric(t, n, "ananas_settings_reload_failed") != "1" {
+			t.Errorf("%s: /readyz says %s", name, page)
+		}
 		askA(t, n, "www.example.com", "192.0.2.80")
 	}
 	if err := os.Remove(b.file); err != nil {
@@ -84,6 +87,16 @@ func TestReload(t *testing.T) {
 	}
 	if s := n.Status(t.Context()).Settings; s.Error != "" {
 		t.Errorf("the status says %+v", s)
+	}
+	if _, page := get(t, n, "/readyz"); strings.Contains(page, "settings") || metric(t, n, "ananas_settings_reload_failed") != "0" {
+		t.Errorf("/readyz says %s", page)
+	}
+	b.write("node.yaml", strings.Replace(plain, "cache: ", "cache: 1", 1))
+	if r, err := n.Reload(t.Context()); err != nil || len(r.Restart) != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if _, page := get(t, n, "/readyz"); !strings.Contains(page, "takes a restart: node.cache") {
+		t.Errorf("/readyz says %s", page)
 	}
 }
 

@@ -27,7 +27,7 @@ func (n *Node) Status(context.Context) admin.NodeStatus {
 	r := n.resolver.Stats()
 	q := n.server.Stats()
 	s.Queries = admin.QueryStatus{
-		Total: q.Answers, Hits: q.Hits, Stale: r.Stale, Failures: q.Failures, Upstream: r.Upstream, Jobs: r.Jobs,
+		Total: q.Answers, Hits: q.Hits, Stale: r.Stale, Failures: q.Failures, Refused: q.Refused, Upstream: r.Upstream, Jobs: r.Jobs,
 	}
 	s.TrustAnchors, s.LocalRoot = n.anchors.status(), n.localRootStatus()
 	now := n.clock.Wall()

@@ -73,8 +73,13 @@ func writeStatus(w io.Writer, screen terminal.Screen, s admin.Status) error {
 		row("listening", strings.Join(listeners, ", "), terminal.Plain)
 	}
 	q := s.Queries
-	row("queries", fmt.Sprintf("%s: %s from cache, %s from expired data, %s failed",
-		thousands(q.Total), percent(q.Hits, q.Total), percent(q.Stale, q.Total), percent(q.Failures, q.Total)), terminal.Plain)
+	asked := q.Total - min(q.Refused, q.Total) // the shares are of those that were answered
+	queries := fmt.Sprintf("%s: %s from cache, %s from expired data, %s failed",
+		thousands(asked), percent(q.Hits, asked), percent(q.Stale, asked), percent(q.Failures, asked))
+	if q.Refused > 0 {
+		queries += fmt.Sprintf("; %s more turned away", thousands(q.Refused))
+	}
+	row("queries", queries, terminal.Plain)
 	upstream := thousands(q.Upstream) + " questions to name servers"
 	if q.Total > 0 {
 		upstream += fmt.Sprintf(", %.2f a query", float64(q.Upstream)/float64(q.Total))
