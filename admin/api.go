@@ -89,6 +89,23 @@ type SampleList struct {
 	OneIn   int      `json:"one_in"`  // of so many queries one is written down, on average; 0: none is
 	Total   int      `json:"total"`   // that are kept and fit, those beyond the limit included
 	Samples []Sample `json:"samples"` // the newest first
+
+	Now time.Time `json:"now"` // on the node's clock
+}
+
+// What of a client's address is kept in a sample, in bits, so that it tells a site and not a person.
+const (
+	SampleBits4 = 24 // of IPv4
+	SampleBits6 = 48 // of IPv6
+)
+
+// SampledAs returns the network that a client's queries are kept under.
+func SampledAs(client netip.Prefix) netip.Prefix {
+	bits := SampleBits4
+	if client.Addr().Is6() {
+		bits = SampleBits6
+	}
+	return netip.PrefixFrom(client.Addr(), min(bits, client.Bits())).Masked()
 }
 
 // Sample is one query that was answered.

@@ -154,11 +154,12 @@ func TestSampleQueriesReachTheNode(t *testing.T) {
 	b.node.samples = func(_ context.Context, q SampleQuery) (SampleList, error) { got = q; return SampleList{}, nil }
 	for target, want := range map[string]SampleQuery{
 		"/api/v1/queries": {Name: dns.Root, Limit: DefaultSampleLimit},
-		"/api/v1/queries?name=Example.com&limit=2000":       {Name: dns.MustParseName("Example.com"), Limit: MaxSampleLimit},
-		"/api/v1/queries?client=192.0.2.7":                  {Name: dns.Root, Client: netip.MustParsePrefix("192.0.2.7/32"), Limit: DefaultSampleLimit},
-		"/api/v1/queries?client=::ffff:192.0.2.7":           {Name: dns.Root, Client: netip.MustParsePrefix("192.0.2.7/32"), Limit: DefaultSampleLimit},
-		"/api/v1/queries?client=2001:db8::7/48&name=&limit": {},
-		"/api/v1/queries?client=2001:db8::7/48&limit=1":     {Name: dns.Root, Client: netip.MustParsePrefix("2001:db8::/48"), Limit: 1},
+		"/api/v1/queries?name=Example.com&limit=2000":      {Name: dns.MustParseName("Example.com"), Limit: MaxSampleLimit},
+		"/api/v1/queries?client=192.0.2.7":                 {Name: dns.Root, Client: netip.MustParsePrefix("192.0.2.7/32"), Limit: DefaultSampleLimit},
+		"/api/v1/queries?client=::ffff:192.0.2.7":          {Name: dns.Root, Client: netip.MustParsePrefix("192.0.2.7/32"), Limit: DefaultSampleLimit},
+		"/api/v1/queries?client=2001:db8::/48&name=&limit": {},
+		"/api/v1/queries?client=2001:db8::7/48":            {},
+		"/api/v1/queries?client=2001:db8::/48&limit=1":     {Name: dns.Root, Client: netip.MustParsePrefix("2001:db8::/48"), Limit: 1},
 	} {
 		got = SampleQuery{}
 		if w := b.do(b.request("GET", target, "")); got != want || (w.Code == http.StatusOK) != (want.Limit > 0) {

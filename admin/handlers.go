@@ -191,6 +191,9 @@ func (s *Server) queries(w http.ResponseWriter, r *http.Request) *Problem {
 	if err != nil {
 		return failure(problemFailed, r.Context(), err)
 	}
+	if list.Now.IsZero() {
+		list.Now = s.config.Now()
+	}
 	if list.Samples == nil {
 		list.Samples = []Sample{}
 	}
@@ -201,7 +204,10 @@ func (s *Server) queries(w http.ResponseWriter, r *http.Request) *Problem {
 // ParseClient reads whose queries are meant: an address, or the prefix of a network. The error has a hint.
 func ParseClient(text string) (netip.Prefix, error) {
 	if p, err := netip.ParsePrefix(text); err == nil {
-		return p.Masked(), nil
+		if p != p.Masked() {
+			return netip.Prefix{}, hostBitsError{p}
+		}
+		return p, nil
 	}
 	a, err := netip.ParseAddr(text)
 	if err != nil || a.Zone() != "" {
@@ -209,6 +215,18 @@ func ParseClient(text string) (netip.Prefix, error) {
 	}
 	a = a.Unmap()
 	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// hostBitsError is a prefix with bits behind its length, of which one is wrong.
+type hostBitsError struct{ prefix netip.Prefix }
+
+func (e hostBitsError) Error() string {
+	return quote(e.prefix.String()) + " has bits behind its length"
+}
+
+// Hint says what to do.
+func (e hostBitsError) Hint() string {
+	return "write " + e.prefix.Masked().String() + " for the network, or " + e.prefix.Addr().String() + " for the address"
 }
 
 // clientError is a text that names no client.

@@ -16,7 +16,7 @@ import (
 
 type queriesCommand struct {
 	Name   *dns.Name `arg:"" optional:"" help:"This name and those below it; without it all."`
-	Client string    `placeholder:"PREFIX" help:"Clients of this network, or the one with this address."`
+	Client string    `placeholder:"PREFIX" help:"Clients of this network; an address stands for the network that is kept of it."`
 	Limit  *int      `placeholder:"N" help:"Look at the newest N samples. Default: 100; with --top all that are kept."`
 	Top    string    `placeholder:"WHAT" help:"Count by name, client, type, rcode or from."`
 	JSON   bool      `help:"Print the samples, or the counts, as JSON."`
@@ -84,7 +84,7 @@ func (c *queriesCommand) Run(p *process) error {
 		if c.JSON {
 			return p.printJSON(list)
 		}
-		return p.print(func(w io.Writer) error { return writeSamples(w, sampleTable(list.Samples), list, q) })
+		return p.print(func(w io.Writer) error { return writeSamples(w, sampleTable(list), list, q) })
 	}
 	counts := countSamples(list, tops[c.Top])
 	if c.JSON {
@@ -112,6 +112,9 @@ func writeSamples(w io.Writer, t *terminal.Table, list admin.SampleList, q admin
 		return err
 	}
 	foot := fmt.Sprintf("%s of %s%s, over %s", count(n, "sample", "samples"), each, samplesOf(q), ago(list.Samples[0].At.Sub(list.Samples[n-1].At)))
+	if age := list.Now.Sub(list.Samples[0].At); age >= time.Minute {
+		foot += ", the newest " + ago(age) + " ago"
+	}
 	if list.Total > n {
 		foot += fmt.Sprintf("; %s are kept, --limit shows up to %d", thousands(uint64(list.Total)), admin.MaxSampleLimit)
 	}
@@ -125,16 +128,20 @@ func samplesOf(q admin.SampleQuery) (text string) {
 		text += " " + where(q.Name, true)
 	}
 	if q.Client.IsValid() {
-		text += " from " + q.Client.String()
+		kept := admin.SampledAs(q.Client)
+		if text += " from " + kept.String(); kept.Bits() < q.Client.Bits() {
+			text += " (more is not kept of an address)"
+		}
 	}
 	return text
 }
 
-// sampleTable has the newest at the end, as a log.
-func sampleTable(samples []admin.Sample) *terminal.Table {
+// sampleTable has the newest at the end, as a log. The day is told if one is not today's.
+func sampleTable(list admin.SampleList) *terminal.Table {
+	samples := list.Samples
 	t := &terminal.Table{Head: []string{"TIME (UTC)", "CLIENT", "NAME", "TYPE", "RCODE", "FROM", " TOOK", " SIZE", "OVER", "FLAGS"}}
 	layout := time.TimeOnly
-	if n := len(samples); n > 0 && samples[0].At.UTC().YearDay() != samples[n-1].At.UTC().YearDay() {
+	if n := len(samples); n > 0 && samples[n-1].At.UTC().Format(time.DateOnly) != list.Now.UTC().Format(time.DateOnly) {
 		layout = time.DateTime
 	}
 	for i := range slices.Backward(samples) {
@@ -167,6 +174,8 @@ func recordType(s *admin.Sample) string {
 // took writes a time to answer, with three digits that count.
 func took(d time.Duration) string {
 	switch {
+	case d < time.Microsecond:
+		return "< 1 us"
 	case d < time.Millisecond:
 		return fmt.Sprintf("%d us", d.Microseconds())
 	case d < 10*time.Millisecond:
