@@ -93,7 +93,7 @@ type SampleList struct {
 	Now time.Time `json:"now"` // on the node's clock
 }
 
-// What of a client's address is kept in a sample, in bits, so that it tells a site and not a person.
+// What of a client's address is kept in a sample, in bits, so that it tells a site or a home.
 const (
 	SampleBits4 = 24 // of IPv4
 	SampleBits6 = 48 // of IPv6

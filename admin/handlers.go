@@ -203,7 +203,7 @@ func (s *Server) queries(w http.ResponseWriter, r *http.Request) *Problem {
 
 // ParseClient reads whose queries are meant: an address, or the prefix of a network. The error has a hint.
 func ParseClient(text string) (netip.Prefix, error) {
-	if p, err := netip.ParsePrefix(text); err == nil {
+	if p, err := netip.ParsePrefix(text); err == nil && !p.Addr().Is4In6() {
 		if p != p.Masked() {
 			return netip.Prefix{}, hostBitsError{p}
 		}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkBatch receives 64 queries, has them answered in the loop and sends the answers, with sockets on loopback. "server-ns/query" leaves the clients' part out.
+// BenchmarkBatch receives a batch of queries, has them answered in the loop and sends the answers, with sockets on loopback. "server-ns/query" leaves the clients' part out.
 func BenchmarkBatch(b *testing.B) {
 	for _, c := range []struct {
 		clients int

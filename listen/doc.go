@@ -8,7 +8,7 @@
 // # The way of a packet
 //
 // An address has one UDP socket for each processor (Linux), which the kernel spreads the clients over. One goroutine a socket, the loop, receives up to 128 messages with one system call. The kernel may have put packets of one client together to a message
-// (UDP_GRO); they are cut again (receive_linux.go). The queries go to the handler 64 at a time, if it is a [BatchHandler], and one by one where it has no
+// (UDP_GRO); they are cut again (receive_linux.go). The queries go to the handler all at once, 128 at most, if it is a [BatchHandler], and one by one where it has no
 // answer at hand. What was answered goes out with another call, the answers to one client as few messages, which the kernel cuts (UDP_SEGMENT,
 // send_linux.go). Other systems receive and send packet by packet (udp.go). One goroutine a TCP connection reads, splits into messages (frame.go) and calls
 // the handler for one after the other (tcpconn.go). A query that cannot be answered at once must not hold them up: the handler copies it, keeps its [Reply]

@@ -16,6 +16,9 @@ import (
 const batchLen = 128
 
 const (
+	// The numbers of peers and queries are kept in octets.
+	_ = uint8(2*batchLen - 1)
+
 	// inMost is the room for one message: the kernel puts packets of one client together up to 64 KiB (UDP_GRO), whatever their number.
 	inMost = 1 << 16
 	// inStride is the distance of two such rooms, for the reason of udpStride. 128 of them are 8.4 MB of addresses for each loop, but only what was ever
@@ -111,7 +114,7 @@ func (b *batch) close() { unix.Munmap(b.memory) }
 // receive takes up to batchLen messages without waiting.
 //
 // The two calls are made without telling the scheduler (RawSyscall6), which saves a fifth of the CPU that a query costs. They
-// never wait, so the price is that this thread cannot be stopped for the time of one batch, about 0.1 ms.
+// never wait, so the price is that this thread cannot be stopped for the time of one batch, 0.3 ms at most.
 func (b *batch) receive(fd uintptr) (int, syscall.Errno) {
 	for i := range b.used { // the kernel has overwritten these
 		h := &b.in[i].header
@@ -232,7 +235,7 @@ func (b *batch) peerOf(i int, local netip.Addr) uint8 {
 // hash returns a number below 2*batchLen. One who can choose 128 addresses to collide makes 8,128 comparisons of a batch, some 120 ns a packet.
 func (n *name) hash() int {
 	h := n[0] ^ bits.RotateLeft64(n[1], 17) ^ bits.RotateLeft64(n[2], 31) ^ n[3]
-	return int(h * 0x9e3779b97f4a7c15 >> (64 - 8))
+	return int(h * 0x9e3779b97f4a7c15 >> (64 - 8)) // 2*batchLen is 1<<8
 }
 
 // clientAddr returns the address that the kernel wrote, IPv4 never as IPv6. A link-local one keeps its interface by number.

@@ -169,7 +169,7 @@ func TestUDPOnLinkLocalAndSecondAddresses(t *testing.T) {
 	}
 }
 
-// fullBatch returns a batch of 64 messages that goes to the other end of a socket pair, whose queue is shorter.
+// fullBatch returns a full batch of messages that goes to the other end of a socket pair, whose queue is shorter.
 func fullBatch(t *testing.T) (b *batch, s *Server, near, far *net.UnixConn) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)

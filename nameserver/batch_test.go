@@ -270,9 +270,9 @@ func batchOf(data []byte) []listen.Query {
 
 func BenchmarkBatch(b *testing.B) {
 	for _, c := range []struct {
-		name string
-		rate int
-	}{{"any rate", 0}, {"rate of a client", 1_000_000}} {
+		name          string
+		rate, clients int
+	}{{"any rate", 0, 1}, {"any rate of many", 0, maxBatch}, {"rate of a client", 1_000_000, 1}, {"rates of many", 1_000_000, maxBatch}} {
 		b.Run(c.name, func(b *testing.B) {
 			var hand handClock
 			s, l, data := warmed(b, &hand)
@@ -280,6 +280,11 @@ func BenchmarkBatch(b *testing.B) {
 			table.Rate = rateOf(c.rate)
 			s.Swap(&table)
 			queries := batchOf(data)
+			for i := range queries {
+				ip := allowedClient.Addr().As4()
+				ip[2], ip[3] = byte(i%c.clients), 1
+				queries[i].Client = netip.AddrPortFrom(netip.AddrFrom4(ip), allowedClient.Port())
+			}
 			b.ReportAllocs()
 			for i := 0; i < b.N; i += maxBatch {
 				hand.boot.Add(int64(maxBatch * time.Microsecond))

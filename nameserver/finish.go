@@ -157,7 +157,7 @@ func (s *Server) edns(q *query, a *recurse.Answer, room int) dns.EDNS {
 	if data, ok := q.EDNS.Options.Find(dns.OptionCookie); ok && len(data) >= 8 {
 		e.Options = s.appendCookie(e.Options, data[:8], q)
 	}
-	if _, ok := q.EDNS.Options.Find(dns.OptionNSID); ok && s.nsid != "" && q.table.Access.Allowed(q.Client.Addr()) {
+	if _, ok := q.EDNS.Options.Find(dns.OptionNSID); ok && s.nsid != "" && !a.Truncated && q.table.Access.Allowed(q.Client.Addr()) {
 		// RFC 5001 section 2.2: whatever the client's option holds. Who may not ask is not told whom he asked either.
 		e.Options = e.Options.Append(dns.OptionNSID, []byte(s.nsid))
 	}

@@ -24,7 +24,7 @@ type metrics struct {
 func newMetrics(t *telemetry.Metrics) *metrics {
 	m := &metrics{
 		hits:          t.Counter("ananas_nameserver_cache_answers_total", "Queries answered at once from the cache."),
-		dropped:       t.Counter("ananas_nameserver_dropped_total", "Packets that get no answer: too short, or responses themselves."),
+		dropped:       t.Counter("ananas_nameserver_dropped_total", "Packets that get no answer: too short, responses themselves, or without a question and over limits.client_rate."),
 		refused:       t.Counter("ananas_nameserver_refused_total", "Queries from clients that access.allow does not name."),
 		truncated:     t.Counter("ananas_nameserver_truncated_total", "Answers that did not fit into UDP and were sent with TC."),
 		panics:        t.Counter("ananas_nameserver_panics_total", "Queries ended by a fault of the program."),

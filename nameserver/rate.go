@@ -17,16 +17,20 @@ import (
 // asked if it kept to its rate. How far that lies ahead is how much of its burst is used up. A word that lies behind says nothing, so a client that is quiet takes
 // no room that another could want.
 const (
-	// rateBuckets of rateWays words, one cache line, are 512 KiB. A client at a tenth of its rate is ahead for a tenth of the time, so some 650,000 such clients have
-	// room at a time; of those at their rate, 65,536.
+	// rateBuckets of rateWays words, one cache line, are 512 KiB. A client needs a word while it is ahead: at a tenth of its rate for a tenth of the time. Of 20,000
+	// who are ahead at once one in 2,000 loses its word to another, and may begin anew; of 40,000 one in 50.
 	rateBuckets = 8192
 	rateWays    = 8
 
 	// rateTick is the unit of time in a word: at the highest rate, ten million a second, one query is six, and what is allowed 4 % more than is said.
 	rateTick = 16 * time.Nanosecond
-	// rateTimeBits are of time, 4.9 hours before it begins anew; the rest names the client. Of eight million pairs in one bucket, one shares an account.
-	rateTimeBits = 40
+	// rateTimeBits are of time, 52 days before it begins anew, after which a client that was away for just so long is taken to be ahead for once. The rest names the
+	// client: of 9,000 in a full table one shares its account.
+	rateTimeBits = 48
 	rateTimeMask = 1<<rateTimeBits - 1
+
+	// rateSkew is by how much the times of loops may differ, which each takes once for a batch: a word that is full by one's time must be so by another's.
+	rateSkew = uint64(time.Second / rateTick)
 
 	// leastBurst is how many queries a client may ask at once however low its rate is: a page with all that it loads.
 	leastBurst = 100
@@ -49,9 +53,9 @@ func rateOf(queries int) Rate {
 
 // accounts are the words of all clients, shared by all loops. Nobody waits for anybody.
 type accounts struct {
-	key     siphash.Key // secret: who could choose who shares a bucket with whom could spend another's rate
+	buckets [rateBuckets][rateWays]atomic.Uint64 // at the beginning, so that each lies on one cache line
+	key     siphash.Key                          // secret: who could choose who shares a bucket with whom could spend another's rate
 	given   *telemetry.Counter
-	buckets [rateBuckets][rateWays]atomic.Uint64
 }
 
 // account is where the word of a client is found. Each has two: one for queries whose address may be forged, and one for those who are where they say they are, since they
@@ -78,7 +82,7 @@ func (a *accounts) of(c netip.Addr, proven bool) account {
 		b[16] |= 1
 	}
 	h := siphash.Sum64(&a.key, b[:])
-	return account{c, proven, &a.buckets[h%rateBuckets], h>>rateTimeBits | 1}
+	return account{c, proven, &a.buckets[h%rateBuckets], max(1, h>>rateTimeBits)}
 }
 
 // charge takes one query off what the client may ask at boot time now, and tells whether there was enough.
@@ -122,7 +126,7 @@ func (c *account) find(at uint64, r Rate) (slot *atomic.Uint64, word, ahead uint
 // rate, or of so long ago that the time has begun anew.
 func aheadOf(word, at uint64, r Rate) uint64 {
 	const rest = 64 - rateTimeBits
-	if d := int64((word-at)<<rest) >> rest; word != 0 && d > 0 && uint64(d) <= r.burst {
+	if d := int64((word-at)<<rest) >> rest; word != 0 && d > 0 && uint64(d) <= r.burst+rateSkew {
 		return uint64(d)
 	}
 	return 0
@@ -158,17 +162,17 @@ func (l *loop) within(t *Table, k *ask, now time.Duration) bool {
 	return a.charge(l.account, t.Rate, now)
 }
 
-// overRate is the answer to a client that is over its rate. Where the address may be forged it is TC, which is no longer than the query: who is who he says he is
-// comes back over TCP. Others are told.
+// overRate is the answer to a client that is over its rate. Where the address may be forged it is TC, which is at most 16 octets longer than the query
+// (our part of a cookie, which proves the address the next time): who is who he says he is comes back over TCP. Others are told.
 func (s *Server) overRate(q *query) (recurse.Answer, next) {
 	s.m.limits.With("client_rate").Inc()
-	switch {
-	case q.QName == nil:
-		return recurse.Answer{}, drop
-	case !s.proven(q):
-		return recurse.Answer{Truncated: true}, answer
+	if s.proven(q) {
+		return refusal(dns.RCodeRefused, dns.EDEProhibited, "more queries than limits.client_rate allows"), answer
 	}
-	return refusal(dns.RCodeRefused, dns.EDEProhibited, "more queries than limits.client_rate allows"), answer
+	if q.QName == nil {
+		return recurse.Answer{}, drop
+	}
+	return recurse.Answer{Truncated: true}, answer
 }
 
 // account makes sure that there are accounts if the table wants them.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	miekg "github.com/miekg/dns"
 	"pgregory.net/rapid"
@@ -28,7 +29,7 @@ func TestRateIsATokenBucket(t *testing.T) {
 		r, burst := rateOf(queries), float64(max(queries, leastBurst))
 		a := newAccounts()
 		tokens := map[netip.Addr]float64{}
-		now := time.Duration(rapid.Int64Range(0, int64(50*time.Hour)).Draw(t, "start")) // the time of words begins anew after 4.9 hours
+		now := time.Duration(rapid.Int64Range(0, int64(120*24*time.Hour)).Draw(t, "start")) // the time of words begins anew after 52 days
 		for _, c := range clients {
 			tokens[c] = burst
 		}
@@ -73,6 +74,49 @@ func TestRateOfAllLoops(t *testing.T) {
 	wg.Wait()
 	if all := got[0] + got[1] + got[2] + got[3]; all != 10_000 {
 		t.Errorf("%d of 10,000 were allowed", all)
+	}
+}
+
+// Loops take their times once for a batch, so one may be behind another. What is used up by one's time is so by the other's.
+func TestRateOfLoopsWithOtherTimes(t *testing.T) {
+	a, r := newAccounts(), rateOf(500)
+	c := a.of(netip.MustParseAddr("192.0.2.1"), false)
+	n := 0
+	for i := range 10_000 {
+		now := time.Hour
+		if i%2 == 1 {
+			now -= 300 * time.Microsecond
+		}
+		if a.charge(c, r, now) {
+			n++
+		}
+	}
+	if n < 500 || n > 501 {
+		t.Errorf("%d of a burst of 500 were allowed", n)
+	}
+}
+
+// Who comes back has all of its burst, however long it was away, but for one moment in 52 days.
+func TestRateAfterLongAbsence(t *testing.T) {
+	for _, away := range []time.Duration{time.Hour, 4*time.Hour + 53*time.Minute, 24 * time.Hour, 26 * 24 * time.Hour, 27 * 24 * time.Hour, 51 * 24 * time.Hour, 60 * 24 * time.Hour} {
+		a, r := newAccounts(), rateOf(1)
+		c := a.of(netip.MustParseAddr("192.0.2.1"), false)
+		for a.charge(c, r, time.Hour) {
+		}
+		n := 0
+		for a.charge(c, r, time.Hour+away) {
+			n++
+		}
+		if n != leastBurst {
+			t.Errorf("after %v: %d", away, n)
+		}
+	}
+}
+
+func TestBucketsAreCacheLines(t *testing.T) {
+	a := newAccounts()
+	if at := uintptr(unsafe.Pointer(&a.buckets)); at%64 != 0 || unsafe.Sizeof(a.buckets[0]) != 64 {
+		t.Errorf("buckets of %d octets at %d", unsafe.Sizeof(a.buckets[0]), at%64)
 	}
 }
 
@@ -147,7 +191,8 @@ func TestClientRate(t *testing.T) {
 	if m := ask(cookie(other[:]), allowedClient, listen.UDP); !m.Truncated {
 		t.Errorf("with another's cookie: %v", m)
 	}
-	if m := ask(cookie(good[:8]), allowedClient, listen.UDP); !m.Truncated {
+	half := cookie(good[:8])
+	if m := ask(half, allowedClient, listen.UDP); !m.Truncated || m.Len() > len(half)+16 {
 		t.Errorf("with half a cookie: %v", m)
 	}
 	for i := 0; i < leastBurst; i += 4 {
@@ -181,7 +226,8 @@ func TestClientRate(t *testing.T) {
 	if n != 10 {
 		t.Errorf("a second later %d queries are answered", n)
 	}
-	if b := s.Ask(t.Context(), listen.Packet{Data: []byte{1, 2, 1, 0, 0, 9, 0, 0, 0, 0, 0, 0}, Client: allowedClient, Local: allowedClient}); b != nil {
+	malformed := []byte{1, 2, 1, 0, 0, 9, 0, 0, 0, 0, 0, 0}
+	if b := s.Ask(t.Context(), listen.Packet{Data: malformed, Client: allowedClient, Local: allowedClient}); b != nil {
 		t.Errorf("a malformed query over the rate is answered %x", b)
 	}
 }

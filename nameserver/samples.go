@@ -50,7 +50,7 @@ func (o Origin) String() string {
 // Sample is one answered query.
 type Sample struct {
 	At        time.Time    // of the answer, wall time
-	Client    netip.Prefix // the /24 of an IPv4 address, the /48 of an IPv6 address: a site, not a person
+	Client    netip.Prefix // the /24 of an IPv4 address, the /48 of an IPv6 address, so a site or a home
 	Transport listen.Transport
 	Name      dns.Name // in small letters; none if there was no question
 	Type      dns.Type

@@ -29,8 +29,9 @@ const (
 type collector struct {
 	waiting func() int
 	set     func(percent int)
-	scanned func() uint64 // octets that the last collection had to look through
+	scanned func() uint64 // octets that the last collection had to look through; 0: it is not known
 
+	roomy   *telemetry.Counter
 	percent int
 	quiet   time.Duration // for so long fewer have waited
 	cancel  context.CancelFunc
@@ -43,7 +44,7 @@ func paceCollector(s *nameserver.Server, m *telemetry.Metrics) *collector {
 		return nil
 	}
 	c := &collector{waiting: s.Waiting, set: func(p int) { debug.SetGCPercent(p) }, scanned: scanned, percent: calmPercent, done: make(chan struct{})}
-	roomy := m.Counter("ananas_process_gc_roomy_total", "Times that the heap was let grow by more between collections, because many queries came to wait.")
+	c.roomy = m.Counter("ananas_process_gc_roomy_total", "Times that the heap was let grow by more between collections, because many queries came to wait.")
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
 	go func() {
@@ -53,7 +54,6 @@ func paceCollector(s *nameserver.Server, m *telemetry.Metrics) *collector {
 			case <-ctx.Done():
 				return
 			case <-s.Crowded():
-				roomy.Inc()
 				c.run(ctx)
 			}
 		}
@@ -84,13 +84,18 @@ func (c *collector) look() {
 		return
 	}
 	c.quiet = 0
-	c.pace(max(calmPercent, int(crowdedRoom*100/max(c.scanned(), 1<<20))))
+	if n := c.scanned(); n > 0 { // else a Go that tells it under another name: the heap must not grow by no one knows what
+		c.pace(max(calmPercent, int(crowdedRoom*100/max(n, 1<<20))))
+	}
 }
 
 // pace tells the runtime, which stops everything for some 20 us to take it over, if it makes a difference.
 func (c *collector) pace(percent int) {
 	if percent == c.percent || percent != calmPercent && 4*max(percent, c.percent) < 5*min(percent, c.percent) {
 		return
+	}
+	if c.percent == calmPercent {
+		c.roomy.Inc()
 	}
 	c.percent = percent
 	c.set(percent)
@@ -106,9 +111,10 @@ func scanned() uint64 {
 	metrics.Read(s)
 	sum := uint64(0)
 	for i := range s {
-		if s[i].Value.Kind() == metrics.KindUint64 {
-			sum += s[i].Value.Uint64()
+		if s[i].Value.Kind() != metrics.KindUint64 {
+			return 0
 		}
+		sum += s[i].Value.Uint64()
 	}
 	return sum
 }

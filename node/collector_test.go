@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/nameserver"
+	"github.com/ananas-edge/ananas/telemetry"
 )
 
 // TestCollector plays what is seen each second, and what the runtime is told.
@@ -28,14 +30,15 @@ func TestCollector(t *testing.T) {
 		{"many wait", []second{{256, 8 * mib, 600}, {5000, 8 * mib, 0}}},
 		{"what there is grows", []second{{300, 8 * mib, 600}, {300, 9 * mib, 0}, {300, 16 * mib, 300}, {300, 40 * mib, 120}, {300, 400 * mib, 100}, {300, 400 * mib, 0}}},
 		{"and shrinks", []second{{300, 32 * mib, 150}, {300, 8 * mib, 600}}},
-		{"an empty heap is no reason to never collect", []second{{300, 0, 4800}}},
+		{"an empty heap is no reason to never collect", []second{{300, 1, 4800}}},
+		{"what is not known is no reason to wait", []second{{300, 0, 0}}},
 		{"ten quiet seconds end it", []second{{300, 8 * mib, 600}, calm, calm, calm, calm, calm, calm, calm, calm, calm, {200, 8 * mib, 100}, calm}},
 		{"nine do not", []second{{300, 8 * mib, 600}, calm, calm, calm, calm, calm, calm, calm, calm, calm, {300, 8 * mib, 0}, calm}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var now second
 			told := 0
-			k := collector{percent: calmPercent, waiting: func() int { return now.waiting }, scanned: func() uint64 { return now.scanned }, set: func(p int) { told = p }}
+			k := collector{roomy: newRoomy(), percent: calmPercent, waiting: func() int { return now.waiting }, scanned: func() uint64 { return now.scanned }, set: func(p int) { told = p }}
 			for i, s := range c.play {
 				now, told = s, 0
 				k.look()
@@ -53,7 +56,7 @@ func TestCollectorRuns(t *testing.T) {
 		var waiting atomic.Int64
 		waiting.Store(nameserver.Crowd)
 		var told []int
-		k := collector{percent: calmPercent, waiting: func() int { return int(waiting.Load()) }, scanned: func() uint64 { return 8 << 20 }, set: func(p int) { told = append(told, p) }}
+		k := collector{roomy: newRoomy(), percent: calmPercent, waiting: func() int { return int(waiting.Load()) }, scanned: func() uint64 { return 8 << 20 }, set: func(p int) { told = append(told, p) }}
 		start := time.Now()
 		go func() {
 			time.Sleep(5*time.Second + time.Second/2)
@@ -70,4 +73,15 @@ func TestCollectorRuns(t *testing.T) {
 			t.Errorf("it ends with %d", k.percent)
 		}
 	})
+}
+
+func newRoomy() *telemetry.Counter {
+	return telemetry.NewMetrics().Counter("ananas_roomy_total", "Times.")
+}
+
+func TestScannedIsKnown(t *testing.T) {
+	runtime.GC()
+	if n := scanned(); n < 4096 || n > 1<<40 {
+		t.Errorf("the last collection looked through %d octets", n)
+	}
 }

@@ -156,7 +156,7 @@ func (r *Resolver) recovered(what string, about fmt.Stringer, set func(*failure)
 	}
 	stack := debug.Stack()
 	if about != nil {
-		what += " " + about.String()
+		what += " " + inWords(about)
 	}
 	signature := "unrecorded"
 	if r.crashes != nil {
@@ -164,6 +164,16 @@ func (r *Resolver) recovered(what string, about fmt.Stringer, set func(*failure)
 	}
 	r.m.panics.Inc()
 	set(fail(forget, dns.EDEOther, "a fault of this resolver ended the resolution; crash report "+signature))
+}
+
+// inWords is what something says of itself. If that is what is broken, nothing: the fault must end here.
+func inWords(about fmt.Stringer) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = "(can't be written)"
+		}
+	}()
+	return about.String()
 }
 
 // Resolve answers a question: the one door for clients' misses, prefetch, stale refresh, look-ups of name servers and of modules.
