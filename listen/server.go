@@ -64,7 +64,9 @@ func newServer(cfg Config) (*Server, error) {
 		spin:    cfg.Spin,
 		stop:    make(chan struct{}),
 	}
-	s.spinners.most = int32(runtime.GOMAXPROCS(0) - 1)
+	if s.spinners.most = int32(runtime.GOMAXPROCS(0) - 1); s.spinners.most == 0 && cfg.Spin > 0 {
+		log.Warn("node.listen.spin has no effect: with one processor no loop spins", "hint", "give the node more processors, or leave the setting out")
+	}
 	cfg.Metrics.GaugeFunc("ananas_listen_tcp_connections", "TCP connections that are open.",
 		func() float64 { return float64(s.conns.open.Load()) })
 	cfg.Metrics.GaugeFunc("ananas_listen_in_flight_queries", "Queries that wait for a late answer, and one for each reader.",

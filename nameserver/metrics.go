@@ -33,6 +33,9 @@ func newMetrics(t *telemetry.Metrics) *metrics {
 		samplesLost:   t.Counter("ananas_nameserver_samples_lost_total", "Samples that were left out because another one was being written or all of them read."),
 		limits:        t.CounterVec("ananas_nameserver_limits_total", "Queries turned away by a limit, by its name.", "limit"),
 	}
+	for _, name := range [...]string{"queries", "queries_per_client", "client_time", "client_rate"} {
+		m.limits.With(name) // 0, so that the first one is a change
+	}
 	var rcodes []string
 	for rcode := range m.rcodes[0] {
 		rcodes = append(rcodes, dns.RCode(rcode).String())

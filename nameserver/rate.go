@@ -32,6 +32,9 @@ const (
 	// rateSkew is by how much the times of loops may differ, which each takes once for a batch: a word that is full by one's time must be so by another's.
 	rateSkew = uint64(time.Second / rateTick)
 
+	// sayRateEvery is how often the log names a client that is over its rate, so that who floods does not fill the log.
+	sayRateEvery = time.Minute
+
 	// leastBurst is how many queries a client may ask at once however low its rate is: a page with all that it loads.
 	leastBurst = 100
 )
@@ -166,6 +169,10 @@ func (l *loop) within(t *Table, k *ask, now time.Duration) bool {
 // (our part of a cookie, which proves the address the next time): who is who he says he is comes back over TCP. Others are told.
 func (s *Server) overRate(q *query) (recurse.Answer, next) {
 	s.m.limits.With("client_rate").Inc()
+	if said := s.rateSaid.Load(); q.start-time.Duration(said) >= sayRateEvery && s.rateSaid.CompareAndSwap(said, int64(q.start)) {
+		s.log.Info("a client asks more than limits.client_rate allows, and perhaps others do", "client", q.Client.Addr(), "transport", q.Transport, "rate", q.table.Limits.ClientRate,
+			"counted", `ananas_nameserver_limits_total{limit="client_rate"}`)
+	}
 	if s.proven(q) {
 		return refusal(dns.RCodeRefused, dns.EDEProhibited, "more queries than limits.client_rate allows"), answer
 	}

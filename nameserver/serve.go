@@ -48,6 +48,7 @@ type Server struct {
 	secret      siphash.Key // of server cookies
 	rateKey     siphash.Key
 	accounts    atomic.Pointer[accounts] // nil as long as no table has had a rate
+	rateSaid    atomic.Int64             // boot time at which the log named a client that was over it
 	version     string
 	name        string
 	nsid        string
@@ -72,6 +73,7 @@ func New(c Config) *Server {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.crew = crew.New(maxSpare, s.ctx.Done())
+	s.rateSaid.Store(int64(-sayRateEvery))
 	s.samples = newSamples(c.Random, s.m)
 	s.Swap(c.Table)
 	return s

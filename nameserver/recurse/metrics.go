@@ -46,9 +46,19 @@ func newMetrics(t *telemetry.Metrics, r *Resolver) *metrics {
 		reports:        t.CounterVec("ananas_recurse_reports_total", "Failures reported to the agents of zones (RFC 9567), or left out.", "result"),
 		jobSeconds:     t.Histogram("ananas_recurse_job_seconds", "Time that resolutions took that were not answered from the cache."),
 	}
+	for _, name := range limitNames {
+		m.limits.With(name) // 0, so that the first one is a change
+	}
 	t.GaugeFunc("ananas_recurse_trusts", "Zones whose keys, or lack of them, are remembered.", func() float64 { return float64(r.trusts.len()) })
 	t.GaugeFunc("ananas_recurse_jobs", "Resolutions under way.", func() float64 { return float64(r.flight.len()) })
 	return m
+}
+
+// limitNames are all limits that are counted.
+var limitNames = [...]string{
+	"additional_looks", "additional_octets", "addresses", "ahead", "answer_size", "attempts", "cname_depth", "delegation_depth", "failures", "glueless",
+	"hash_blocks", "job_depth", "jobs", "ns_names", "query_time", "reports", "server_fetches", "servers", "sockets", "tcp_connections", "trusts", "upstream_questions",
+	"zone_fetches",
 }
 
 func (m *metrics) upstream(tcp bool) *telemetry.Counter {
