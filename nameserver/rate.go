@@ -170,7 +170,7 @@ func (l *loop) within(t *Table, k *ask, now time.Duration) bool {
 func (s *Server) overRate(q *query) (recurse.Answer, next) {
 	s.m.limits.With("client_rate").Inc()
 	if said := s.rateSaid.Load(); q.start-time.Duration(said) >= sayRateEvery && s.rateSaid.CompareAndSwap(said, int64(q.start)) {
-		s.log.Info("a client asks more than limits.client_rate allows, and perhaps others do", "client", q.Client.Addr(), "transport", q.Transport, "rate", q.table.Limits.ClientRate,
+		s.log.Info("a client asks more than limits.client_rate allows, and perhaps others do", "client", q.Client.Addr(), "transport", q.Transport.String(), "rate", q.table.Limits.ClientRate,
 			"counted", `ananas_nameserver_limits_total{limit="client_rate"}`)
 	}
 	if s.proven(q) {

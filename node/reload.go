@@ -50,7 +50,8 @@ func (n *Node) watchReloads() {
 		case last.failed == nil && len(last.waiting) == 0, errors.Is(last.failed, errNoFile):
 			return ""
 		case last.failed != nil:
-			return "the last reload was refused, and settings from before serve on: " + last.failed.Error() + "; mend the file (ananas check FILE tells more), then ananas reload; the node would not start with it"
+			why, _, _ := strings.Cut(last.failed.Error(), "\n")
+			return "the last reload was refused, and settings from before serve on: " + why + "; ananas check FILE tells more; with this file the node would not start"
 		}
 		return "the file differs from what the node was started with, which takes a restart: " + strings.Join(last.waiting, ", ")
 	})
