@@ -27,6 +27,9 @@ var indexPage = template.Must(template.New("index").Funcs(template.FuncMap{
 	"count":   groupDigits,
 	"percent": percent,
 	"ago":     ago,
+	"share":   func(part float64) string { return strconv.FormatFloat(100*part, 'f', 1, 64) + " %" },
+	"less":    func(n, less uint64) uint64 { return n - min(n, less) },
+	"during":  func(d time.Duration) string { return ago(time.Time{}.Add(max(d, time.Second)), time.Time{}) },
 	"moment":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 }).Parse(indexText))
 
@@ -42,8 +45,10 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) *Problem {
 	if p != nil {
 		return p
 	}
+	shown := page{Status: status}
+	s.asked(r.Context(), &shown)
 	var b bytes.Buffer
-	if err := indexPage.Execute(&b, status); err != nil {
+	if err := indexPage.Execute(&b, &shown); err != nil {
 		return problemFailed.of(fmt.Errorf("writing the page: %w", err))
 	}
 	h := w.Header()

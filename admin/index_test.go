@@ -17,7 +17,7 @@ func TestPageShowsTheStatus(t *testing.T) {
 	w := b.do(b.request("GET", "/", ""))
 	page := w.Body.String()
 	for _, want := range []string{
-		"lis01", "v0.1.0", "not ready", "no root", "the clock is fixed", "1,234,567", "81.0 %", "1 d 2 h", "256 MiB", "214.8 KiB",
+		"lis01", "v0.1.0", "not ready", "no root", "the clock is fixed", "1,234,567", "What clients ask", "www.example. A", "50.0 %", "2 samples of one query in 1,000, over 1 s", "image", "81.0 %", "1 d 2 h", "256 MiB", "214.8 KiB",
 		"127.0.0.1:5335", "line 7", "corp.example.", "20326 valid", "no &lt;reply&gt;", "node.cache", "gone.example.", "2026030100", "no &lt;route&gt;", b.crashes.List()[0].Signature, `href="/openapi.yaml"`, `http-equiv="refresh"`, "&lt;script&gt;",
 	} {
 		if !strings.Contains(page, want) {
