@@ -3,6 +3,8 @@ package admin
 import (
 	"context"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -81,8 +83,32 @@ type SampleSource interface {
 type SampleQuery struct {
 	Name   dns.Name     // this name and those below it; the root for all
 	Client netip.Prefix // whose network overlaps this; not valid: all
+	From   string       // of Origins, separated by commas, where answers came from; empty: all
 	Limit  int          // 1 to MaxSampleLimit
 }
+
+// Origins are where an answer may have come from, as [Sample] has them.
+var Origins = [...]string{"image", "cache", "resolved", "stale", "local", "refused"}
+
+// ParseOrigins reads some of Origins, separated by commas. The error has a hint.
+func ParseOrigins(text string) (string, error) {
+	for one := range strings.SplitSeq(text, ",") {
+		if !slices.Contains(Origins[:], one) {
+			return "", originError(one)
+		}
+	}
+	return text, nil
+}
+
+// originError is a text that is none of Origins.
+type originError string
+
+func (e originError) Error() string {
+	return quote(string(e)) + " is nowhere that an answer comes from"
+}
+
+// Hint says what to do.
+func (originError) Hint() string { return "write one or several of " + strings.Join(Origins[:], ",") }
 
 // SampleList is a part of the samples.
 type SampleList struct {

@@ -159,6 +159,9 @@ func TestSampleQueriesReachTheNode(t *testing.T) {
 		"/api/v1/queries?client=::ffff:192.0.2.7":          {Name: dns.Root, Client: netip.MustParsePrefix("192.0.2.7/32"), Limit: DefaultSampleLimit},
 		"/api/v1/queries?client=2001:db8::/48&name=&limit": {},
 		"/api/v1/queries?client=2001:db8::7/48":            {},
+		"/api/v1/queries?from=cache,refused&limit=1":       {Name: dns.Root, From: "cache,refused", Limit: 1},
+		"/api/v1/queries?from=":                            {},
+		"/api/v1/queries?from=cache,nowhere":               {},
 		"/api/v1/queries?client=2001:db8::/48&limit=1":     {Name: dns.Root, Client: netip.MustParsePrefix("2001:db8::/48"), Limit: 1},
 	} {
 		got = SampleQuery{}

@@ -184,6 +184,12 @@ func (s *Server) queries(w http.ResponseWriter, r *http.Request) *Problem {
 			return problemParameter.of(err)
 		}
 	}
+	if q.Has("from") {
+		var err error
+		if query.From, err = ParseOrigins(q.Get("from")); err != nil {
+			return problemParameter.of(err)
+		}
+	}
 	if query.Limit, p = intParam(q, "limit", DefaultSampleLimit, 1, MaxSampleLimit); p != nil {
 		return p
 	}

@@ -42,7 +42,7 @@ func (s *Server) routing() map[string]route {
 		"/api/v1/reload":      {post: s.reload},
 		"/api/v1/cache":       {get: s.cacheList, params: []string{"name", "subtree", "limit"}},
 		"/api/v1/cache/purge": {post: s.cachePurge},
-		"/api/v1/queries":     {get: s.queries, params: []string{"name", "client", "limit"}},
+		"/api/v1/queries":     {get: s.queries, params: []string{"name", "client", "from", "limit"}},
 		"/api/v1/explain":     {get: s.explain, params: []string{"name", "type", "fresh", "depth"}, stream: true},
 	}
 	if s.config.Pprof {

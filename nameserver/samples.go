@@ -3,6 +3,7 @@ package nameserver
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,6 +68,7 @@ type Sample struct {
 type SampleFilter struct {
 	Name   dns.Name     // this name and those below it; the zero value and the root are all
 	Client netip.Prefix // what overlaps it; the zero value is all
+	From   []Origin     // none: all
 	Limit  int          // so many of the newest
 }
 
@@ -76,7 +78,8 @@ func (s *Server) Samples(f SampleFilter) (list []Sample, passing, oneIn int) {
 	list = []Sample{}
 	for i := range kept {
 		k := kept[i].sample()
-		if !f.Name.IsZero() && !f.Name.IsRoot() && !k.Name.IsWithin(f.Name) || f.Client.IsValid() && !f.Client.Overlaps(k.Client) {
+		if !f.Name.IsZero() && !f.Name.IsRoot() && !k.Name.IsWithin(f.Name) || f.Client.IsValid() && !f.Client.Overlaps(k.Client) ||
+			len(f.From) > 0 && !slices.Contains(f.From, k.From) {
 			continue
 		}
 		if passing++; len(list) < f.Limit {

@@ -233,6 +233,7 @@ func TestSamplesAreChosen(t *testing.T) {
 		{"both", SampleFilter{Name: name("localhost."), Client: netip.MustParsePrefix("127.0.0.1/32")}, func(k *Sample) bool {
 			return k.Name == name("localhost.") && k.Client.Contains(allowedClient.Addr())
 		}},
+		{"where from", SampleFilter{From: []Origin{FromRefused, FromStale}}, func(k *Sample) bool { return k.From == FromRefused }},
 		{"nothing", SampleFilter{Name: name("elsewhere.")}, func(*Sample) bool { return false }},
 	} {
 		var want []Sample

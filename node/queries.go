@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ananas-edge/ananas/admin"
@@ -10,7 +12,13 @@ import (
 
 // ListSamples shows queries that were written down.
 func (n *Node) ListSamples(_ context.Context, q admin.SampleQuery) (admin.SampleList, error) {
-	list, total, oneIn := n.server.Samples(nameserver.SampleFilter{Name: q.Name, Client: q.Client, Limit: q.Limit})
+	f := nameserver.SampleFilter{Name: q.Name, Client: q.Client, Limit: q.Limit}
+	for o := nameserver.FromImage; o <= nameserver.FromRefused && q.From != ""; o++ {
+		if slices.Contains(strings.Split(q.From, ","), o.String()) {
+			f.From = append(f.From, o)
+		}
+	}
+	list, total, oneIn := n.server.Samples(f)
 	out := admin.SampleList{OneIn: oneIn, Total: total, Samples: []admin.Sample{}}
 	for i := range list {
 		out.Samples = append(out.Samples, sampleEntry(&list[i]))

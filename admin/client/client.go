@@ -196,6 +196,9 @@ func (c *Client) ListSamples(ctx context.Context, q admin.SampleQuery) (l admin.
 	if q.Client.IsValid() {
 		params.Set("client", q.Client.String())
 	}
+	if q.From != "" {
+		params.Set("from", q.From)
+	}
 	if q.Limit != 0 {
 		params.Set("limit", strconv.Itoa(q.Limit))
 	}

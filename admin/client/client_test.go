@@ -123,7 +123,7 @@ func TestEveryQuestion(t *testing.T) {
 		t.Error(err)
 	}
 	office := netip.MustParsePrefix("192.0.2.0/24")
-	if l, err := c.ListSamples(ctx, admin.SampleQuery{Name: name, Client: office, Limit: 7}); err != nil || l.Total != 9 || len(l.Samples) != 1 || l.Samples[0].Client != office {
+	if l, err := c.ListSamples(ctx, admin.SampleQuery{Name: name, Client: office, From: "stale,refused", Limit: 7}); err != nil || l.Total != 9 || len(l.Samples) != 1 || l.Samples[0].Client != office {
 		t.Errorf("samples: %+v, %v", l, err)
 	}
 	if _, err := c.ListSamples(ctx, admin.SampleQuery{Name: dns.Root}); err != nil {
@@ -150,7 +150,7 @@ func TestEveryQuestion(t *testing.T) {
 	want := []any{
 		admin.CacheQuery{Name: name, Subtree: true, Limit: 7},
 		admin.CacheQuery{Name: dns.Root, Limit: admin.DefaultCacheLimit},
-		admin.SampleQuery{Name: name, Client: office, Limit: 7},
+		admin.SampleQuery{Name: name, Client: office, From: "stale,refused", Limit: 7},
 		admin.SampleQuery{Name: dns.Root, Limit: admin.DefaultSampleLimit},
 		admin.Purge{Name: name, Subtree: true},
 		admin.ExplainRequest{Name: name, Type: dns.TypeAAAA, Fresh: true},

@@ -174,7 +174,7 @@ func (f files) ListCache(_ context.Context, q admin.CacheQuery) (admin.CacheList
 }
 
 func (f files) ListSamples(_ context.Context, q admin.SampleQuery) (admin.SampleList, error) {
-	return answer[admin.SampleList](f, "queries.json", fmt.Sprintf("queries %v client=%v limit=%d", q.Name, q.Client, q.Limit))
+	return answer[admin.SampleList](f, "queries.json", fmt.Sprintf("queries %v client=%v from=%s limit=%d", q.Name, q.Client, q.From, q.Limit))
 }
 
 func (f files) PurgeCache(_ context.Context, p admin.Purge) (admin.Purged, error) {

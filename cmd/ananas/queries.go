@@ -17,6 +17,7 @@ import (
 type queriesCommand struct {
 	Name   *dns.Name `arg:"" optional:"" help:"This name and those below it; without it all."`
 	Client string    `placeholder:"PREFIX" help:"Clients of this network; an address stands for the network that is kept of it."`
+	From   string    `placeholder:"WHERE" help:"Answers that came from image, cache, resolved, stale, local or refused; several with commas between."`
 	Limit  *int      `placeholder:"N" help:"Look at the newest N samples. Default: 100; with --top all that are kept."`
 	Top    string    `placeholder:"WHAT" help:"Count by name, client, type, rcode or from."`
 	JSON   bool      `help:"Print the samples, or the counts, as JSON."`
@@ -34,7 +35,8 @@ FROM tells where an answer came from: image, a finished answer; cache, records t
 Example:
 
   ananas queries --top name
-  ananas queries example.com --client 192.0.2.0/24`
+  ananas queries example.com --client 192.0.2.0/24
+  ananas queries --from refused --top client`
 }
 
 // tops are the values of --top: what a sample is counted under.
@@ -53,6 +55,11 @@ func (c *queriesCommand) Validate() (err error) {
 			return fmt.Errorf("--client: %w", err)
 		}
 	}
+	if c.From != "" {
+		if _, err := admin.ParseOrigins(c.From); err != nil {
+			return fmt.Errorf("--from: %w", err)
+		}
+	}
 	if c.Top != "" && tops[c.Top] == nil {
 		return fmt.Errorf("--top is %q, not name, client, type, rcode or from", c.Top)
 	}
@@ -66,7 +73,7 @@ func (c *queriesCommand) Run(p *process) error {
 		return err
 	}
 	defer node.Close()
-	q := admin.SampleQuery{Name: dns.Root, Client: c.client}
+	q := admin.SampleQuery{Name: dns.Root, Client: c.client, From: c.From}
 	if c.Name != nil {
 		q.Name = *c.Name
 	}
@@ -132,6 +139,9 @@ func samplesOf(q admin.SampleQuery) (text string) {
 		if text += " from " + kept.String(); kept.Bits() < q.Client.Bits() {
 			text += " (more is not kept of an address)"
 		}
+	}
+	if q.From != "" {
+		text += " that were answered from " + q.From
 	}
 	return text
 }
