@@ -198,7 +198,7 @@ func (s *Server) queries(w http.ResponseWriter, r *http.Request) *Problem {
 		return failure(problemFailed, r.Context(), err)
 	}
 	if list.Now.IsZero() {
-		list.Now = s.config.Now()
+		list.Now = s.now()
 	}
 	if list.Samples == nil {
 		list.Samples = []Sample{}
