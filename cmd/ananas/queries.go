@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
@@ -93,7 +92,7 @@ func (c *queriesCommand) Run(p *process) error {
 		}
 		return p.print(func(w io.Writer) error { return writeSamples(w, sampleTable(list), list, q) })
 	}
-	counts := countSamples(list, tops[c.Top])
+	counts := admin.CountSamples(list.Samples, tops[c.Top])
 	if c.JSON {
 		return p.printJSON(sampleCounts{list.OneIn, len(list.Samples), counts})
 	}
@@ -200,32 +199,9 @@ func took(d time.Duration) string {
 
 // sampleCounts are samples, counted, for programs.
 type sampleCounts struct {
-	OneIn   int           `json:"one_in"`
-	Samples int           `json:"samples"`
-	Top     []sampleCount `json:"top"`
-}
-
-// sampleCount is how many samples have one thing in common.
-type sampleCount struct {
-	Value string  `json:"value"`
-	Count int     `json:"count"`
-	Share float64 `json:"share"` // of the samples, 0 to 1
-}
-
-// countSamples has the most frequent at the front.
-func countSamples(list admin.SampleList, of func(*admin.Sample) string) []sampleCount {
-	n := map[string]int{}
-	for i := range list.Samples {
-		n[of(&list.Samples[i])]++
-	}
-	all := []sampleCount{}
-	for v, c := range n {
-		all = append(all, sampleCount{v, c, float64(c) / float64(len(list.Samples))})
-	}
-	slices.SortFunc(all, func(a, b sampleCount) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value))
-	})
-	return all
+	OneIn   int                 `json:"one_in"`
+	Samples int                 `json:"samples"`
+	Top     []admin.SampleCount `json:"top"`
 }
 
 // maxTop is how many rows of counts are shown: what fits on a terminal. --json has them all.
@@ -235,7 +211,7 @@ const maxTop = 20
 const barColumns = 30
 
 // countTable draws counts.
-func countTable(what string, counts []sampleCount) *terminal.Table {
+func countTable(what string, counts []admin.SampleCount) *terminal.Table {
 	t := &terminal.Table{Head: []string{strings.ToUpper(what), " SAMPLES", " SHARE", ""}, Notes: map[int][]string{}}
 	total := 0
 	for _, c := range counts {
