@@ -22,7 +22,8 @@ const (
 	rateBuckets = 8192
 	rateWays    = 8
 
-	// rateTick is the unit of time in a word: at the highest rate, ten million a second, one query is six, and what is allowed 4 % more than is said.
+	// rateTick is the unit of time in a word: at the highest rate, ten million a second, one query is six of them. From a million up, what
+	// is allowed is up to a sixth more than is said.
 	rateTick = 16 * time.Nanosecond
 	// rateTimeBits are of time, 52 days before it begins anew, after which a client that was away for just so long is taken to be ahead for once. The rest names the
 	// client: of 9,000 in a full table one shares its account.

@@ -62,11 +62,8 @@ type Node struct {
 	file        *settings.File
 	began       *settings.File // what the node was started from
 	fingerprint string
-	loaded      time.Time
-	failed      error    // of the last reload; nil if it went well
-	waiting     []string // settings that were different at the last reload, and wait for a restart
 
-	lastReload atomic.Pointer[lastReload] // what came of it, for who must not wait
+	lastReload atomic.Pointer[lastReload] // what came of it; stored under mu, read by who must not wait
 }
 
 // shutdownTime is how long queries under way may take to end when the node stops. A client asks again after some seconds anyway, and an
@@ -99,8 +96,7 @@ func Start(o Options) (_ *Node, err error) {
 	n.health = telemetry.NewHealth()
 	n.clock = n.clocks(o.Clock, own.Testing)
 	n.started = n.clock.Wall()
-	n.loaded = n.started
-	n.lastReload.Store(&lastReload{loaded: n.loaded})
+	n.lastReload.Store(&lastReload{loaded: n.started})
 	n.crashes = telemetry.NewCrashes(filepath.Join(own.Data, "crashes"), n.metrics, n.log, n.clock.Wall)
 	if n.listen, err = n.bind(own); err != nil {
 		return nil, err

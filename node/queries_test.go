@@ -17,6 +17,11 @@ func TestSamples(t *testing.T) {
 	if admin.MaxSampleLimit != nameserver.MaxSamples {
 		t.Errorf("the API lists up to %d of %d samples", admin.MaxSampleLimit, nameserver.MaxSamples)
 	}
+	for o := nameserver.FromImage; o <= nameserver.FromRefused; o++ {
+		if int(o) >= len(admin.Origins) || admin.Origins[o] != o.String() {
+			t.Errorf("the API has no name for answers that came from %v", o)
+		}
+	}
 	b := newBench(t, plain+"  sampling: { one_in: 1 }\n")
 	n := b.start()
 	for range 3 { // resolved, cached, and from the image that the second one leaves

@@ -17,8 +17,13 @@ func (n *Node) Reload(context.Context) (admin.Reloaded, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	r, err := n.reload()
-	defer func() { n.lastReload.Store(&lastReload{n.failed, n.loaded, n.waiting}) }()
-	if n.failed = err; err != nil {
+	last := *n.lastReload.Load()
+	if last.failed = err; err == nil {
+		// What needs a restart is told again at each reload until there was one, or the file says again what it said at the start.
+		last.loaded, last.waiting = n.clock.Wall(), r.Restart
+	}
+	n.lastReload.Store(&last)
+	if err != nil {
 		n.log.Error("the settings were not reloaded; those from before serve on", "error", err)
 		return r, err
 	}
@@ -26,11 +31,11 @@ func (n *Node) Reload(context.Context) (admin.Reloaded, error) {
 	return r, nil
 }
 
-// lastReload is what came of the last reload.
+// lastReload is what came of the last reload, or of the start. It is never changed.
 type lastReload struct {
-	failed  error // nil: it went well
-	loaded  time.Time
-	waiting []string // settings that wait for a restart
+	failed  error     // nil: it went well
+	loaded  time.Time // when the settings that serve were read
+	waiting []string  // settings that wait for a restart
 }
 
 // watchReloads has metrics and /readyz tell of it.
@@ -96,10 +101,9 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	if w := n.local.Warning(); w != "" {
 		r.Warnings = append(r.Warnings, w)
 	}
-	// What needs a restart is told again at each reload until there was one, or the file says again what it said at the start.
 	kept := *next
 	kept.Node = n.file.Node
-	n.file, n.loaded, n.waiting = &kept, n.clock.Wall(), r.Restart
+	n.file = &kept
 	return r, nil
 }
 

@@ -9,9 +9,10 @@ import (
 // Status tells how the node is.
 func (n *Node) Status(context.Context) admin.NodeStatus {
 	n.mu.Lock()
-	file := admin.SettingsStatus{Source: n.source(), Loaded: n.loaded, Restart: n.waiting}
-	if n.failed != nil {
-		file.Error = n.failed.Error()
+	last := n.lastReload.Load()
+	file := admin.SettingsStatus{Source: n.source(), Loaded: last.loaded, Restart: last.waiting}
+	if last.failed != nil {
+		file.Error = last.failed.Error()
 	}
 	name := nodeName(n.file.Node)
 	n.mu.Unlock()
