@@ -169,6 +169,10 @@ type Proposal struct {
 	Reason string
 	Edits  []Edit
 
+	// Make, if set, returns the edits for the version that the commit is to be put on, in place of Edits. It is called again where another commit was
+	// first; its error ends the attempt.
+	Make func(v View) ([]Edit, error)
+
 	// Term, if set, is the leadership that the commit is made under: it is refused if that was lost.
 	Term Term
 }

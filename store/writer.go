@@ -60,6 +60,11 @@ func (w *Writer) Commit(ctx context.Context, p Proposal) (*Record, error) {
 			return nil, fmt.Errorf("waiting for this node's own copy to reach version %d: %w", head.Version, err)
 		}
 		view := w.Copy.View()
+		if p.Make != nil {
+			if p.Edits, err = p.Make(view); err != nil {
+				return nil, err
+			}
+		}
 		r, err := Prepare(view.Head(), p, view.Entry, w.Now(), w.Salt)
 		if err != nil || r == nil {
 			return nil, err

@@ -114,11 +114,21 @@ func TestWriterTriesAgainWhereAnotherWasFirst(t *testing.T) {
 	if err != nil || r.Version != 3 {
 		t.Fatalf("%v, %v", r, err)
 	}
+	// What is made for a version is made anew for the next one.
+	before = 2
+	var made []store.Version
+	r, err = w.Commit(t.Context(), store.Proposal{Kind: store.KindNow, Make: func(v store.View) ([]store.Edit, error) {
+		made = append(made, v.Head().Version)
+		return []store.Edit{{Key: "a", Value: []byte("1")}, {Key: "c", Value: []byte("9")}}, nil
+	}})
+	if err != nil || r.Version != 6 || !slices.Equal(made, []store.Version{3, 4, 5}) {
+		t.Fatalf("%v, %v, made for %v", r, err, made)
+	}
 	w.Check = func(store.Map, store.Proposal) error { return errors.New("does not compile") }
 	if _, err := w.Commit(t.Context(), store.Proposal{Kind: store.KindNow, Edits: []store.Edit{{Key: "a", Value: []byte("2")}}}); err == nil {
 		t.Error("committed what does not compile")
 	}
-	if h, _ := root.Head(t.Context()); h.Version != 3 {
+	if h, _ := root.Head(t.Context()); h.Version != 6 {
 		t.Errorf("head is %d", h.Version)
 	}
 }
