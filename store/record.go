@@ -169,9 +169,9 @@ type Proposal struct {
 	Reason string
 	Edits  []Edit
 
-	// Make, if set, returns the edits for the version that the commit is to be put on, in place of Edits. It is called again where another commit was
-	// first; its error ends the attempt.
-	Make func(v View) ([]Edit, error)
+	// Make, if set, fills in Kind and Edits for the version that the commit is to be put on. It is called again where another commit was first; its error ends
+	// the attempt.
+	Make func(v View, p *Proposal) error
 
 	// Term, if set, is the leadership that the commit is made under: it is refused if that was lost.
 	Term Term

@@ -61,7 +61,7 @@ func (w *Writer) Commit(ctx context.Context, p Proposal) (*Record, error) {
 		}
 		view := w.Copy.View()
 		if p.Make != nil {
-			if p.Edits, err = p.Make(view); err != nil {
+			if err := p.Make(view, &p); err != nil {
 				return nil, err
 			}
 		}

@@ -117,9 +117,10 @@ func TestWriterTriesAgainWhereAnotherWasFirst(t *testing.T) {
 	// What is made for a version is made anew for the next one.
 	before = 2
 	var made []store.Version
-	r, err = w.Commit(t.Context(), store.Proposal{Kind: store.KindNow, Make: func(v store.View) ([]store.Edit, error) {
+	r, err = w.Commit(t.Context(), store.Proposal{Kind: store.KindNow, Make: func(v store.View, p *store.Proposal) error {
 		made = append(made, v.Head().Version)
-		return []store.Edit{{Key: "a", Value: []byte("1")}, {Key: "c", Value: []byte("9")}}, nil
+		p.Edits = []store.Edit{{Key: "a", Value: []byte("1")}, {Key: "c", Value: []byte("9")}}
+		return nil
 	}})
 	if err != nil || r.Version != 6 || !slices.Equal(made, []store.Version{3, 4, 5}) {
 		t.Fatalf("%v, %v, made for %v", r, err, made)
