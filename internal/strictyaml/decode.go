@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,7 @@ type decoder struct {
 	doc  *Document
 	errs Errors
 	root reflect.Type // of the whole file, to say where a misplaced key belongs
+	rest bool         // the document is an entry without its name
 }
 
 const (
@@ -84,6 +86,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, tag reflect.
 		d.list(n, v, path, tag)
 	case t.Kind() == reflect.Struct:
 		d.section(n, v, path)
+	case isTexts(t):
+		d.texts(n, v, path)
 	default:
 		panic(fmt.Sprintf("strictyaml: type %v of %q can not be decoded", t, path))
 	}
@@ -121,6 +125,9 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, tag reflect.S
 
 func (d *decoder) section(n *yaml.Node, v reflect.Value, path string) {
 	fields := fieldsOf(v.Type())
+	if d.rest && path == "" {
+		fields = slices.DeleteFunc(fields, func(f field) bool { return f.tag.Get("key") == "true" })
+	}
 	// A section whose keys are all commented out is a section without keys.
 	null := n.Kind == yaml.ScalarNode && n.Tag == tagNull
 	if n.Kind != yaml.MappingNode && !null {
@@ -147,6 +154,10 @@ func (d *decoder) section(n *yaml.Node, v reflect.Value, path string) {
 		}
 		p := joinPath(path, k.Value)
 		f, ok := find(fields, k.Value)
+		if _, name := find(fieldsOf(v.Type()), k.Value); !ok && name {
+			d.add(k, p, "remove it", "the name of an entry is not in its document")
+			continue
+		}
 		if !ok {
 			d.add(k, p, d.mend(fields, k.Value, path), "unknown key %q", k.Value)
 			continue
@@ -164,6 +175,39 @@ func (d *decoder) section(n *yaml.Node, v reflect.Value, path string) {
 			d.add(n, joinPath(path, f.key), fmt.Sprintf("add %s: ...", f.key), "key is missing")
 		}
 	}
+}
+
+// texts decodes a section whose keys are free.
+func (d *decoder) texts(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.MappingNode && n.Tag != tagNull {
+		d.add(n, path, "write keys below it, as in {key: text}", "is %s, not a section with keys", describeNode(n))
+		return
+	}
+	out := make(map[string]string, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, val := n.Content[i], n.Content[i+1]
+		if k.Tag == tagMerge {
+			d.add(k, path, hintAnchor, "merge keys (<<) are not allowed")
+			continue
+		}
+		if !d.plain(k, path) {
+			continue
+		}
+		if k.Kind != yaml.ScalarNode || k.Tag != tagString {
+			d.add(k, path, "put it in quotes", "a key is %s, not text", describeNode(k))
+			continue
+		}
+		p := joinPath(path, k.Value)
+		if _, twice := out[k.Value]; twice {
+			d.add(k, p, "remove one of the two", "key is given twice")
+			continue
+		}
+		d.doc.places[p] = place{val.Line, val.Column}
+		var text string
+		d.value(val, reflect.ValueOf(&text).Elem(), p, "")
+		out[k.Value] = text
+	}
+	v.Set(reflect.ValueOf(out).Convert(v.Type()))
 }
 
 // mend says what to do about an unknown key.
@@ -248,7 +292,13 @@ var (
 	addrType     = reflect.TypeFor[netip.Addr]()
 	prefixType   = reflect.TypeFor[netip.Prefix]()
 	addrPortType = reflect.TypeFor[netip.AddrPort]()
+
+	textBlockType = reflect.TypeFor[Text]()
+	textsType     = reflect.TypeFor[map[string]string]()
 )
+
+// isTexts tells whether t is a section whose keys are free and whose values are text.
+func isTexts(t reflect.Type) bool { return t.Kind() == reflect.Map && t.ConvertibleTo(textsType) }
 
 func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
 

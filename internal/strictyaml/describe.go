@@ -2,8 +2,10 @@ package strictyaml
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -67,6 +69,16 @@ func format(v reflect.Value) string {
 			return ""
 		}
 		return format(v.Elem())
+	} else if isTexts(t) {
+		if v.IsNil() {
+			return ""
+		}
+		m := v.Convert(textsType).Interface().(map[string]string)
+		var list []string
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			list = append(list, quoteIfNeeded(k)+": "+quoteIfNeeded(m[k]))
+		}
+		return "{" + strings.Join(list, ", ") + "}"
 	}
 	switch x := v.Interface().(type) {
 	case time.Duration:
@@ -120,6 +132,8 @@ func word(t reflect.Type) string {
 		return word(t.Elem())
 	case t.Kind() == reflect.Struct:
 		return "section"
+	case isTexts(t):
+		return "texts by name"
 	case t.Kind() == reflect.Bool:
 		return "bool"
 	case t.Kind() == reflect.String:

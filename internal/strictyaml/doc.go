@@ -14,10 +14,14 @@
 //	port       the port of an address that is written without one; "need": it must be written with one
 //	later      the key must be empty for now; the tag says what to do instead
 //	none       "true": the text "" is taken and means that there is none
+//	free       "true": port 0 is taken although there is a port for addresses without one
+//	key        "true": the field is the name of an entry, which [EncodeEntry] and [DecodeEntry] leave out
 //
-// Types: bool, string, integers, [time.Duration] ("1.8s"), [Bytes] ("256MiB"), [netip.Addr], [netip.Prefix],
+// Types: bool, string, [Text], map[string]string, integers, [time.Duration] ("1.8s"), [Bytes] ("256MiB"), [netip.Addr], [netip.Prefix],
 // [netip.AddrPort], every encoding.TextUnmarshaler, structs, pointers and lists of these. A TextUnmarshaler with a method
 // Values() []string is one of these values. A struct that is a TextUnmarshaler may be written as text or as a section.
+//
+// [Encode] writes values so that equal ones are equal octets.
 //
 // The package imports nothing of the project and keeps no state.
 package strictyaml

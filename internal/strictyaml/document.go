@@ -33,6 +33,12 @@ type Document struct {
 // Empty tells whether there was nothing in the file but comments and white space.
 func (d *Document) Empty() bool { return d.empty }
 
+// Holds tells whether the file holds a key of that path, with whatever value.
+func (d *Document) Holds(path string) bool {
+	_, ok := d.places[path]
+	return ok
+}
+
 type place struct{ line, column int }
 
 // Locate completes err, which came from work on the decoded values: each [Error] in it, its path taken as below prefix,
@@ -82,14 +88,45 @@ func Decode(file string, data []byte, into any) (*Document, error) {
 	} else {
 		doc.empty = true
 	}
+	return d.done()
+}
+
+// DecodeValue reads a document that is one value, of the type that into points to; tag is that of the field which it belongs to. A section keeps what
+// into holds where the document is silent. Paths in errors begin at the value: [0] is the first element of a list.
+func DecodeValue(file string, data []byte, into any, tag reflect.StructTag) (*Document, error) {
+	d := decoder{doc: &Document{file: file, places: make(map[string]place)}, root: reflect.TypeOf(into).Elem()}
+	if node := d.parse(data); node != nil {
+		d.value(node, reflect.ValueOf(into).Elem(), "", tag)
+	} else if len(d.errs.List) == 0 {
+		d.errs.Addf("", "write "+example(d.root, tag), "has no value")
+	}
+	return d.done()
+}
+
+// DecodeEntry reads what [EncodeEntry] writes into the struct that into points to: its keys without those that have the tag key, which keep what they hold.
+func DecodeEntry(file string, data []byte, into any) (*Document, error) {
+	v := reflect.ValueOf(into).Elem()
+	d := decoder{doc: &Document{file: file, places: make(map[string]place)}, root: v.Type(), rest: true}
+	node := d.parse(data)
+	if node == nil {
+		node = &yaml.Node{Kind: yaml.ScalarNode, Tag: tagNull, Line: 1, Column: 1}
+	}
+	if len(d.errs.List) == 0 && d.plain(node, "") {
+		d.section(node, v, "")
+	}
+	return d.done()
+}
+
+// done returns what there is to say of the document.
+func (d *decoder) done() (*Document, error) {
 	if len(d.errs.List) == 0 {
-		return doc, nil
+		return d.doc, nil
 	}
 	d.errs.sort()
 	for _, e := range d.errs.List {
-		e.File = file
+		e.File = d.doc.file
 	}
-	return doc, &d.errs
+	return d.doc, &d.errs
 }
 
 // parse returns the root of the one document in data; nil if it is empty or was reported as wrong.

@@ -54,6 +54,12 @@ func setScalar(n *yaml.Node, v reflect.Value, tag reflect.StructTag) error {
 		return setAddrPort(n, p, tag)
 	case *time.Time:
 		return setTime(n, p)
+	case *Text:
+		if n.Tag != tagString {
+			return wrongf("put it in quotes: "+strconv.Quote(n.Value), "is %s, not text", describeNode(n))
+		}
+		*p = Text(n.Value)
+		return nil
 	case encoding.TextUnmarshaler:
 		s, err := textOf(n)
 		if err != nil {
@@ -79,6 +85,9 @@ func setScalar(n *yaml.Node, v reflect.Value, tag reflect.StructTag) error {
 	}
 	return setInt(n, v, tag)
 }
+
+// Text is text of several lines, with any characters.
+type Text string
 
 // textOf returns the text of a scalar. What YAML takes for a number or a truth value must be quoted, because it may not
 // mean what it says: 1e3 and 0o17 are numbers, and so is a zone whose name has only digits.
@@ -331,7 +340,7 @@ func setAddrPort(n *yaml.Node, p *netip.AddrPort, tag reflect.StructTag) error {
 	if ap.Addr().Is4In6() {
 		return mapped(ap.Addr())
 	}
-	if mayLack && ap.Port() == 0 {
+	if mayLack && ap.Port() == 0 && tag.Get("free") != "true" {
 		return wrongf("", "%s has port 0, where nothing can answer", clip(s))
 	}
 	*p = ap

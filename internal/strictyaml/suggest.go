@@ -2,6 +2,9 @@ package strictyaml
 
 import "strings"
 
+// Nearest returns the known word that s is most likely a misspelling of, "" if none is near.
+func Nearest(s string, known []string) string { return nearest(s, known) }
+
 // nearest returns the known word that s is most likely a misspelling of, "" if none is near.
 func nearest(s string, known []string) string {
 	const longest = 64 // octets of a word that is worth comparing; the comparison is quadratic

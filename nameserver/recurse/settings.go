@@ -12,11 +12,11 @@ import (
 // Settings say how names are resolved. All of it is swapped in live, but for the [Limits] that say otherwise.
 type Settings struct {
 	// RootHints is a zone file with the names and addresses of the root's servers; "" is the list of IANA that is built in.
-	RootHints string `yaml:"root_hints"`
+	RootHints string `yaml:"root_hints" file:"true"`
 
 	// TrustAnchors is a file of DS or DNSKEY records, at any name; "" is the root's keys of 2017 and 2024, which are built in;
 	// "none" turns validation off.
-	TrustAnchors string `yaml:"trust_anchors"`
+	TrustAnchors string `yaml:"trust_anchors" file:"true" word:"none"`
 
 	// TrustAnchorUpdates has the anchors follow the zones' keys (RFC 5011), beginning with those of TrustAnchors. Off, these are used as they
 	// stand: a node that nobody looks after fails when the root has changed its keys.
@@ -132,19 +132,19 @@ type Limits struct {
 
 // Stub is a zone that is resolved iteratively from these servers.
 type Stub struct {
-	Zone    dns.Name         `yaml:"zone" required:"true"`
+	Zone    dns.Name         `yaml:"zone" required:"true" key:"true"`
 	Servers []netip.AddrPort `yaml:"servers" required:"true" items:"1" port:"53"`
 }
 
 // Forward is a zone whose questions are passed on to these recursive servers.
 type Forward struct {
-	Zone    dns.Name         `yaml:"zone" required:"true"`
+	Zone    dns.Name         `yaml:"zone" required:"true" key:"true"`
 	Servers []netip.AddrPort `yaml:"servers" required:"true" items:"1" port:"53"`
 }
 
 // NegativeTrustAnchor is a zone that is not validated. In a file it is a name, or a section with a time at which it ends.
 type NegativeTrustAnchor struct {
-	Zone  dns.Name  `yaml:"zone" required:"true"`
+	Zone  dns.Name  `yaml:"zone" required:"true" key:"true"`
 	Until time.Time `yaml:"until"` // wall time; the zero time is never
 }
 
