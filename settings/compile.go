@@ -35,7 +35,7 @@ func (t *Tables) Warnings(now time.Time) []recurse.Warning {
 func (f *File) Compile(listeners []netip.AddrPort) (*Tables, error) {
 	t, err := f.Settings.compile(listeners, f.readNamed)
 	if err != nil {
-		return nil, f.doc.Locate("settings", err)
+		return nil, f.locate(err)
 	}
 	if f.Empty() {
 		t.warnings = append(t.warnings, recurse.Warning{

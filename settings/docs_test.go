@@ -71,6 +71,35 @@ func TestDocsExamplesCompile(t *testing.T) {
 	}
 }
 
+// The table of keys says what becomes of a file.
+func TestDocsKeys(t *testing.T) {
+	_, table, ok := strings.Cut(document(t), "| in a file | key | document |\n")
+	if !ok {
+		t.Fatal("no table")
+	}
+	rows := 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) != 3 {
+			break
+		}
+		for i := range cells {
+			cells[i] = strings.Trim(cells[i], " `")
+		}
+		if strings.HasPrefix(cells[0], "---") {
+			continue
+		}
+		rows++
+		_, e := entriesOf(t, "settings: { "+cells[0]+" }", nil)
+		if got, want := written(e.Docs), cells[1]+": "+cells[2]+"\n"; got != want {
+			t.Errorf("%s\nis   %swant %s", cells[0], got, want)
+		}
+	}
+	if rows < 5 {
+		t.Errorf("%d rows", rows)
+	}
+}
+
 func document(t *testing.T) string {
 	b, err := os.ReadFile("../docs/settings.md")
 	if err != nil {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -42,6 +44,23 @@ func hintRead(err error) string {
 // folder; those of the part
 // `settings` are read by [File.Compile]. The error is a [*strictyaml.Errors].
 func Parse(name string, data []byte) (*File, error) {
+	return parse(name, data)
+}
+
+// ParseApply is [Parse] for a file whose settings are to be put into a store. What it names is in files, by the names that it has there ([File.NamedFiles]);
+// nothing is read from the disk. The part `node` is checked, and of no use but to make the file one that is whole: it may name a store although there is a
+// part `settings`.
+func ParseApply(name string, data []byte, files map[string][]byte) (*File, error) {
+	f, err := parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	f.carried = make(map[string][]byte, len(files))
+	maps.Copy(f.carried, files)
+	return f, nil
+}
+
+func parse(name string, data []byte) (*File, error) {
 	f := Default()
 	f.name = name
 	doc, err := strictyaml.Decode(name, data, f)
@@ -59,10 +78,8 @@ func Parse(name string, data []byte) (*File, error) {
 // check finds what is wrong with the values of the part `node` and can be seen without touching the machine.
 func (n *Node) check() error {
 	var e strictyaml.Errors
-	if i := strings.IndexFunc(n.Name, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_.", r))
-	}); i >= 0 || len(n.Name) > maxNodeName {
-		e.Addf("name", fmt.Sprintf("use up to %d letters, digits, dots, hyphens and underscores", maxNodeName), "%q can not be the name of a node", n.Name)
+	if !isWord(n.Name) {
+		e.Addf("name", hintWord, "%q can not be the name of a node", n.Name)
 	}
 	if n.Data == "" {
 		e.Addf("data", "name a folder; it is made if it is not there", "is empty")
@@ -89,15 +106,27 @@ func (n *Node) check() error {
 	return e.OrNil()
 }
 
-// maxNodeName is the length of a DNS label, in octets, which is what a host's own name is.
-const maxNodeName = 63
+// maxWord is the length of a DNS label, in octets, which is what a host's own name is. Names and values of labels have it too.
+const maxWord = 63
+
+const hintWord = "use up to 63 letters, digits, dots, hyphens and underscores"
+
+// isWord tells whether s may be the name of a node.
+func isWord(s string) bool {
+	return len(s) <= maxWord && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_.", r))
+	})
+}
 
 // Name returns the name of the file as it was given; "" for [Default].
 func (f *File) Name() string { return f.name }
 
 // Path returns what the file means when it names a file: relative names are relative to its folder. Those of the part `node` are
-// kept so already.
+// kept so already. It is "" for a file that was assembled, whose names mean nothing on this machine: see [File.Carried].
 func (f *File) Path(name string) string {
+	if f.assembly != nil {
+		return ""
+	}
 	if dir := filepath.Dir(f.name); name != "" && !filepath.IsAbs(name) && dir != "." {
 		return filepath.Join(dir, name)
 	}
@@ -108,7 +137,51 @@ func (f *File) Path(name string) string {
 const maxNamedFile = 4 << 20
 
 // readNamed reads a file that f names.
-func (f *File) readNamed(name string) ([]byte, error) { return readFile(f.Path(name), maxNamedFile) }
+func (f *File) readNamed(name string) ([]byte, error) {
+	if f.carried == nil {
+		return readFile(f.Path(name), maxNamedFile)
+	}
+	b, ok := f.carried[name]
+	switch {
+	case !ok:
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	case len(b) > maxNamedFile:
+		return nil, fmt.Errorf("%s %w: more than %d octets", name, errTooLarge, maxNamedFile)
+	}
+	return b, nil
+}
+
+// Carried returns the content of a file that the settings name, if it came with them ([Assemble], [ParseApply]). The caller must not change it.
+func (f *File) Carried(name string) (content []byte, ok bool) {
+	content, ok = f.carried[name]
+	return content, ok
+}
+
+// NamedFiles lists the files that the part `settings` names, as it names them ([File.Path] says where they are), sorted.
+func (f *File) NamedFiles() []string {
+	var out []string
+	for _, l := range leaves(f.Settings) {
+		if l.names() {
+			out = append(out, l.value.String())
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// HasSettings tells whether the file has a part `settings`, even one without keys.
+func (f *File) HasSettings() bool { return f.doc.Holds("settings") }
+
+// locate gives errors about the part `settings` their place: that in the file, or the key and the place in its document.
+func (f *File) locate(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case f.assembly != nil:
+		return f.assembly.locate(err)
+	}
+	return f.doc.Locate("settings", err)
+}
 
 var errTooLarge = errors.New("is too large")
 

@@ -5,6 +5,10 @@
 // one, [Default] is the one of a node that has no file, [File.Compile] makes the tables that queries take, and [Check] does all
 // of it dry.
 //
+// The part `settings` has a second form: keys and documents, as a store holds them. [File.Entries] takes a file apart into those that its author wrote, and
+// [Assemble] makes a file of them, with the defaults of this release for the others. Segments of keys are those of docs/settings.md, lists of sections have a
+// key for each entry, and what a setting names a file for travels as its content. [Compare] tells two such maps apart.
+//
 // A file that is wrong is never used in part: each of these returns either something whole or an error that tells everything
 // that is wrong, with line, cause and mend (see internal/strictyaml). docs/settings.md lists every key; a test holds it against
 // the types.
@@ -28,6 +32,9 @@ type File struct {
 
 	name string // as it was given, for messages; "" if there is none
 	doc  *strictyaml.Document
+
+	carried  map[string][]byte // content of the files that the part settings names, by the names there; nil: they are on the disk
+	assembly *assembly         // of a file that was put together from keys; else nil
 }
 
 // Node is what holds for one machine. A change of any of it needs a restart.

@@ -1,0 +1,264 @@
+package settings
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/ananas-edge/ananas/internal/strictyaml"
+)
+
+// Assemble makes the file of a node whose own part is given and whose settings are entries, keys and documents as [File.Entries] makes them; what they do not say is
+// the default of this release. blob returns contents that are not in the documents; none other is ever read. Keys that are the store's own are passed over.
+//
+// The error is a [*strictyaml.Errors] with all that is wrong, each with the key as its file and line and path within the document; [File.Compile] of what is
+// returned tells errors in the same way.
+func Assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) ([]byte, error)) (*File, error) {
+	a := &assembly{entries: entries, lists: make(map[string][]string)}
+	f := &File{Node: own, Settings: Default().Settings, doc: new(strictyaml.Document), carried: make(map[string][]byte), assembly: a}
+	all := leaves(f.Settings)
+	byKey := make(map[string]leaf, len(all))
+	for _, l := range all {
+		byKey[l.key] = l
+	}
+	carriedBy := make(map[string]string)
+	var e strictyaml.Errors
+	for _, key := range slices.Sorted(maps.Keys(entries)) {
+		if strings.HasPrefix(key, ownKeys) {
+			continue
+		}
+		l, ok := byKey[key]
+		folder, segment, _ := cutLast(key)
+		switch list, inList := byKey[folder]; {
+		case ok && !l.list && l.tag.Get("file") == "true":
+			e.Join("", a.setFile(f, l, blob, carriedBy))
+		case ok && !l.list:
+			_, err := strictyaml.DecodeValue(key, entries[key], l.value.Addr().Interface(), l.tag)
+			e.Join("", err)
+		case inList && list.list:
+			e.Join("", a.add(list, key, segment))
+		default:
+			e.Add(&strictyaml.Error{File: key, Err: errors.New("unknown key"), Hint: hintUnknown(key, all)})
+		}
+	}
+	if err := e.OrNil(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// cutLast cuts a key before its last segment.
+func cutLast(key string) (folder, segment string, ok bool) {
+	i := strings.LastIndexByte(key, '/')
+	if i < 0 {
+		return "", key, false
+	}
+	return key[:i], key[i+1:], true
+}
+
+// hintUnknown says what to do about a key that is none.
+func hintUnknown(key string, all []leaf) string {
+	var known []string
+	for _, l := range all {
+		switch {
+		case l.list && l.key == key:
+			return "it is a folder with a key for each entry, such as " + key + "/corp.example"
+		case strings.HasPrefix(l.key, key+"/"):
+			return "it is a folder; set the keys below it, such as " + l.key
+		}
+		known = append(known, l.key)
+	}
+	if near := strictyaml.Nearest(key, known); near != "" {
+		return fmt.Sprintf("did you mean %s?", near)
+	}
+	return "a newer release may know it: update this node, or delete the key"
+}
+
+// add appends an entry to a list.
+func (a *assembly) add(list leaf, key, segment string) error {
+	entry := reflect.New(list.value.Type().Elem()).Elem()
+	name := nameOf(entry)
+	fail := func(hint, format string, args ...any) error {
+		return &strictyaml.Error{File: key, Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	if err := setName(name, unescape(segment)); err != nil {
+		return fail("", "%w", err)
+	}
+	if right := escape(nameText(name)); right != segment {
+		return fail("write it "+list.key+"/"+right, "the name is not in its one form")
+	}
+	if _, err := strictyaml.DecodeEntry(key, a.entries[key], entry.Addr().Interface()); err != nil {
+		return err
+	}
+	list.value.Set(reflect.Append(list.value, entry))
+	a.lists[list.path] = append(a.lists[list.path], key)
+	return nil
+}
+
+// setFile sets a leaf that names a file, and takes over the content.
+func (a *assembly) setFile(f *File, l leaf, blob func([32]byte) ([]byte, error), carriedBy map[string]string) error {
+	var n named
+	doc, err := strictyaml.DecodeValue(l.key, a.entries[l.key], &n, l.tag)
+	if err != nil {
+		return err
+	}
+	fail := func(path, hint, format string, args ...any) error {
+		return doc.Locate("", &strictyaml.Error{Path: path, Err: fmt.Errorf(format, args...), Hint: hint})
+	}
+	if n.plain {
+		if n.text != "" && n.text != l.tag.Get("word") {
+			return fail("", "apply a file that names it: its content travels with the settings", "%q would be a file of each machine", n.text)
+		}
+		l.value.SetString(n.text)
+		return nil
+	}
+	var content []byte
+	switch {
+	case n.Name == "" || n.Name == l.tag.Get("word"):
+		return fail("name", "write the text alone, without a section", "%q names no file", n.Name)
+	case n.Content != nil && n.SHA256 == nil && n.Size == nil:
+		content = []byte(*n.Content)
+	case n.Content != nil || n.SHA256 == nil || n.Size == nil:
+		return fail("", "write content, or sha256 and size", "it is not said what is in %q", n.Name)
+	case blob == nil:
+		return fail("sha256", "", "there are no blobs here")
+	default:
+		if content, err = blob(*n.SHA256); err != nil {
+			return fail("sha256", "", "reading the content of %q: %w", n.Name, err)
+		}
+		if len(content) != *n.Size || sha256.Sum256(content) != *n.SHA256 {
+			return fail("sha256", "", "the content of %q is not what it was", n.Name)
+		}
+	}
+	if other, ok := f.carried[n.Name]; ok && !bytes.Equal(other, content) {
+		return fail("name", "apply one file that has both settings, or give the files different names",
+			"%q has another content in %s", n.Name, carriedBy[n.Name])
+	}
+	f.carried[n.Name], carriedBy[n.Name] = content, l.key
+	l.value.SetString(n.Name)
+	return nil
+}
+
+// assembly remembers which keys a file came from.
+type assembly struct {
+	entries map[string][]byte
+	lists   map[string][]string // path of a list of entries to their keys, in its order
+}
+
+// names tells whether there are keys at or below a path.
+func (a *assembly) names(path string) bool {
+	if len(a.lists[path]) > 0 {
+		return true
+	}
+	key := strings.ReplaceAll(path, ".", "/")
+	if _, ok := a.entries[key]; ok || strings.Contains(key, "/") {
+		return ok
+	}
+	for k := range a.entries {
+		if strings.HasPrefix(k, key+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// locate gives errors, whose paths are those below `settings`, the key that they are about as their file, and their place in its document.
+func (a *assembly) locate(err error) error {
+	var in, out strictyaml.Errors
+	in.Join("", err)
+	out.More = in.More
+	listed := regexp.MustCompile(`[a-z_.]+\[\d+\]`)
+	for _, one := range in.List {
+		c := *one
+		if c.File == "" {
+			a.place(&c)
+			text := listed.ReplaceAllStringFunc(c.Err.Error(), func(path string) string {
+				if key, rest := a.keyOf(path); rest == "" {
+					return key
+				}
+				return path
+			})
+			c.Err = reworded{text, c.Err}
+		}
+		out.Add(&c)
+	}
+	slices.SortStableFunc(out.List, func(x, y *strictyaml.Error) int {
+		return cmp.Or(strings.Compare(x.File, y.File), x.Line-y.Line, x.Column-y.Column)
+	})
+	return &out
+}
+
+// reworded is an error in other words.
+type reworded struct {
+	text string
+	err  error
+}
+
+func (r reworded) Error() string { return r.text }
+
+func (r reworded) Unwrap() error { return r.err }
+
+// place sets where an error is.
+func (a *assembly) place(e *strictyaml.Error) {
+	e.File, e.Path = a.keyOf(e.Path)
+	doc, ok := a.entries[e.File]
+	if !ok {
+		return
+	}
+	var found *strictyaml.Document
+	for _, l := range leaves(Default().Settings) {
+		folder, _, _ := cutLast(e.File)
+		switch {
+		case l.list && l.key == folder:
+			entry := reflect.New(l.value.Type().Elem())
+			if name := nameOf(entry.Elem()); e.Path != "" && e.Path == keyField(entry.Elem()) {
+				e.Path = "" // the key says it
+			} else if name.IsValid() {
+				found, _ = strictyaml.DecodeEntry(e.File, doc, entry.Interface())
+			}
+		case l.key == e.File && l.tag.Get("file") != "true":
+			found, _ = strictyaml.DecodeValue(e.File, doc, l.value.Addr().Interface(), l.tag)
+		}
+	}
+	if found == nil {
+		return
+	}
+	var located *strictyaml.Errors
+	if errors.As(found.Locate("", &strictyaml.Error{Path: e.Path, Err: e.Err}), &located) {
+		e.Line, e.Column = located.List[0].Line, located.List[0].Column
+	}
+}
+
+// keyField returns the name of the field that names an entry.
+func keyField(entry reflect.Value) string {
+	for _, f := range strictyaml.Fields(entry) {
+		if f.Tag.Get("key") == "true" {
+			return f.Key
+		}
+	}
+	return ""
+}
+
+// keyOf cuts a path below `settings` into the key and the path within its document.
+func (a *assembly) keyOf(path string) (key, rest string) {
+	before, after, indexed := strings.Cut(path, "[")
+	key = strings.ReplaceAll(before, ".", "/")
+	if !indexed {
+		return key, ""
+	}
+	number, after, _ := strings.Cut(after, "]")
+	if keys := a.lists[before]; keys != nil {
+		var i int
+		if _, err := fmt.Sscan(number, &i); err == nil && i >= 0 && i < len(keys) {
+			return keys[i], strings.TrimPrefix(after, ".")
+		}
+	}
+	return key, "[" + number + "]" + after
+}

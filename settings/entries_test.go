@@ -1,0 +1,328 @@
+package settings
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+)
+
+// entriesOf parses a file and takes it apart.
+func entriesOf(t testing.TB, text string, files map[string][]byte) (*File, *Entries) {
+	t.Helper()
+	f, err := ParseApply("f.yaml", []byte(text), files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := f.Entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, e
+}
+
+// written shows keys and documents as text.
+func written(docs map[string][]byte) string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(docs)) {
+		if d := docs[k]; d == nil {
+			fmt.Fprintf(&b, "%s: gone\n", k)
+		} else if bytes.Count(d, []byte("\n")) > 1 {
+			fmt.Fprintf(&b, "%s:\n%s", k, d)
+		} else {
+			fmt.Fprintf(&b, "%s: %s", k, d)
+		}
+	}
+	return b.String()
+}
+
+func lines(s ...string) string { return strings.Join(s, "\n") + "\n" }
+
+// Keys are the paths of docs/settings.md, and there is one text for a value, however it was written.
+func TestEntries(t *testing.T) {
+	hints := []byte(". NS a.root.\na.root. A 192.0.2.1\n")
+	long := bytes.Repeat([]byte("; not much\n"), maxInline/10)
+	_, e := entriesOf(t, `
+settings:
+  recursion:
+    root_hints: lab/root.hints
+    trust_anchors: none
+    never_query: []
+    ipv6: false
+    qname_minimisation: off
+    negative_trust_anchors: [Broken.Example., {zone: 0/25.2.0.192.in-addr.arpa, until: 2027-01-01T00:00:00+01:00}]
+    local_root: {file: big.zone, max_age: 90m}
+    limits: {answer_size: 32768B, query_time: 1500ms}
+    validation: {limits: {keys: 64}}
+  cache: {max_ttl: 1440m}
+  stub: []
+  forward:
+    - {zone: CORP.example, servers: ["192.0.2.1:53", 192.0.2.2, "192.0.2.2:5300", "2001:db8::1"]}
+    - {zone: ., servers: [198.51.100.1]}
+    - {zone: '100%\ o\/u\000r.example', servers: [198.51.100.1]}
+  access:
+    allow: [192.0.2.0/25, 198.51.100.0/24, 203.0.113.0/24, 10.0.0.0/8, 172.16.0.0/12, "::1/128"]
+    cache_only: []
+`, map[string][]byte{"lab/root.hints": hints, "big.zone": long})
+	sum := sha256.Sum256(long)
+	want := lines(
+		"access/allow:",
+		"- 192.0.2.0/25", "- 198.51.100.0/24", "- 203.0.113.0/24", "- 10.0.0.0/8", "- 172.16.0.0/12", `- "::1/128"`,
+		"access/cache_only: []",
+		"cache/max_ttl: 24h",
+		`forward/.: servers: [198.51.100.1]`,
+		`forward/100%25\032o%2Fu\000r.example: servers: [198.51.100.1]`,
+		`forward/corp.example: servers: [192.0.2.1, 192.0.2.2, "192.0.2.2:5300", "2001:db8::1"]`,
+		"recursion/ipv6: false",
+		"recursion/limits/answer_size: 32KiB",
+		"recursion/limits/query_time: 1.5s",
+		"recursion/local_root/file:",
+		"name: big.zone", fmt.Sprintf("sha256: %x", sum), fmt.Sprintf("size: %d", len(long)),
+		"recursion/local_root/max_age: 1h30m",
+		"recursion/negative_trust_anchors/0%2F25.2.0.192.in-addr.arpa: until: 2026-12-31T23:00:00Z",
+		"recursion/negative_trust_anchors/broken.example: {}",
+		"recursion/never_query: []",
+		"recursion/qname_minimisation: off",
+		"recursion/root_hints:",
+		"name: lab/root.hints", "content: |", "  . NS a.root.", "  a.root. A 192.0.2.1",
+		"recursion/trust_anchors: none",
+		"recursion/validation/limits/keys: 64",
+	)
+	got := strings.Replace(written(e.Docs), fmt.Sprintf("sha256: %q", fmt.Sprintf("%x", sum)), fmt.Sprintf("sha256: %x", sum), 1)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if want := []string{"access", "cache", "forward", "recursion", "stub"}; !slices.Equal(e.Sections, want) {
+		t.Errorf("sections %v", e.Sections)
+	}
+	if len(e.Blobs) != 1 || !bytes.Equal(e.Blobs[sum], long) {
+		t.Errorf("%d blobs", len(e.Blobs))
+	}
+}
+
+func TestSections(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		has  bool
+		want []string
+	}{
+		{"", false, nil},
+		{"node: {}", false, nil},
+		{"settings:", true, nil},
+		{"settings: {}", true, nil},
+		{"settings:\n  cache:\n    # max_ttl: 1h\n  forward: []\n", true, []string{"cache", "forward"}},
+	} {
+		f, e := entriesOf(t, c.text, nil)
+		if f.HasSettings() != c.has || !slices.Equal(e.Sections, c.want) || len(e.Docs) != 0 {
+			t.Errorf("%q: %v, sections %v, %d documents", c.text, f.HasSettings(), e.Sections, len(e.Docs))
+		}
+	}
+	if e, err := Default().Entries(); err != nil || len(e.Docs)+len(e.Sections) != 0 {
+		t.Errorf("defaults are written: %v %v", e, err)
+	}
+}
+
+func TestEntriesAreRefused(t *testing.T) {
+	f, err := ParseApply("f.yaml", []byte(`settings:
+  recursion:
+    root_hints: none.hints
+    negative_trust_anchors: [a.example, A.Example.]
+  stub:
+    - {zone: b, servers: [192.0.2.1]}
+    - {zone: B., servers: [192.0.2.2]}
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Entries()
+	want := `f.yaml:3:17: settings.recursion.root_hints: reading "none.hints": open none.hints: file does not exist
+	hint: its content travels with the settings, so it has to be there when they are applied
+f.yaml:4:41: settings.recursion.negative_trust_anchors[1]: a.example is there twice
+	hint: remove one of the two
+f.yaml:7:7: settings.stub[1]: b is there twice
+	hint: remove one of the two`
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("%v", err)
+	}
+	if d := cmp.Diff(want, err.Error()); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestAgainst(t *testing.T) {
+	_, e := entriesOf(t, `
+settings:
+  cache: {max_ttl: 1h}
+  stub: []
+  forward: [{zone: a, servers: [192.0.2.1]}, {zone: b, servers: [192.0.2.2]}]
+`, nil)
+	live := map[string][]byte{
+		"cache/max_ttl": []byte("1h\n"), "cache/stale": []byte("1h\n"), "limits/queries": []byte("7\n"), "stub/c": []byte("servers: [192.0.2.3]\n"),
+		"forward/a": []byte("servers: [192.0.2.9]\n"), "forwarded": []byte("x\n"), "~head": []byte("x"),
+	}
+	changes := e.Against(live)
+	want := lines("cache/stale: gone", "forward/a: servers: [192.0.2.1]", "forward/b: servers: [192.0.2.2]", "stub/c: gone")
+	if d := cmp.Diff(want, written(changes)); d != "" {
+		t.Error(d)
+	}
+	if again := e.Against(Apply(live, changes)); len(again) != 0 {
+		t.Errorf("once more: %s", written(again))
+	}
+}
+
+func TestNamedFiles(t *testing.T) {
+	f, err := ParseApply("/etc/f.yaml", []byte("settings: {recursion: {root_hints: b, trust_anchors: none, local_root: {file: /a}}}"), map[string][]byte{"b": []byte("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.NamedFiles(); !slices.Equal(got, []string{"/a", "b"}) || f.Path("b") != "/etc/b" {
+		t.Errorf("%v, %s", got, f.Path("b"))
+	}
+	if b, ok := f.Carried("b"); !ok || string(b) != "x" {
+		t.Errorf("%q %v", b, ok)
+	}
+	if got := Default().NamedFiles(); got != nil {
+		t.Errorf("%v", got)
+	}
+}
+
+// same compares settings that came by two ways: a store has no order of entries, no empty list of them, and names in lowercase.
+var same = cmp.Options{cmpopts.EquateComparable(netip.AddrPort{}, netip.Prefix{}, netip.Addr{}),
+	cmpopts.SortSlices(func(a, b recurse.Stub) bool { return a.Zone.Compare(b.Zone) < 0 }),
+	cmpopts.SortSlices(func(a, b recurse.Forward) bool { return a.Zone.Compare(b.Zone) < 0 }),
+	cmpopts.SortSlices(func(a, b recurse.NegativeTrustAnchor) bool { return a.Zone.Compare(b.Zone) < 0 }),
+	cmp.FilterValues(func(a, b any) bool {
+		t := reflect.TypeOf(a)
+		return t != nil && t.Kind() == reflect.Slice && hasName(t.Elem())
+	}, cmpopts.EquateEmpty()),
+	cmp.Comparer(func(a, b dns.Name) bool { return a.Equal(b) }),
+}
+
+// roundTrip takes a file apart, puts it together, and finds the same settings, tables and entries.
+func roundTrip(t rapid.TB, f *File) {
+	t.Helper()
+	e, err := f.Entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob := func(sum [32]byte) ([]byte, error) { return e.Blobs[sum], nil }
+	g, err := Assemble(f.Node, e.Docs, blob)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, written(e.Docs))
+	}
+	if d := cmp.Diff(f.Settings, g.Settings, same); d != "" {
+		t.Errorf("settings:\n%s", d)
+	}
+	if r := Restart(f, g); r != nil {
+		t.Errorf("the node differs: %v", r)
+	}
+	for _, l := range f.Node.Listen.DNS {
+		if l.Port() == 0 {
+			return // none to compile with
+		}
+	}
+	ft, errF := f.Compile(f.Node.Listen.DNS)
+	gt, errG := g.Compile(f.Node.Listen.DNS)
+	switch {
+	case errF == nil && errG == nil:
+		if ft.Fingerprint() != gt.Fingerprint() {
+			t.Error("the tables differ")
+		}
+	case errF == nil || errG == nil:
+		t.Errorf("one compiles: %v, %v", errF, errG)
+	}
+	again, err := g.Entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(written(e.Docs), written(again.Docs)); d != "" || !reflect.DeepEqual(e.Blobs, again.Blobs) {
+		t.Errorf("entries of what was assembled:\n%s", d)
+	}
+}
+
+func TestGoodFilesRoundTrip(t *testing.T) {
+	t.Chdir("testdata")
+	files, _ := filepath.Glob("*.good.yaml")
+	if len(files) < 5 {
+		t.Fatal("no files")
+	}
+	for _, name := range files {
+		t.Run(name, func(t *testing.T) {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := ParseApply(name, data, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range f.NamedFiles() {
+				if f.carried[n], err = os.ReadFile(f.Path(n)); err != nil {
+					f.carried[n] = []byte("; nothing yet\n")
+				}
+			}
+			roundTrip(t, f)
+		})
+	}
+}
+
+// What is wrong with entries is told by key, all at once.
+func TestAssembleErrors(t *testing.T) {
+	data, err := os.ReadFile("testdata/assemble.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for _, c := range strings.SplitAfter(string(data), "\n====\n") {
+		given, _, ok := strings.Cut(c, "\n----\n")
+		if !ok {
+			t.Fatalf("no ---- in %q", c)
+		}
+		out.WriteString(given + "\n----\n")
+		docs := make(map[string][]byte)
+		for line := range strings.Lines(given) {
+			if key, doc, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ": "); ok && !strings.HasPrefix(line, "#") {
+				docs[key] = []byte(strings.ReplaceAll(doc, `\n`, "\n") + "\n")
+			}
+		}
+		f, err := Assemble(Default().Node, docs, func([32]byte) ([]byte, error) { return nil, fs.ErrNotExist })
+		if err == nil {
+			_, err = f.Compile(f.Node.Listen.DNS)
+		}
+		var all *strictyaml.Errors
+		if !errors.As(err, &all) {
+			t.Fatalf("%s: %v", given, err)
+		}
+		for _, one := range all.List {
+			if one.File == "" {
+				t.Errorf("no key: %v", one)
+			}
+		}
+		out.WriteString(err.Error() + "\n====\n")
+	}
+	if *update {
+		if err := os.WriteFile("testdata/assemble.txt", []byte(strings.TrimSuffix(out.String(), "\n====\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if d := cmp.Diff(string(data), strings.TrimSuffix(out.String(), "\n====\n")+"\n"); d != "" {
+		t.Error(d)
+	}
+}
