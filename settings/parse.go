@@ -44,7 +44,14 @@ func hintRead(err error) string {
 // folder; those of the part
 // `settings` are read by [File.Compile]. The error is a [*strictyaml.Errors].
 func Parse(name string, data []byte) (*File, error) {
-	return parse(name, data)
+	f, err := parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.doc.Locate("", f.checkOwner()); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // ParseApply is [Parse] for a file whose settings are to be put into a store. What it names is in files, by the names that it has there ([File.NamedFiles]);
@@ -103,6 +110,7 @@ func (n *Node) check() error {
 			e.Addf(path, "", "%v is a multicast address", a.Addr())
 		}
 	}
+	e.Join("store", n.Store.check(n.Listen))
 	return e.OrNil()
 }
 

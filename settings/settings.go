@@ -103,12 +103,6 @@ type Testing struct {
 // Active tells whether the node runs on other time than the world's.
 func (t Testing) Active() bool { return !t.Clock.IsZero() || t.OffsetFile != "" }
 
-// Store is how nodes share settings. Nothing means that the file is the truth.
-type Store struct {
-	Root string   `yaml:"root" later:"remove it: the part settings of this file is the truth"`
-	Join []string `yaml:"join" later:"remove it: the part settings of this file is the truth"`
-}
-
 // Settings is what is the same on all nodes.
 type Settings struct {
 	Recursion recurse.Settings            `yaml:"recursion"`
