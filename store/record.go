@@ -112,8 +112,16 @@ func (h Head) Next(r *Record) (Head, error) {
 	case r.hash(h.Hash, h.Lineage) != r.Hash:
 		return h, &DivergenceError{h.Version, r.Version, "its running hash is not that of what came before"}
 	}
+	before := ""
 	for i := range r.Changes {
-		if c := &r.Changes[i]; !c.Hidden() && !c.Deletes() && DigestOf(c.Key, c.Entry) != c.New {
+		c := &r.Changes[i]
+		if c.Hidden() {
+			continue
+		}
+		if c.Key <= before {
+			return h, &DivergenceError{h.Version, r.Version, fmt.Sprintf("the key %q is not in its place, or there twice", c.Key)}
+		}
+		if before = c.Key; !c.Deletes() && DigestOf(c.Key, c.Entry) != c.New {
 			return h, &DivergenceError{h.Version, r.Version, fmt.Sprintf("the entry %q has not the digest that it says", c.Key)}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,20 @@ func TestRecordsAreChecked(t *testing.T) {
 	}
 	if _, err := w.head.Next(r); err != nil {
 		t.Error(err)
+	}
+	// What is deleted leaves no digest of its key behind; a copy sees that its entry is another, and everybody that the keys are not in order.
+	w.apply(t, r)
+	if r, err = w.prepare(store.Edit{Key: "a", Delete: true}, store.Edit{Key: "b", Delete: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, keys := range [][2]string{{"a", "a"}, {"b", "a"}} {
+		bad := *r
+		bad.Changes = slices.Clone(r.Changes)
+		bad.Changes[0].Key, bad.Changes[1].Key = keys[0], keys[1]
+		var strayed *store.DivergenceError
+		if _, err := w.head.Next(&bad); !errors.As(err, &strayed) {
+			t.Errorf("keys %q: %v", keys, err)
+		}
 	}
 }
 
