@@ -172,25 +172,3 @@ func Redeem(view store.View, a *Authority, b Bundle, storeKey Key, r JoinRequest
 
 // stamp writes a time for people.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
-
-// Found makes the first node of a new store, a member of the root: its document, to be committed with whatever else the store begins with, and the reply that
-// it would have got, for [Identity.Accept].
-func Found(a *Authority, storeKey Key, name string, labels Labels, csr []byte, now time.Time, random io.Reader) (store.Edit, JoinReply, error) {
-	r, err := parseRequest(csr)
-	if err != nil {
-		return store.Edit{}, JoinReply{}, malformed("a request for a certificate", err)
-	}
-	der, cert, err := a.issue(name, Root, r.PublicKey, now, random)
-	if err != nil {
-		return store.Edit{}, JoinReply{}, err
-	}
-	n := &Node{Labels: labels, Role: Root, Joined: now, Serial: cert.SerialNumber.Text(16), Key: fingerprintOf(r), Since: issued(cert)}
-	if err := n.check(); err != nil {
-		return store.Edit{}, JoinReply{}, err
-	}
-	reply := JoinReply{Certificate: der, Authorities: a.Bundle().ders(), Role: Root, StoreKey: storeKey.octets()}
-	if reply.AuthorityKey, err = a.encodeKey(); err != nil {
-		return store.Edit{}, JoinReply{}, err
-	}
-	return store.Edit{Key: store.NodePrefix + name, Value: n.Encode(), Old: new(store.Digest)}, reply, nil
-}

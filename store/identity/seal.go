@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/sha256"
@@ -118,12 +119,18 @@ func (k Key) aead() (cipher.AEAD, [sealKeyID]byte, error) {
 func sealAAD(name string) []byte { return []byte("ananas sealed 1\n" + name) }
 
 // SealEdits encrypts, with the store's key, the values of edits under [store.SecretPrefix], in place. It is called once on a proposal, by who takes it: then
-// nobody on the way, etcd, its log, copies and their snapshots, has the values.
-func (k Key) SealEdits(edits []store.Edit, random io.Reader) error {
+// nobody on the way, etcd, its log, copies and their snapshots, has the values. What is in the view already stays as it is there, so that it is no change.
+func (k Key) SealEdits(view store.Map, edits []store.Edit, random io.Reader) error {
 	for i := range edits {
 		e := &edits[i]
 		if e.Delete || !strings.HasPrefix(e.Key, store.SecretPrefix) {
 			continue
+		}
+		if old, ok := view.Get(e.Key); ok {
+			if value, err := k.Open(e.Key, old); err == nil && bytes.Equal(value, e.Value) {
+				e.Value = old
+				continue
+			}
 		}
 		sealed, err := k.Seal(e.Key, e.Value, random)
 		if err != nil {
