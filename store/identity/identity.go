@@ -54,6 +54,7 @@ func Open(disk wholefile.Disk, dir string) (*Identity, error) {
 	if err := i.writeBundle(c.bundle); err != nil {
 		return nil, err
 	}
+	i.dropRootKeys(c)
 	i.current.Store(c)
 	return i, nil
 }
@@ -240,12 +241,25 @@ func (i *Identity) accept(key crypto.Signer, authority Fingerprint, name string,
 	if err := i.keep(c); err != nil {
 		return err
 	}
-	for _, name := range []string{AuthorityFile, StoreKeyFile} { // of a member of the root that joined again as a follower
+	i.dropRootKeys(c)
+	return nil
+}
+
+// isRoot tells whether a certificate says that its node is a member of the root.
+func (c *credential) isRoot() bool {
+	return slices.Contains(c.cert.DNSNames, RootHost(c.bundle.store))
+}
+
+// dropRootKeys removes the keys of a member of the root that has joined again as a follower.
+func (i *Identity) dropRootKeys(c *credential) {
+	if c.isRoot() {
+		return
+	}
+	for _, name := range []string{AuthorityFile, StoreKeyFile} {
 		if b, err := i.files.read(name); b != nil || err != nil {
 			i.files.remove(name)
 		}
 	}
-	return nil
 }
 
 // take checks a certificate that was asked for.
@@ -377,7 +391,7 @@ func (i *Identity) First(labels Labels) (store.Edit, error) {
 	if c == nil {
 		return store.Edit{}, errNotJoined
 	}
-	if !slices.Contains(c.cert.DNSNames, RootHost(c.bundle.store)) {
+	if !c.isRoot() {
 		return store.Edit{}, wrong("a store begins on a node with an empty data folder", "the node %q is no member of the root", c.name)
 	}
 	at := issued(c.cert)

@@ -79,9 +79,13 @@ func parseRequest(der []byte) (*x509.CertificateRequest, error) {
 	return r, nil
 }
 
-// fingerprintOf is FingerprintOf for the key of a request.
+// fingerprintOf is FingerprintOf for the key of a request, as a certificate for it will have it: encoded by us.
 func fingerprintOf(r *x509.CertificateRequest) Fingerprint {
-	return sha256.Sum256(r.RawSubjectPublicKeyInfo)
+	spki, err := x509.MarshalPKIXPublicKey(r.PublicKey)
+	if err != nil {
+		panic(fmt.Sprintf("identity: a key that was taken can not be written: %v", err))
+	}
+	return sha256.Sum256(spki)
 }
 
 // encodeKey returns the key of the authority, for a new member of the root.
