@@ -273,7 +273,7 @@ func RenewAt(cert *x509.Certificate) time.Time {
 	life := cert.NotAfter.Sub(issued(cert))
 	const steps = 1 << 16
 	step := new(big.Int).Mod(cert.SerialNumber, big.NewInt(steps)).Int64()
-	return issued(cert).Add(life*2/3 + life/20*time.Duration(step)/steps).Truncate(time.Second)
+	return issued(cert).Add(life*2/3 + life/20/steps*time.Duration(step)).Truncate(time.Second)
 }
 
 func newSerial(random io.Reader) (*big.Int, error) {
