@@ -26,7 +26,7 @@ type Settings struct {
 	Silence time.Duration `yaml:"silence" min:"11s" max:"1h"`
 
 	// Queries is how many queries those that hold the change must have had, and those they are compared with, to be judged by traffic. With 200, where one in a hundred fails
-	// anyway, a change that fails every sixth is found at once.
+	// anyway, a change that fails every third is certainly found; what is smaller is found with more (bound.go has the arithmetic).
 	Queries int `yaml:"queries" min:"1" max:"1000000000"`
 
 	// FailureMargin is how much larger the share of failed queries may be with the change than without. Below 1 % the difference between two sites, or two hours, would
