@@ -270,3 +270,52 @@ func (d *decoder) change() Change {
 	}
 	return c
 }
+
+// headFormat is the first octet of a head: as recordFormat.
+const headFormat = 1
+
+// headSize is the length of a head in octets: format, lineage, version, hash, sum, time, id.
+const headSize = 1 + 16 + 8 + 32 + 4*8 + 8 + 16
+
+// AppendHead appends h to b: its fields in their order, numbers in 8 octets, little endian, time in microseconds since 1970. Equal heads are equal octets.
+func AppendHead(b []byte, h Head) []byte {
+	b = append(b, headFormat)
+	b = append(b, h.Lineage[:]...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.Version))
+	b = append(b, h.Hash[:]...)
+	for _, lane := range h.Sum {
+		b = binary.LittleEndian.AppendUint64(b, lane)
+	}
+	var micros int64
+	if !h.Time.IsZero() {
+		micros = h.Time.UnixMicro()
+	}
+	b = binary.LittleEndian.AppendUint64(b, uint64(micros))
+	return append(b, h.ID[:]...)
+}
+
+// ParseHead reads a head that AppendHead wrote; nothing may follow it.
+func ParseHead(b []byte) (Head, error) {
+	d := decoder{b: b}
+	if f := d.octet(); d.err == nil && f != headFormat {
+		return Head{}, fmt.Errorf("reading a head: its format is %d; this release reads %d: it is from a later one", f, headFormat)
+	}
+	var h Head
+	d.fixed(h.Lineage[:])
+	h.Version = Version(d.uint64())
+	d.fixed(h.Hash[:])
+	for i := range h.Sum {
+		h.Sum[i] = d.uint64()
+	}
+	if micros := int64(d.uint64()); micros != 0 {
+		h.Time = time.UnixMicro(micros).UTC()
+	}
+	d.fixed(h.ID[:])
+	if d.err == nil && len(d.b) > 0 {
+		d.fail("%d octets follow it", len(d.b))
+	}
+	if d.err != nil {
+		return Head{}, fmt.Errorf("reading a head: %w", d.err)
+	}
+	return h, nil
+}

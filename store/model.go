@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 )
@@ -17,6 +18,7 @@ type Model struct {
 	log     []*Record // after floor, in order
 	floor   Version
 	entries map[string]Entry
+	givenUp map[ID]bool   // looked up before they were decided
 	changed chan struct{} // closed at the next commit
 	term    *modelTerm
 	given   chan struct{} // closed when a term ends
@@ -35,7 +37,7 @@ const (
 
 // NewModel makes an empty store of a lineage.
 func NewModel(l Lineage) *Model {
-	return &Model{head: Head{Lineage: l}, entries: make(map[string]Entry), changed: make(chan struct{}), given: make(chan struct{})}
+	return &Model{head: Head{Lineage: l}, entries: make(map[string]Entry), givenUp: make(map[ID]bool), changed: make(chan struct{}), given: make(chan struct{})}
 }
 
 func (m *Model) fault(call string) Fault {
@@ -65,15 +67,21 @@ func (m *Model) Commit(_ context.Context, prev Head, r *Record, term Term) error
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if term != nil && (m.term == nil || term != Term(m.term)) {
-		return ErrTerm
-	}
-	if prev.Version != m.head.Version || prev.Hash != m.head.Hash {
-		return &ConflictError{Head: m.head}
-	}
-	next, err := m.head.Next(r)
+	next, err := prev.Next(r)
 	if err != nil {
 		return err
+	}
+	switch v := m.find(r.ID); {
+	case m.givenUp[r.ID]:
+		return ErrGivenUp
+	case v == r.Version:
+		return nil
+	case v != 0:
+		return fmt.Errorf("a commit of the id %v was made as version %d", r.ID, v)
+	case term != nil && (m.term == nil || term != Term(m.term)):
+		return ErrTerm
+	case prev.Version != m.head.Version || prev.Hash != m.head.Hash || prev.Lineage != m.head.Lineage:
+		return &ConflictError{Head: m.head}
 	}
 	for _, c := range r.Changes {
 		if c.Deletes() {
@@ -82,7 +90,7 @@ func (m *Model) Commit(_ context.Context, prev Head, r *Record, term Term) error
 			m.entries[c.Key] = c.Entry
 		}
 	}
-	m.head, m.log = next, append(m.log, r)
+	m.head, m.log = next, append(m.log, r.For(func(string) bool { return true }))
 	close(m.changed)
 	m.changed = make(chan struct{})
 	if f == After {
@@ -98,12 +106,19 @@ func (m *Model) Lookup(_ context.Context, id ID) (Version, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	v := m.find(id)
+	m.givenUp[id] = v == 0
+	return v, nil
+}
+
+// find returns the version of a commit in the log, 0 if there is none.
+func (m *Model) find(id ID) Version {
 	for _, r := range m.log {
 		if r.ID == id {
-			return r.Version, nil
+			return r.Version
 		}
 	}
-	return 0, nil
+	return 0
 }
 
 // Records is that of a Root.
@@ -176,7 +191,7 @@ func (m *Model) Trim(_ context.Context, upto Version) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if upto > m.head.Version || upto <= m.floor {
+	if upto = min(upto, max(m.head.Version, 1)-1); upto <= m.floor {
 		return nil
 	}
 	m.log, m.floor = slices.Clone(m.log[upto-m.floor:]), upto

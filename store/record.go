@@ -256,3 +256,12 @@ func Prepare(head Head, p Proposal, entry func(key string) (Entry, bool), now ti
 	r.Hash = r.hash(head.Hash, head.Lineage)
 	return r, nil
 }
+
+// Restored returns the head of a lineage that begins with a snapshot, and its first record. It goes on with the next version, since change sets are named by
+// theirs. The record has no changes: nobody who does not have the snapshot can put it on anything.
+func Restored(snapshot Head, l Lineage, id ID, now time.Time, author, reason string) (Head, *Record) {
+	now = time.UnixMicro(max(now.UnixMicro(), snapshot.Time.UnixMicro())).UTC()
+	r := &Record{Version: snapshot.Version + 1, ID: id, Kind: KindRestore, Time: now, Author: author, Reason: reason, Sum: snapshot.Sum}
+	r.Hash = r.hash(Hash{}, l)
+	return Head{Lineage: l, Version: r.Version, Hash: r.Hash, Sum: r.Sum, Time: r.Time, ID: r.ID}, r
+}

@@ -14,11 +14,13 @@ type Root interface {
 	Head(ctx context.Context) (Head, error)
 
 	// Commit decides r, in one transaction that holds only if the head is still prev: all of it is done, or nothing. The record becomes part of the log, its
-	// entries become those of the map. The error is a *ConflictError where another was first, ErrTerm where term is set and was lost, a *FullError where the root takes no writes for want of room, and ErrUnknown
-	// where it can't be told whether it is done: then Lookup tells.
+	// entries become those of the map. The error is a *ConflictError where another was first, ErrTerm where term is set and was lost, ErrGivenUp where the
+	// id was looked up before, a *FullError where the root takes no writes for want of room, and ErrUnknown where it can't be told whether it is done: then
+	// Lookup tells. The same commit sent twice is done once.
 	Commit(ctx context.Context, prev Head, r *Record, term Term) error
 
-	// Lookup returns the version of a commit, or 0 if there is none and never will be: a commit of that id that is under way is no longer decided.
+	// Lookup returns the version of a commit, or 0 if there is none and never will be: a commit of that id that is under way is no longer decided. It tells for
+	// as long as the record is kept.
 	Lookup(ctx context.Context, id ID) (Version, error)
 
 	// Records returns records after a version, in order, at most about max octets of them and at least one if there is one. Where some of them are
@@ -32,7 +34,7 @@ type Root interface {
 	// Follow calls next for each record after a version, in order, as they are committed, until ctx is done or next returns an error. *FloorError as above.
 	Follow(ctx context.Context, after Version, next func(*Record) error) error
 
-	// Trim forgets the records up to and with a version.
+	// Trim forgets the records up to and with a version. That of the head stays in any case.
 	Trim(ctx context.Context, upto Version) error
 
 	// Elect waits until this member leads, and returns the term, which ends when the member is found not to lead any more.
@@ -53,6 +55,8 @@ var (
 	ErrUnknown = errors.New("it is not known whether the commit was made")
 	// ErrTerm says that a commit was refused because its term had ended.
 	ErrTerm = errors.New("this node does not lead any more")
+	// ErrGivenUp says that a commit was refused because somebody had been told that it was not made.
+	ErrGivenUp = errors.New("the commit was given up before it was decided")
 )
 
 // ConflictError says that another commit was first.

@@ -97,7 +97,8 @@ func TestWriterTellsWhatBecameOfACommit(t *testing.T) {
 func TestWriterTriesAgainWhereAnotherWasFirst(t *testing.T) {
 	root := store.NewModel(store.Lineage{1})
 	w, other := newWriter(root), newWriter(root)
-	other.ID = func() store.ID { return store.ID{200} }
+	id := byte(200)
+	other.ID = func() store.ID { id++; return store.ID{id} }
 	before := 2
 	w.Check = func(next store.Map, _ store.Proposal) error {
 		if v, ok := next.Get("a"); !ok || string(v) != "1" {

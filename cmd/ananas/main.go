@@ -45,6 +45,9 @@ type Commands struct {
 	Status  statusCommand  `cmd:"" help:"How the node is."`
 	Version versionCommand `cmd:"" help:"Which version this is."`
 
+	// A node runs it for itself.
+	StoreEtcd etcdCommand `cmd:"" hidden:""`
+
 	// As other programs have it.
 	PrintVersion versionFlag `name:"version" help:"Which version this is."`
 }

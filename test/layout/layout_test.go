@@ -76,9 +76,11 @@ var libraries = map[string][]string{
 	"go.yaml.in/yaml/v4":                  {"internal/strictyaml"},
 	"go.etcd.io/bbolt":                    {"store/replica"},
 	"go.etcd.io/etcd":                     {"store/etcd"},
+	"go.uber.org/zap":                     {"store/etcd"}, // for what etcd's client takes
 	"golang.org/x/net":                    {"listen", "nameserver/recurse", "test"},
 	"golang.org/x/sys/unix":               {"lab", "listen", "nameserver/cache", "nameserver/recurse", "node", "telemetry", "test", "cmd/ananas"},
 	"golang.org/x/term":                   {"cmd/ananas", "telemetry", "test"},
+	"google.golang.org/grpc":              {"store/etcd"}, // the same
 }
 
 // pure lists what of the standard library a package may not touch, because time, chance and the network are parameters.
