@@ -221,6 +221,8 @@ type NodeStatus struct {
 	TrustAnchors    []TrustAnchorStatus    `json:"trust_anchors"`    // by zone; none if nothing is validated
 	NegativeAnchors []NegativeAnchorStatus `json:"negative_anchors"` // by zone
 	LocalRoot       LocalRootStatus        `json:"local_root"`
+
+	Store StoreStatus `json:"store"`
 }
 
 // TrustAnchorStatus is a zone with trust anchors, and what is known of its keys.

@@ -2,12 +2,9 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/ananas-edge/ananas/dns"
 )
@@ -22,18 +19,16 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) *Problem {
 	if p != nil {
 		return p
 	}
-	select {
-	case s.explains <- struct{}{}:
-		defer func() { <-s.explains }()
-	default:
-		s.metrics.limits.With("explains").Inc()
-		return problemBusy.with(fmt.Sprintf("%d explains are in work", MaxExplains), "try again")
+	leave, p := s.enter(s.explains, "explains")
+	if p != nil {
+		return p
 	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(r.Context(), explainTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.closing, cancel)()
 
-	story := &story{w: w, control: http.NewResponseController(w), depth: depth, depths: map[int]int{}}
+	story := &story{lines: newLineWriter(w), depth: depth, depths: map[int]int{}}
 	defer story.close() // should it panic
 	answer, err := s.config.Explain.Explain(ctx, request, story.tell)
 	if story.close() > 0 {
@@ -44,7 +39,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) *Problem {
 		if s.closing.Err() != nil {
 			p = problemUnexplained.with("the node is stopping", "")
 		}
-		if !story.begun {
+		if !story.lines.begun {
 			return p
 		}
 		story.end(explainEnd{Problem: p})
@@ -89,17 +84,14 @@ var errStoryOver = errors.New("the explain has ended")
 
 // story writes the lines of one explain. Events come from any goroutine.
 type story struct {
-	control *http.ResponseController
-	depth   int // of events that are told; 1: only those without a parent
+	depth int // of events that are told; 1: only those without a parent
 
 	mu      sync.Mutex
-	w       http.ResponseWriter
+	lines   lineWriter
 	depths  map[int]int // of the events told so far, by Seq
 	told    int
 	dropped int
-	begun   bool
 	over    bool
-	err     error // of the client's connection; nothing is written after it
 }
 
 // tell writes one event, if it is not too deep and not one too many. It waits for a slow reader at most writeTimeout.
@@ -109,8 +101,8 @@ func (t *story) tell(e Event) error {
 	if t.over {
 		return errStoryOver
 	}
-	if t.err != nil {
-		return t.err
+	if t.lines.err != nil {
+		return t.lines.err
 	}
 	depth := 1
 	if e.Parent != 0 {
@@ -132,7 +124,7 @@ func (t *story) tell(e Event) error {
 	}
 	t.told++
 	t.depths[e.Seq] = depth
-	return t.line(e)
+	return t.lines.write(e)
 }
 
 // close refuses events from now on, and returns how many were too many.
@@ -148,29 +140,5 @@ func (t *story) end(e explainEnd) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e.Dropped = t.dropped
-	if t.err == nil {
-		t.line(e)
-	}
-}
-
-func (t *story) line(v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encoding a step of the explain: %w", err)
-	}
-	if !t.begun {
-		t.begun = true
-		t.w.Header().Set("Content-Type", "application/x-ndjson")
-		t.w.WriteHeader(http.StatusOK)
-	}
-	// Not supported by a recorder in a test, which never blocks either.
-	t.control.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if _, err := t.w.Write(append(b, '\n')); err != nil {
-		t.err = fmt.Errorf("telling the explain: %w", err)
-		return t.err
-	}
-	if err := t.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		t.err = fmt.Errorf("telling the explain: %w", err)
-	}
-	return t.err
+	t.lines.write(e)
 }

@@ -63,24 +63,19 @@ func (s *Server) readStatus(ctx context.Context) (Status, *Problem) {
 		Health:     s.health(),
 		Crashes:    s.config.Crashes.List(),
 	}
-	if status.Listeners == nil {
-		status.Listeners = []ListenerStatus{}
-	}
-	if status.TrustAnchors == nil {
-		status.TrustAnchors = []TrustAnchorStatus{}
-	}
-	if status.NegativeAnchors == nil {
-		status.NegativeAnchors = []NegativeAnchorStatus{}
-	}
+	listed(&status.Listeners)
+	listed(&status.TrustAnchors)
+	listed(&status.NegativeAnchors)
 	if status.LocalRoot.State == "" {
 		status.LocalRoot.State = "off"
 	}
-	if status.Settings.Restart == nil {
-		status.Settings.Restart = []string{}
+	listed(&status.Settings.Restart)
+	listed(&status.Crashes)
+	if status.Store.Role == "" {
+		status.Store.Role, status.Store.AgeMS = "file", -1
 	}
-	if status.Crashes == nil {
-		status.Crashes = []telemetry.Crash{}
-	}
+	listed(&status.Store.Sets)
+	listed(&status.Store.Rollouts)
 	return status, nil
 }
 

@@ -17,8 +17,16 @@ const (
 	MaxExplainEvents = 10_000
 	// MaxExplainDepth is the largest depth that may be asked for; a tree of CNAMEs, delegations and glue is some 20 deep.
 	MaxExplainDepth = 100
-	// MaxBodyBytes of a request. The only body today is a name, 1 KiB in escaped form.
+	// MaxBodyBytes of a request, but for one that applies files. The largest body is a reason of 1 KiB and a name of 1 KiB, each in escaped form.
 	MaxBodyBytes = 64 << 10
+	// MaxApplyBytes of a request that applies files: MaxApplyText as JSON escapes it, and named files of some 8 MiB in base64 (4/3).
+	MaxApplyBytes = 16 << 20
+	// MaxApplyText is the size of the text of all files of settings together: what a commit of the store may have.
+	MaxApplyText = 4 << 20
+	// MaxApplyFiles of one request: a file for each section, several times over.
+	MaxApplyFiles = 64
+	// MaxApplies at one time, rollbacks included. Each holds its body three times, as JSON, as text and as documents: 200 MiB in all.
+	MaxApplies = 4
 	// MaxHeaderBytes of a request; net/http adds 4 KiB.
 	MaxHeaderBytes = 16 << 10
 	// DefaultCacheLimit and MaxCacheLimit bound the entries of one list: 10,000 of 300 bytes are 3 MB.
@@ -27,11 +35,34 @@ const (
 	// DefaultSampleLimit and MaxSampleLimit bound the samples of one list: a node keeps no more than 2,000, of some 250 bytes each: 500 KB.
 	DefaultSampleLimit = 100
 	MaxSampleLimit     = 2000
+	// DefaultSettingsLimit and MaxSettingsLimit bound the entries of one list of settings; MaxSettingsBytes bounds what they, the commits of a list, or the
+	// changes of a difference have of keys and documents. Whoever wants all asks for the next page.
+	DefaultSettingsLimit = 1000
+	MaxSettingsLimit     = 10_000
+	MaxSettingsBytes     = 8 << 20
+	// DefaultHistoryLimit and MaxHistoryLimit bound the commits of one list.
+	DefaultHistoryLimit = 20
+	MaxHistoryLimit     = 1000
+	// MaxWatches at one time. Each is one of MaxRequests for as long as somebody looks on.
+	MaxWatches = 16
+	// MaxSnapshots at one time. Each reads the whole store from the disk.
+	MaxSnapshots = 2
+	// MaxAuthor, MaxReason and MaxKey bound texts of requests, in octets, as the store does.
+	MaxAuthor = 256
+	MaxReason = 1024
+	MaxKey    = 512
+	// MaxLabels of a token.
+	MaxLabels = 16
+
+	// WatchBeat is how often a stream of commits has a line, whether something was committed or not. Who has had none for three beats and a bit has lost the node.
+	WatchBeat = 5 * time.Second
 
 	// readTimeout is for the head of a request, and again for its body: 64 KiB at 10 KiB/s.
 	readTimeout = 10 * time.Second
 	// requestTimeout bounds the work on a request, reading a large settings file included.
 	requestTimeout = 20 * time.Second
+	// applyTimeout is for an apply or a rollback: 16 MiB at 1 MiB/s, blobs that go to a majority of the root, and a commit whose outcome is looked up.
+	applyTimeout = 60 * time.Second
 	// explainTimeout bounds an explain: a resolution gives up long before.
 	explainTimeout = 60 * time.Second
 	// writeTimeout is for the answer, from the end of the request's header; for an explain, from each event.

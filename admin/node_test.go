@@ -29,6 +29,7 @@ type node struct {
 	explain func(context.Context, ExplainRequest, func(Event) error) (ExplainAnswer, error)
 	samples func(context.Context, SampleQuery) (SampleList, error)
 	status  NodeStatus
+	store   *shelf
 }
 
 func (n *node) Reload(ctx context.Context) (Reloaded, error) { return n.reload(ctx) }
@@ -48,6 +49,7 @@ var moment = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func newNode() *node {
 	return &node{
+		store: new(shelf),
 		reload: func(context.Context) (Reloaded, error) {
 			return Reloaded{Changed: []string{"settings.recursion.ipv6"}}, nil
 		},
@@ -106,7 +108,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	c := Config{
 		Address: "127.0.0.1:0", Data: t.TempDir(), Pprof: true,
-		Reloader: n, Cache: n, Explain: n, Samples: n, Status: n,
+		Reloader: n, Cache: n, Explain: n, Samples: n, Status: n, Settings: n.store,
 		Health: h, Metrics: m, Log: log, Now: func() time.Time { return moment },
 	}
 	c.Crashes = telemetry.NewCrashes("", m, log, c.Now)

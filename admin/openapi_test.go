@@ -55,6 +55,8 @@ func TestDescriptionHasTheRoutes(t *testing.T) {
 	}
 }
 
+func nothingStored(b *bench) { b.node.store.empty = true }
+
 // What is asked of each route, so that every kind of answer is seen. Each call goes to a fresh server.
 var calls = []struct {
 	name           string
@@ -113,6 +115,33 @@ var calls = []struct {
 			return ExplainAnswer{}, errBroken
 		}
 	}, 500},
+	{"apply", "POST", "/api/v1/apply", `{"files":[{"name":"a.yaml"}]}`, nil, 200},
+	{"apply of nothing new", "POST", "/api/v1/apply", `{"files":[{"name":"a.yaml"}]}`, nothingStored, 200},
+	{"apply with an unknown end", "POST", "/api/v1/apply", `{"files":[{"name":"a.yaml"}]}`, func(b *bench) {
+		b.node.store.err = &Refusal{Why: Unknown, Commit: "00ff", Err: errBroken}
+	}, 504},
+	{"rollback", "POST", "/api/v1/rollback", `{"version":41}`, nil, 200},
+	{"rollback where a file is the truth", "POST", "/api/v1/rollback", `{"version":41}`, func(b *bench) {
+		b.node.store.err = &Refusal{Why: Owner, Err: errBroken}
+	}, 409},
+	{"settings", "GET", "/api/v1/settings?prefix=forward", "", nil, 200},
+	{"no settings", "GET", "/api/v1/settings", "", nothingStored, 200},
+	{"difference", "GET", "/api/v1/settings/diff?from=1", "", nil, 200},
+	{"no difference", "GET", "/api/v1/settings/diff?from=1", "", nothingStored, 200},
+	{"history", "GET", "/api/v1/settings/history", "", nil, 200},
+	{"no history", "GET", "/api/v1/settings/history", "", nothingStored, 200},
+	{"watch", "GET", "/api/v1/settings/watch?after=0", "", nil, 200},
+	{"snapshot", "GET", "/api/v1/snapshot", "", nil, 200},
+	{"rollouts", "GET", "/api/v1/rollouts?id=42", "", nil, 200},
+	{"no rollouts", "GET", "/api/v1/rollouts", "", nothingStored, 200},
+	{"steer", "POST", "/api/v1/rollouts", `{"id":"42","action":"promote"}`, nil, 200},
+	{"steer what says little", "POST", "/api/v1/rollouts", `{"id":"42","action":"promote"}`, nothingStored, 200},
+	{"root", "GET", "/api/v1/root", "", nil, 200},
+	{"root of nobody", "GET", "/api/v1/root", "", nothingStored, 200},
+	{"token", "POST", "/api/v1/root/token", `{}`, nil, 200},
+	{"token of nothing", "POST", "/api/v1/root/token", `{}`, nothingStored, 200},
+	{"remove", "POST", "/api/v1/root/remove", `{"name":"lis02"}`, nil, 200},
+	{"remove what says little", "POST", "/api/v1/root/remove", `{"name":"lis02"}`, nothingStored, 200},
 	{"method", "DELETE", "/api/v1/status", "", nil, 405},
 }
 
@@ -206,7 +235,7 @@ func TestDescriptionSaysWhatNeedsTheToken(t *testing.T) {
 	for path, item := range readDescription(t).at("paths") {
 		for method, operation := range item.(map[string]any) {
 			_, needs := operation.(map[string]any)["security"]
-			if needs != (method != "get") {
+			if needs != (method != "get" || path == snapshotPath) {
 				t.Errorf("%s %s: described as needing the token: %v", method, path, needs)
 			}
 		}
@@ -229,6 +258,11 @@ func TestDescriptionHasTheLimitsAndProblems(t *testing.T) {
 	samples := param("/api/v1/queries", "limit")
 	if samples["maximum"] != MaxSampleLimit || samples["default"] != DefaultSampleLimit || limit["maximum"] != MaxCacheLimit || limit["default"] != DefaultCacheLimit || depth["maximum"] != MaxExplainDepth {
 		t.Errorf("limits %v and %v, depth %v", limit, samples, depth)
+	}
+
+	settings, history := param("/api/v1/settings", "limit"), param("/api/v1/settings/history", "limit")
+	if settings["maximum"] != MaxSettingsLimit || settings["default"] != DefaultSettingsLimit || history["maximum"] != MaxHistoryLimit || history["default"] != DefaultHistoryLimit {
+		t.Errorf("limits %v and %v", settings, history)
 	}
 
 	source, err := os.ReadFile("problem.go")

@@ -13,6 +13,8 @@ type Problem struct {
 	Status int    `json:"status"` // HTTP status
 	Detail string `json:"detail"` // this occurrence
 	Hint   string `json:"hint"`   // what to do; may be ""
+
+	Commit string `json:"commit,omitempty"` // of a change of which it is not known whether it was made: the id of its commit
 }
 
 // Error makes a Problem an error, for the code that meets one in an answer.
@@ -43,6 +45,12 @@ var (
 	problemFailed      = kind("failed", http.StatusInternalServerError, "the node could not do it")
 	problemTimeout     = kind("timeout", http.StatusGatewayTimeout, "it took too long")
 	problemCrash       = kind("crash", http.StatusInternalServerError, "the node has a fault")
+	problemConflict    = kind("conflict", http.StatusConflict, "something else was changed in between")
+	problemOwner       = kind("owner", http.StatusConflict, "the settings are in a file of this node")
+	problemAbsent      = kind("absent", http.StatusNotFound, "there is no such thing in the store")
+	problemFull        = kind("full", http.StatusInsufficientStorage, "there is no room in the store")
+	problemRoot        = kind("root", http.StatusServiceUnavailable, "the root of the store can not be reached")
+	problemUnknown     = kind("unknown", http.StatusGatewayTimeout, "it is not known whether the change was made")
 	problemUnexplained = kind("explain", http.StatusInternalServerError, "the resolution ended without an answer")
 )
 

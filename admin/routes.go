@@ -21,10 +21,11 @@ type route struct {
 	post   handler
 	params []string // of GET
 	stream bool     // sets its own deadlines
+	apply  bool     // has the body and the deadlines of an apply
 	always bool     // answered however much is in work
 }
 
-// handler answers a request, or returns why not. It has written nothing if it returns a problem.
+// handler answers a request, or returns why not. If it has written something by then, the connection is cut off, so that half an answer looks like none.
 type handler func(w http.ResponseWriter, r *http.Request) *Problem
 
 // pprofPath is the one path that stands for all below it.
@@ -44,6 +45,18 @@ func (s *Server) routing() map[string]route {
 		"/api/v1/cache/purge": {post: s.cachePurge},
 		"/api/v1/queries":     {get: s.queries, params: []string{"name", "client", "from", "limit"}},
 		"/api/v1/explain":     {get: s.explain, params: []string{"name", "type", "fresh", "depth"}, stream: true},
+
+		"/api/v1/apply":            {post: s.apply, apply: true},
+		"/api/v1/rollback":         {post: s.rollback, apply: true},
+		"/api/v1/settings":         {get: s.settingsList, params: []string{"prefix", "version", "limit", "after", "system", "held"}},
+		"/api/v1/settings/diff":    {get: s.settingsDiff, params: []string{"from", "to", "prefix"}},
+		"/api/v1/settings/history": {get: s.settingsHistory, params: []string{"before", "key", "limit"}},
+		"/api/v1/settings/watch":   {get: s.settingsWatch, params: []string{"after"}, stream: true},
+		snapshotPath:               {get: s.snapshot, stream: true},
+		"/api/v1/rollouts":         {get: s.rollouts, post: s.steer, params: []string{"id"}},
+		"/api/v1/root":             {get: s.root},
+		"/api/v1/root/token":       {post: s.rootToken},
+		"/api/v1/root/remove":      {post: s.rootRemove},
 	}
 	if s.config.Pprof {
 		// It sets its own deadlines, and its parameters are its own.
@@ -156,13 +169,26 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			}
 			writeProblem(w, problemCrash.with("crash "+signature, "the report is crashes/"+signature+".txt in the node's data folder; please send it to us"))
 		})
+	body, timeout := int64(MaxBodyBytes), requestTimeout
+	if rt.apply {
+		body, timeout = MaxApplyBytes, applyTimeout
+		control := http.NewResponseController(w) // a recorder in a test has no deadlines
+		control.SetReadDeadline(time.Now().Add(applyTimeout))
+		control.SetWriteDeadline(time.Now().Add(applyTimeout + writeTimeout))
+	}
 	if !rt.stream {
-		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, MaxBodyBytes)
-	if p := rt.handler(r.Method)(w, r); p != nil {
+	r.Body = http.MaxBytesReader(w, r.Body, body)
+	p = rt.handler(r.Method)(w, r)
+	switch {
+	case p == nil:
+	case w.status != 0:
+		abort = true
+		s.log.Warn("an answer on the admin address was cut off", "path", r.URL.Path, "from", r.RemoteAddr, "error", p)
+	default:
 		writeProblem(w, p)
 	}
 }
@@ -288,7 +314,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, v any) *Proble
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		s.metrics.limits.With("body").Inc()
-		return problemBodySize.with(fmt.Sprintf("it is larger than %d bytes", MaxBodyBytes), "")
+		return problemBodySize.with(fmt.Sprintf("it is larger than %d bytes", tooLarge.Limit), "")
 	}
 	if err == io.EOF {
 		err = errors.New("it is empty")

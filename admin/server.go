@@ -32,6 +32,7 @@ type Config struct {
 	Explain  Explainer
 	Samples  SampleSource
 	Status   StatusSource
+	Settings SettingsStore
 
 	Health  *telemetry.Health
 	Crashes *telemetry.Crashes
@@ -52,6 +53,9 @@ type Server struct {
 
 	requests chan struct{} // one for each request in work
 	explains chan struct{}
+	applies  chan struct{}
+	watches  chan struct{}
+	dumps    chan struct{}   // snapshots that are read
 	closing  context.Context // done when Shutdown begins: streams end
 	close    context.CancelFunc
 
@@ -97,6 +101,9 @@ func New(c Config) (*Server, error) {
 		},
 		requests: make(chan struct{}, MaxRequests),
 		explains: make(chan struct{}, MaxExplains),
+		applies:  make(chan struct{}, MaxApplies),
+		watches:  make(chan struct{}, MaxWatches),
+		dumps:    make(chan struct{}, MaxSnapshots),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -4,7 +4,8 @@
 //     command whose output begins with "error: " fails; all others succeed. `ananas serve` and `ananas lab` run on free ports, and so does
 //     `make run`; what is not started by a document is asked of a lab.
 //   - A block of commands alone is run for its success.
-//   - Settings are compiled; worlds make a lab; zone files are read; Go is compiled; lines of JSON are steps of an explain.
+//   - Settings are compiled; worlds make a lab; zone files are read; Go is compiled; lines of JSON are steps of an explain,
+//     or what is sent to apply settings.
 //   - A fence with a file's name behind its language is a file that the commands of the document find. Others that they need are in
 //     testdata/DOCUMENT.
 //
@@ -178,6 +179,8 @@ func (p *play) block(b block) {
 		err = fmt.Errorf("nothing is known about blocks of %s", b.lang)
 	case strings.HasPrefix(b.text, "$ "):
 		p.console(b)
+	case strings.HasPrefix(b.text, `{"files":`):
+		err = readApply(b.text)
 	case strings.HasPrefix(b.text, "{"):
 		err = readSteps(b.text)
 	default:
@@ -332,6 +335,22 @@ func buildWorld(text string) error {
 		_, err = lab.New(lab.Config{World: w})
 	}
 	return err
+}
+
+// readApply reads the body of an apply, and its files.
+func readApply(text string) error {
+	var a admin.Apply
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&a); err != nil {
+		return err
+	}
+	for _, f := range a.Files {
+		if _, err := settings.Parse(f.Name, []byte(f.Text)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readSteps reads lines as they come from /api/v1/explain.
