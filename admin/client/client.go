@@ -259,7 +259,11 @@ func (c *Client) Explain(ctx context.Context, r admin.ExplainRequest, depth int,
 
 // ask sends a request and reads the JSON answer into v.
 func (c *Client) ask(ctx context.Context, method, path string, params url.Values, body, v any) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	return c.askWithin(ctx, requestTimeout, method, path, params, body, v)
+}
+
+func (c *Client) askWithin(ctx context.Context, timeout time.Duration, method, path string, params url.Values, body, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	response, err := c.send(ctx, method, path, params, body)
 	if err != nil {

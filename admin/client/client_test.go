@@ -29,6 +29,8 @@ type node struct {
 	asked   []any
 	err     error
 	explain func(ctx context.Context, emit func(admin.Event) error) error
+	pages   []admin.SettingsList
+	watch   func(ctx context.Context, emit func(admin.Commit) error) error
 }
 
 func (n *node) Reload(context.Context) (admin.Reloaded, error) {
@@ -63,7 +65,7 @@ func (n *node) Status(context.Context) admin.NodeStatus {
 func start(t *testing.T, n *node) (address, data string) {
 	t.Helper()
 	data = t.TempDir()
-	s, err := admin.New(admin.Config{Address: "127.0.0.1:0", Data: data, Reloader: n, Cache: n, Explain: n, Samples: n, Status: n})
+	s, err := admin.New(admin.Config{Address: "127.0.0.1:0", Data: data, Reloader: n, Cache: n, Explain: n, Samples: n, Status: n, Settings: n})
 	if err != nil {
 		t.Fatal(err)
 	}
