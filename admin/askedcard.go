@@ -18,6 +18,7 @@ type page struct {
 	OneIn int
 	Of    int // samples
 	Over  time.Duration
+	Fleet *fleet // of a root
 }
 
 // SampleCount is how many samples have one thing in common.

@@ -30,7 +30,15 @@ var indexPage = template.Must(template.New("index").Funcs(template.FuncMap{
 	"share":   func(part float64) string { return strconv.FormatFloat(100*part, 'f', 1, 64) + " %" },
 	"less":    func(n, less uint64) uint64 { return n - min(n, less) },
 	"during":  func(d time.Duration) string { return ago(time.Time{}.Add(max(d, time.Second)), time.Time{}) },
-	"moment":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"age":     age,
+	"past": func(now, then time.Time) string {
+		if now.Sub(then) < time.Second {
+			return "now"
+		}
+		return ago(now, then) + " ago"
+	},
+	"span":   span,
+	"moment": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 }).Parse(indexText))
 
 // indexPolicy lets the page have its own style and nothing else: no script, no form, no frame, nothing from elsewhere.
@@ -47,6 +55,7 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) *Problem {
 	}
 	shown := page{Status: status}
 	s.asked(r.Context(), &shown)
+	s.fleet(r.Context(), &shown)
 	var b bytes.Buffer
 	if err := indexPage.Execute(&b, &shown); err != nil {
 		return problemFailed.of(fmt.Errorf("writing the page: %w", err))
@@ -88,6 +97,25 @@ func percent(part, whole uint64) string {
 		return "none yet"
 	}
 	return strconv.FormatFloat(100*float64(part)/float64(whole), 'f', 1, 64) + " %"
+}
+
+// span writes milliseconds as a time, in its two largest units.
+func span(ms int64) string {
+	if ms < 1000 {
+		return "0 s"
+	}
+	return ago(time.Time{}.Add(time.Duration(ms)*time.Millisecond), time.Time{})
+}
+
+// age writes how old something is that is told in milliseconds; below 0 nobody knows.
+func age(ms int64) string {
+	switch {
+	case ms < 0:
+		return "unknown"
+	case ms < 1000:
+		return "less than 1 s"
+	}
+	return span(ms)
 }
 
 // ago writes how long before now a moment was, in its two largest units.
