@@ -1,6 +1,10 @@
 package nameserver
 
-import "github.com/ananas-edge/ananas/dns"
+import (
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+)
 
 // Stats are counts since the start, for people; metrics have more.
 type Stats struct {
@@ -18,4 +22,23 @@ func (s *Server) Stats() Stats {
 		st.Failures += s.m.answers[i].With(dns.RCodeServerFailure.String()).Value()
 	}
 	return st
+}
+
+// Outcomes counts how queries ended since the start, for who compares nodes.
+type Outcomes struct {
+	RCodes [24]uint64 // by response code; those above 23 are with the last
+}
+
+// Outcomes returns the counts as they are now, and calls latency for each bucket of durations, the longest in it and how many there were; the same duration may come several times.
+func (s *Server) Outcomes(latency func(upTo time.Duration, n uint64)) Outcomes {
+	var o Outcomes
+	for i := range s.m.rcodes {
+		for rcode, c := range s.m.rcodes[i] {
+			o.RCodes[rcode] += c.Value()
+		}
+		for _, h := range s.m.seconds[i] {
+			h.Counts(latency)
+		}
+	}
+	return o
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/nameserver/zone"
 	"github.com/ananas-edge/ananas/settings"
+	"github.com/ananas-edge/ananas/store/replica"
 	"github.com/ananas-edge/ananas/telemetry"
 )
 
@@ -32,6 +34,11 @@ type Options struct {
 	Anchors string                         // file of what is known of trust anchors; "": AnchorFile in the data folder
 	Version string
 	Log     *slog.Logger // nil: silent
+
+	// Etcd makes the process in which a member of a store's root runs etcd. It is needed where the file has node.store.root.
+	Etcd func() *exec.Cmd
+	// Token is what the node joins a store with; "" where it has joined, or founds one.
+	Token string
 }
 
 // Node is one running node.
@@ -53,6 +60,8 @@ type Node struct {
 	time      *timekeeper
 	collector *collector
 	folder    *folderLock
+	shared    *shared          // its part in a store; nil where its file is the truth
+	history   *replica.Replica // the versions that were loaded, where its file is the truth; nil: they are not kept
 	listen    *listen.Server
 	admin     *admin.Server
 
@@ -88,7 +97,6 @@ func Start(o Options) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n.fingerprint = tables.Fingerprint()
 
 	// The ports come next: a second node on the same address must not get as far as the first one's data.
 	n.metrics = telemetry.NewMetrics()
@@ -106,6 +114,23 @@ func Start(o Options) (_ *Node, err error) {
 	}
 	n.folder = lockFolder(own.Data, n.log)
 	n.health.Warn("data-folder", n.folder.warning)
+
+	// A node of a store takes its settings from its copy, and needs nobody for that.
+	wait := false
+	if own.Store.Shared() {
+		if n.shared, err = openShared(n, own, o); err != nil {
+			return nil, err
+		}
+		switch file, stored, err := n.shared.use.first(); {
+		case err != nil:
+			return nil, err
+		case file != nil:
+			n.file, tables = file, stored
+		default:
+			wait = n.shared.etcd == nil || len(own.Store.Join) > 0 // a new store has the defaults, but to follow one is not to make up settings
+		}
+	}
+	n.fingerprint = tables.Fingerprint()
 
 	random := newRandom()
 	n.cache, err = cache.New(cache.Config{Bytes: int64(own.Cache), Now: n.clock.Boot, Seed: random(), Table: tables.Cache, Metrics: n.metrics})
@@ -135,12 +160,24 @@ func Start(o Options) (_ *Node, err error) {
 	n.local.Configure(tables.Nameserver.Recursion.LocalRoot, n.file.Path(tables.Nameserver.Recursion.LocalRoot.File))
 	n.local.Start()
 
+	if n.shared != nil {
+		n.shared.start(own)
+		n.health.Check("settings", n.shared.ready)
+	} else {
+		n.keepVersions(own)
+	}
+
 	// The API can be asked as soon as it listens, so what it reaches is there by now; it says not ready until the node serves.
 	if err := n.openAdmin(own); err != nil {
 		return nil, err
 	}
 	if n.listen != nil {
-		n.listen.Serve(n.server)
+		if wait {
+			n.log.Info("waiting for the first version of the store's settings; queries are answered from then on")
+			go n.shared.first(func() { n.listen.Serve(n.server) })
+		} else {
+			n.listen.Serve(n.server)
+		}
 	}
 	n.watchReloads()
 	n.anchors.serve(n.server)
@@ -200,7 +237,7 @@ func (n *Node) openAdmin(own settings.Node) error {
 		return nil
 	}
 	a, err := admin.New(admin.Config{
-		Address: own.Listen.Admin.String(), Data: own.Data, Pprof: own.PProf, Reloader: n, Cache: n, Explain: n, Samples: n, Status: n,
+		Address: own.Listen.Admin.String(), Data: own.Data, Pprof: own.PProf, Reloader: n, Cache: n, Explain: n, Samples: n, Status: n, Settings: n.settings(),
 		Health: n.health, Crashes: n.crashes, Metrics: n.metrics, Log: n.log, Now: n.clock.Wall,
 	})
 	if err != nil {
@@ -242,6 +279,17 @@ func (n *Node) Close() error {
 	}
 	if n.admin != nil {
 		if err := n.admin.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			errs = append(errs, err)
+		}
+	}
+	if n.shared != nil {
+		// No table is swapped in from here on, and nobody who follows is told anything.
+		if err := n.shared.close(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if n.history != nil {
+		if err := n.history.Close(); err != nil {
 			errs = append(errs, err)
 		}
 	}

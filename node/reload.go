@@ -64,6 +64,9 @@ func (n *Node) watchReloads() {
 
 func (n *Node) reload() (admin.Reloaded, error) {
 	r := admin.Reloaded{Changed: []string{}, Restart: []string{}, Warnings: []string{}}
+	if n.shared != nil {
+		return n.reloadOwn(r)
+	}
 	if n.reread == nil {
 		return r, errNoFile
 	}
@@ -84,13 +87,38 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	}
 	r.Restart = append(r.Restart, settings.Restart(n.began, next)...)
 	r.Changed = append(r.Changed, settings.Changed(n.file, next)...)
+	r.Warnings = append(r.Warnings, n.swap(next, tables)...)
+	if n.history != nil {
+		if err := loadFile(n.history, next); err != nil {
+			r.Warnings = append(r.Warnings, "the version was not put into the history: "+err.Error())
+		}
+	}
+	return r, nil
+}
+
+// reloadOwn reads the file of a node of a store, which has nothing that could be swapped in: it tells what needs a restart.
+func (n *Node) reloadOwn(r admin.Reloaded) (admin.Reloaded, error) {
+	if n.reread == nil {
+		return r, errNoFile
+	}
+	next, err := n.reread()
+	if err != nil {
+		return r, err
+	}
+	r.Restart = append(r.Restart, settings.Restart(n.began, next)...)
+	r.Warnings = append(r.Warnings, "this node's settings come from its store: ananas apply changes them, on the root")
+	return r, nil
+}
+
+// swap puts tables in place that were compiled from next, and returns what should be looked at. n.mu is held.
+func (n *Node) swap(next *settings.File, tables *settings.Tables) (warnings []string) {
 	if f := tables.Fingerprint(); f != n.fingerprint {
 		n.cache.SetTable(tables.Cache)
 		moved := n.anchors.settings().Recursion.Moved(tables.Nameserver.Recursion)
 		n.anchors.configure(tables.Nameserver)
 		for _, zone := range moved {
 			if _, _, err := n.resolver.Purge(zone, true); err != nil {
-				r.Warnings = append(r.Warnings, err.Error())
+				warnings = append(warnings, err.Error())
 			}
 		}
 		n.fingerprint = f
@@ -99,12 +127,12 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	root := n.server.Table().Recursion.LocalRoot
 	n.local.Configure(root, next.Path(root.File))
 	if w := n.local.Warning(); w != "" {
-		r.Warnings = append(r.Warnings, w)
+		warnings = append(warnings, w)
 	}
 	kept := *next
 	kept.Node = n.file.Node
 	n.file = &kept
-	return r, nil
+	return warnings
 }
 
 // hinted is an error with a mend.

@@ -36,5 +36,6 @@ func (n *Node) Status(context.Context) admin.NodeStatus {
 		s.NegativeAnchors = append(s.NegativeAnchors, admin.NegativeAnchorStatus{Zone: a.Zone.String(), Until: a.Until, Ended: a.Ended(now)})
 	}
 	s.Cache = admin.CacheStatus{Entries: c.RRsets + c.Denials + c.Proofs, Bytes: c.Used, Capacity: c.Capacity}
+	s.Store = n.storeStatus()
 	return s
 }

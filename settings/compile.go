@@ -11,12 +11,14 @@ import (
 	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/cache"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
+	"github.com/ananas-edge/ananas/rollout"
 )
 
 // Tables are the part `settings` of a file, compiled: one table for each path through the node.
 type Tables struct {
 	Nameserver *nameserver.Table
 	Cache      *cache.Table
+	Rollout    *rollout.Table
 
 	warnings []recurse.Warning // of what no single table sees
 }
@@ -105,12 +107,14 @@ func (s *Settings) compile(listeners []netip.AddrPort, files func(string) ([]byt
 	if r != nil {
 		r = r.WithListeners(listeners)
 	}
+	o, err := rollout.Compile(s.Rollout)
+	e.Join("rollout", err)
 	n, err := nameserver.Compile(s.Access, s.Limits, s.Sampling, r)
 	e.Join("", err)
 	if err := e.OrNil(); err != nil {
 		return nil, err
 	}
-	return &Tables{Nameserver: n, Cache: c}, nil
+	return &Tables{Nameserver: n, Cache: c, Rollout: o}, nil
 }
 
 // checkLoop refuses to send questions to ourselves.

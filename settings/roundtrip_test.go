@@ -15,6 +15,7 @@ import (
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/rollout"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
@@ -45,7 +46,8 @@ func (w *writer) section(v reflect.Value, indent, path string) {
 			w.list(t.Elem(), indent+"  ", p)
 		case t.Kind() == reflect.Slice:
 			var list []string
-			for i := range rapid.IntRange(0, 9).Draw(w.t, p) {
+			least, _ := strconv.Atoi(f.Tag.Get("items"))
+			for i := range rapid.IntRange(least, 9).Draw(w.t, p) {
 				list = append(list, w.scalar(t.Elem(), f.Tag, fmt.Sprint(p, i)))
 			}
 			fmt.Fprintf(&w.b, " [%s]\n", strings.Join(list, ", "))
@@ -135,6 +137,10 @@ func (w *writer) scalar(t reflect.Type, tag reflect.StructTag, p string) string 
 	switch reflect.New(t).Interface().(type) {
 	case *bool:
 		return pick("true", "false")
+	case *rollout.Share:
+		return pick("0%", "0.25%", "1.50%", "50%")
+	case *rollout.Wave:
+		return pick("10%", "0.5%", "all")
 	case *time.Duration:
 		d := time.Duration(in(0, int64(28*24*time.Hour), func(s string) (int64, error) { d, err := time.ParseDuration(s); return int64(d), err }))
 		return pick(d.String(), fmt.Sprintf("%dns", d.Nanoseconds()), d.Truncate(time.Minute).String(), fmt.Sprintf("%dm", int(d.Minutes())))

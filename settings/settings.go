@@ -23,6 +23,7 @@ import (
 	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/cache"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
+	"github.com/ananas-edge/ananas/rollout"
 )
 
 // File is one file, decoded. It is read-only once it was parsed.
@@ -112,6 +113,7 @@ type Settings struct {
 	Access    nameserver.AccessSettings   `yaml:"access"`
 	Limits    nameserver.Limits           `yaml:"limits"`
 	Sampling  nameserver.SamplingSettings `yaml:"sampling"`
+	Rollout   rollout.Settings            `yaml:"rollout"`
 	Plugins   []struct{}                  `yaml:"plugins" later:"remove it, or leave the list empty"`
 }
 
@@ -135,6 +137,7 @@ func Default() *File {
 			Access:    nameserver.AccessDefaults(),
 			Limits:    nameserver.LimitDefaults(),
 			Sampling:  nameserver.SamplingDefaults(),
+			Rollout:   rollout.Defaults(),
 		},
 		doc: &strictyaml.Document{},
 	}

@@ -188,6 +188,9 @@ func (c *Crashes) Flush() {
 	}
 }
 
+// Total returns how many panics were caught since the process began.
+func (c *Crashes) Total() uint64 { return c.total.Value() }
+
 // List returns what is known, the last seen first.
 func (c *Crashes) List() []Crash {
 	if c == nil {

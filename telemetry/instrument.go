@@ -166,6 +166,23 @@ func (h *Histogram) ObserveN(d time.Duration, n int) {
 	h.sum.Add(ns * uint64(n))
 }
 
+// Counts calls f for each bucket with the longest duration in it and how many there were since the start. The longest that a histogram tells apart is 10 s; what was
+// longer is told with one nanosecond more.
+func (h *Histogram) Counts(f func(upTo time.Duration, n uint64)) {
+	parts := h.parts()
+	for i := range h.buckets {
+		var n uint64
+		for _, p := range parts {
+			n += p.buckets[i].Load()
+		}
+		upTo := time.Duration(bound(min(i, bounds-1)))
+		if i == bounds {
+			upTo++
+		}
+		f(upTo, n)
+	}
+}
+
 // Observe counts one duration. A negative one, as from a clock that was set back, counts as zero.
 func (h *Histogram) Observe(d time.Duration) {
 	n := uint64(max(d, 0))

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 
@@ -20,6 +21,7 @@ import (
 // serveCommand runs a node until it is told to stop.
 type serveCommand struct {
 	Config string `placeholder:"FILE" help:"The node's settings. Without it: a recursive resolver on 127.0.0.1:5335, API on 127.0.0.1:8053."`
+	Token  string `placeholder:"TOKEN" env:"ANANAS_JOIN_TOKEN" help:"The token to join a store with, from ananas root token. It is needed once."`
 }
 
 func (serveCommand) Help() string {
@@ -35,7 +37,7 @@ func (c serveCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	o := node.Options{File: file, Version: thisVersion(), Log: logger(p.stderr)}
+	o := node.Options{File: file, Version: thisVersion(), Log: logger(p.stderr), Etcd: etcdProcess, Token: c.Token}
 	if c.Config != "" {
 		o.Reread = func() (*settings.File, error) { return settings.Open(c.Config) }
 	}
@@ -87,4 +89,13 @@ func logger(stderr io.Writer) *slog.Logger {
 		return telemetry.NewLogger(f, slog.LevelInfo)
 	}
 	return slog.New(slog.NewJSONHandler(stderr, nil))
+}
+
+// etcdProcess makes the process that runs it: this program once more.
+func etcdProcess() *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
+	return exec.Command(self, "store-etcd")
 }

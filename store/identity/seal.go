@@ -46,6 +46,9 @@ func (Key) String() string { return "(key)" }
 // GoString hides the key.
 func (Key) GoString() string { return "(key)" }
 
+// Octets returns the key itself, for what encrypts with it.
+func (k Key) Octets() []byte { return k.octets() }
+
 func (k Key) octets() []byte {
 	if k.k == nil {
 		return nil

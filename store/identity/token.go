@@ -276,3 +276,25 @@ func sweep(view store.View, now time.Time) (edits []store.Edit, left int) {
 	}
 	return edits, left
 }
+
+// TokenInfo is a token that can still be used, without its secret.
+type TokenInfo struct {
+	ID       string
+	Name     string // the only node that may use it; "": any
+	Labels   Labels
+	Role     Role
+	NotAfter time.Time
+}
+
+// Tokens lists the tokens that can still be used, by id. One that can't be read is of a later release, and left out.
+func Tokens(view store.Map, now time.Time) []TokenInfo {
+	var out []TokenInfo
+	for key, value := range view.Under(store.TokenPrefix) {
+		t, err := parseTokenDoc(value)
+		if err != nil || t.used != nil || now.After(t.notAfter) {
+			continue
+		}
+		out = append(out, TokenInfo{ID: key[len(store.TokenPrefix):], Name: t.name, Labels: t.labels, Role: t.role, NotAfter: t.notAfter})
+	}
+	return out
+}

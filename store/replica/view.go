@@ -21,6 +21,9 @@ func (v *View) Floor() store.Version { return v.state.floor }
 // Hidden returns how many entries there are that this node may not read, and their sum.
 func (v *View) Hidden() (count uint64, sum store.Sum) { return v.state.hidden, v.state.hiddenSum }
 
+// LogBytes returns how many octets the records of the log have, as they are encoded.
+func (v *View) LogBytes() int64 { return int64(v.state.logBytes) }
+
 // Own tells whether its commits are made by this node, with Load.
 func (v *View) Own() bool { return v.state.own }
 

@@ -39,6 +39,7 @@ var order = [][]string{
 	{"nameserver/dnssec"},
 	{"nameserver/cache"},
 	{"function", "mail", "probe", "fleet", "detect"},
+	{"rollout/vitals"},
 	{"rollout"},
 	{"lab"},
 	{"rules"},

@@ -1,0 +1,292 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/rollout"
+	"github.com/ananas-edge/ananas/settings"
+	"github.com/ananas-edge/ananas/store"
+)
+
+// subject is what rollouts of settings call what they move.
+const subject = "settings"
+
+// maxOpen is how many change sets may be open: each is compiled alone and with all others before it is committed, and is in memory on every node.
+const maxOpen = 32
+
+// change is something that somebody wants done to the settings.
+type change struct {
+	wanted  func(live map[string][]byte, v store.View) (map[string][]byte, error) // the changes to live, nil for keys that go
+	author  string
+	reason  string
+	now     bool
+	confirm string
+}
+
+// drafted is a change made for one version.
+type drafted struct {
+	base    store.Version
+	changes map[string][]byte
+	live    map[string][]byte
+	kind    store.Kind
+	edits   []store.Edit
+	id      string   // of the rollout; "" if it goes to all nodes at once
+	waits   string   // id of the rollout that it waits for
+	ended   []string // rollouts that it ends
+}
+
+// draft makes a change for a version: what it changes, and the edits that commit it.
+func draft(v store.View, c change, plan rollout.Plan, now time.Time) (*drafted, error) {
+	d := &drafted{base: v.Head().Version, live: liveSettings(v)}
+	var err error
+	if d.changes, err = c.wanted(d.live, v); err != nil {
+		return nil, err
+	}
+	if c.confirm != "" && c.confirm != fingerprintOf(d.changes) {
+		return nil, &store.ConflictError{Head: v.Head(), Key: anyKey(d.changes)}
+	}
+	if len(d.changes) == 0 {
+		return d, nil
+	}
+	open := openRollouts(v)
+	switch {
+	case len(d.live) == 0 && len(open) == 0:
+		// Nobody has settings that could be broken.
+		d.kind, d.edits = store.KindInitial, editsOf(d.changes)
+	case c.now:
+		d.kind, d.edits = store.KindNow, editsOf(d.changes)
+		for _, r := range open {
+			if sharedKey(v, string(r.ID), d.changes) == "" {
+				continue
+			}
+			edits, err := endRollout(r, rollout.Aborted, fmt.Sprintf("a change to all nodes at once, by %s, has changed %s: %s", c.author, sharedKey(v, string(r.ID), d.changes), c.reason), c.author, now)
+			if err != nil {
+				return nil, err
+			}
+			d.edits, d.ended = append(d.edits, edits...), append(d.ended, string(r.ID))
+		}
+	default:
+		if len(open) >= maxOpen {
+			return nil, hinted{fmt.Errorf("%d rollouts are open, which is the most", len(open)), "ananas rollout ls shows them: wait for one to end, or abort one"}
+		}
+		d.kind, d.id = store.KindOpen, strconv.FormatUint(uint64(v.Head().Version+1), 10)
+		for _, r := range open {
+			if sharedKey(v, string(r.ID), d.changes) != "" {
+				d.waits = string(r.ID)
+			}
+		}
+		doc, err := rollout.New(rollout.ID(d.id), subject, c.author, c.reason, plan, now).Encode()
+		if err != nil {
+			return nil, fmt.Errorf("writing the rollout: %w", err)
+		}
+		d.edits = append(setEdits(d.id, d.changes), store.Edit{Key: store.RolloutPrefix + d.id, Value: doc})
+	}
+	return d, nil
+}
+
+// endRollout are the edits that end a rollout without its change.
+func endRollout(r *rollout.Rollout, state rollout.State, why, by string, now time.Time) ([]store.Edit, error) {
+	ended := *r
+	ended.State, ended.Why, ended.By, ended.Since = state, why, by, now
+	doc, err := ended.Encode()
+	if err != nil {
+		return nil, fmt.Errorf("writing rollout %s: %w", r.ID, err)
+	}
+	return []store.Edit{{Key: store.RolloutPrefix + string(r.ID), Value: doc}}, nil
+}
+
+// rollouts returns what a version says of rollouts, those that were opened first first. One that can't be read is of a later release, and of nobody's concern here.
+func rollouts(m store.Map) []*rollout.Rollout {
+	var all []*rollout.Rollout
+	for _, doc := range m.Under(store.RolloutPrefix) {
+		if r, err := rollout.Decode(doc); err == nil {
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b *rollout.Rollout) int {
+		return compareIDs(string(a.ID), string(b.ID))
+	})
+	return all
+}
+
+// compareIDs orders versions written as text.
+func compareIDs(a, b string) int {
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return bytes.Compare([]byte(a), []byte(b))
+}
+
+func openRollouts(m store.Map) []*rollout.Rollout {
+	return slices.DeleteFunc(rollouts(m), func(r *rollout.Rollout) bool { return !r.State.Open() })
+}
+
+// sharedKey returns a key that both a change set and changes are about; "" if there is none.
+func sharedKey(m store.Map, id string, changes map[string][]byte) string {
+	for key := range changeSet(m, id) {
+		if _, both := changes[key]; both {
+			return key
+		}
+	}
+	return ""
+}
+
+func anyKey(changes map[string][]byte) string {
+	for _, key := range sortedKeys(changes) {
+		return key
+	}
+	return ""
+}
+
+func sortedKeys(m map[string][]byte) []string { return slices.Sorted(maps.Keys(m)) }
+
+// checkResult compiles what a commit would lead to: what is live, each open change set over it, and all of them together. A commit that changes no setting and no change
+// set is not looked at.
+func checkResult(next store.Map, p store.Proposal, compile func(map[string][]byte) error) error {
+	if !slices.ContainsFunc(p.Edits, func(e store.Edit) bool {
+		_, _, set := store.SplitSet(e.Key)
+		return store.IsSetting(e.Key) || set && !e.Delete
+	}) {
+		return nil
+	}
+	live := liveSettings(next)
+	if err := compile(live); err != nil {
+		return err
+	}
+	all, open := maps.Clone(live), openRollouts(next)
+	for _, r := range open {
+		set := changeSet(next, string(r.ID))
+		one := maps.Clone(live)
+		lay(one, set)
+		lay(all, set)
+		if err := compile(one); err != nil {
+			return err
+		}
+	}
+	if len(open) < 2 {
+		return nil
+	}
+	if err := compile(all); err != nil {
+		return fmt.Errorf("with all rollouts that are open (ananas rollout ls shows them): %w", err)
+	}
+	return nil
+}
+
+// wantFiles makes the sections that files name equal to them.
+func wantFiles(files []*settings.Entries) func(map[string][]byte, store.View) (map[string][]byte, error) {
+	return func(live map[string][]byte, _ store.View) (map[string][]byte, error) {
+		all := make(map[string][]byte)
+		for _, f := range files {
+			maps.Copy(all, f.Against(live))
+		}
+		return all, nil
+	}
+}
+
+// wantVersion makes all settings what they were at a version.
+func wantVersion(past map[string][]byte) func(map[string][]byte, store.View) (map[string][]byte, error) {
+	return func(live map[string][]byte, _ store.View) (map[string][]byte, error) {
+		all := make(map[string][]byte)
+		for key, value := range past {
+			if now, ok := live[key]; !ok || !bytes.Equal(now, value) {
+				all[key] = value
+			}
+		}
+		for key := range live {
+			if _, ok := past[key]; !ok {
+				all[key] = nil
+			}
+		}
+		return all, nil
+	}
+}
+
+// readFiles parses the files of a request. A section may be in one of them alone.
+func readFiles(files []admin.SettingsFile) ([]*settings.Entries, error) {
+	if len(files) == 0 {
+		return nil, hinted{errors.New("there is no file to apply"), "name one or several"}
+	}
+	var all []*settings.Entries
+	by := make(map[string]string)
+	for _, f := range files {
+		file, err := settings.ParseApply(f.Name, []byte(f.Text), f.Named)
+		if err != nil {
+			return nil, err
+		}
+		if !file.HasSettings() {
+			return nil, hinted{fmt.Errorf("%q has no part settings, so that there is nothing to apply", f.Name), "write settings: above the sections"}
+		}
+		entries, err := file.Entries()
+		if err != nil {
+			return nil, err
+		}
+		for _, section := range entries.Sections {
+			if other, twice := by[section]; twice {
+				return nil, hinted{fmt.Errorf("the section %q is in %q and in %q", section, other, f.Name), "put each section into one file"}
+			}
+			by[section] = f.Name
+		}
+		all = append(all, entries)
+	}
+	return all, nil
+}
+
+// checkReason refuses what goes to all nodes at once without a word why.
+func checkReason(now bool, reason string) error {
+	if now && reason == "" {
+		return hinted{errors.New("a change to all nodes at once needs a reason"), `write --reason "..."; the history keeps it`}
+	}
+	return nil
+}
+
+// applied tells what a drafted change does.
+func (d *drafted) applied() admin.Applied {
+	a := admin.Applied{Changes: []admin.Difference{}, Confirm: fingerprintOf(d.changes), Warnings: []string{}, Base: uint64(d.base), Rollout: d.id, Waits: d.waits, Aborted: d.ended}
+	for _, key := range sortedKeys(d.changes) {
+		a.Changes = append(a.Changes, differenceOf(key, d.live[key], d.changes[key]))
+	}
+	return a
+}
+
+// commit has a change decided by a root, or only tells what it would do.
+func (s *shared) commit(ctx context.Context, c change, dry bool) (admin.Applied, error) {
+	if err := checkReason(c.now, c.reason); err != nil && !dry {
+		return admin.Applied{}, err
+	}
+	var last *drafted
+	p := store.Proposal{Author: c.author, Reason: c.reason, Make: func(v store.View, p *store.Proposal) error {
+		d, err := draft(v, c, s.plan(v), s.n.clock.Wall())
+		if err != nil {
+			return err
+		}
+		last, p.Kind, p.Edits = d, d.kind, d.edits
+		return nil
+	}}
+	if dry {
+		view := s.copy.View()
+		if err := p.Make(view, &p); err != nil {
+			return admin.Applied{}, err
+		}
+		return last.applied(), s.check(store.Overlay(view, p.Edits), p)
+	}
+	r, err := s.writer.Commit(ctx, p)
+	if err != nil {
+		if r != nil && errors.Is(err, store.ErrUnknown) {
+			err = &admin.Refusal{Why: admin.Unknown, Commit: r.ID.String(), Err: err}
+		}
+		return admin.Applied{}, err
+	}
+	a := last.applied()
+	if r != nil {
+		a.Version, a.Commit = uint64(r.Version), r.ID.String()
+	}
+	return a, nil
+}

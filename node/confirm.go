@@ -1,0 +1,42 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/ananas-edge/ananas/store"
+)
+
+// confirmEvery is how often a member of the root makes sure that a quorum still has it: each time is a beat for all who follow.
+const confirmEvery = time.Second
+
+// confirm asks the quorum for the head, and notes when it had it.
+func (s *shared) confirm(ctx context.Context) (store.Head, error) {
+	ctx, cancel := context.WithTimeout(ctx, confirmEvery)
+	defer cancel()
+	at := s.n.clock.Boot()
+	head, err := s.etcd.Head(ctx)
+	if err == nil {
+		s.confirmed.Store(int64(at) + 1)
+	}
+	return head, err
+}
+
+// sinceConfirmed is how long ago this member of the root was last confirmed; negative: never.
+func (s *shared) sinceConfirmed() time.Duration {
+	at := s.confirmed.Load()
+	if at == 0 {
+		return -1
+	}
+	return max(0, s.n.clock.Boot()-time.Duration(at-1))
+}
+
+// keepConfirmed asks once a second, until ctx is done.
+func (s *shared) keepConfirmed(ctx context.Context) {
+	for {
+		s.confirm(ctx)
+		if !sleep(ctx, confirmEvery) {
+			return
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
+	"github.com/ananas-edge/ananas/rollout"
+	"github.com/ananas-edge/ananas/store"
+)
+
+// Limits of probes. They go through the node's own resolver, with the table that it serves with: a change that makes names fail is seen where nobody asks.
+const (
+	probeEvery = time.Second     // between two rounds
+	probeTime  = 3 * time.Second // for one: a client has given up by then, or nearly so
+	maxProbed  = 8               // zones of one change set; the first by name
+)
+
+// prober tries what open rollouts are about.
+type prober struct {
+	mu      sync.Mutex
+	results map[rollout.ID]*rollout.Probe
+	tables  map[rollout.ID]bool // whether the result is of a table with the change
+}
+
+// zonesOf are the names that a change set may have broken: the zones whose servers it names, and the root where it is about all names, or about something else.
+func zonesOf(set map[string][]byte) []dns.Name {
+	var zones []dns.Name
+	for _, key := range sortedKeys(set) {
+		section, name, _ := strings.Cut(key, "/")
+		if section != "forward" && section != "stub" {
+			continue
+		}
+		zone, err := dns.ParseName(unescapeKey(name))
+		if err == nil && !slices.Contains(zones, zone) && len(zones) < maxProbed {
+			zones = append(zones, zone)
+		}
+	}
+	if len(zones) == 0 {
+		zones = append(zones, dns.Root)
+	}
+	return zones
+}
+
+// probe runs rounds until ctx is done.
+func (s *shared) probe(ctx context.Context) {
+	for sleep(ctx, probeEvery) {
+		view := s.copy.View()
+		open := openRollouts(view)
+		s.probes.keep(open)
+		use := s.use.now.Load()
+		if use == nil {
+			continue
+		}
+		var all sync.WaitGroup
+		for _, r := range open {
+			if r.State == rollout.Queued {
+				continue
+			}
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				err := s.tryZones(ctx, zonesOf(changeSet(view, string(r.ID))))
+				if ctx.Err() == nil {
+					s.probes.note(r.ID, slices.Contains(use.sets, string(r.ID)), err)
+				}
+			}()
+		}
+		all.Wait()
+	}
+}
+
+// tryZones asks for the SOA record of each zone, past the cache. The root is asked for its NS records, which every server of it has.
+func (s *shared) tryZones(ctx context.Context, zones []dns.Name) error {
+	table := s.n.server.Table().Recursion
+	for _, zone := range zones {
+		q := dns.Question{Name: zone, Type: dns.TypeSOA, Class: dns.ClassINET}
+		if zone.IsRoot() {
+			q.Type = dns.TypeNS
+		}
+		one, cancel := context.WithTimeout(ctx, probeTime)
+		a, err := s.n.resolver.Resolve(one, q, recurse.Opts{Table: table, Fresh: recurse.FreshAnswer})
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case a.RCode != dns.RCodeServerFailure && err == nil:
+			continue
+		case err != nil && a.RCode != dns.RCodeServerFailure:
+			return fmt.Errorf("%v %v: no answer in %v", zone, q.Type, probeTime)
+		}
+		why := a.RCode.String()
+		for _, e := range a.EDEs {
+			why += ", " + strings.TrimSpace(e.Code.String()+" "+e.Text)
+		}
+		return fmt.Errorf("%v %v: %s", zone, q.Type, why)
+	}
+	return nil
+}
+
+// keep forgets what was found for rollouts that are open no more.
+func (p *prober) keep(open []*rollout.Rollout) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id := range p.results {
+		if !slices.ContainsFunc(open, func(r *rollout.Rollout) bool { return r.ID == id }) {
+			delete(p.results, id)
+			delete(p.tables, id)
+		}
+	}
+}
+
+// note counts a result; those of another table are forgotten.
+func (p *prober) note(id rollout.ID, holds bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.results[id]
+	if at == nil || p.tables[id] != holds {
+		at = &rollout.Probe{Rollout: id}
+		p.results[id], p.tables[id] = at, holds
+	}
+	if err == nil {
+		at.Passed, at.Failing, at.Error = at.Passed+1, 0, ""
+		return
+	}
+	at.Failing, at.Error = at.Failing+1, err.Error()
+}
+
+// list returns what was found, by rollout, for the table with these change sets.
+func (p *prober) list(sets []string) []rollout.Probe {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []rollout.Probe
+	for id, r := range p.results {
+		if p.tables[id] == slices.Contains(sets, string(id)) {
+			out = append(out, *r)
+		}
+	}
+	slices.SortFunc(out, func(a, b rollout.Probe) int { return strings.Compare(string(a.Rollout), string(b.Rollout)) })
+	return out
+}
+
+// unescapeKey reads a segment of a key, in which slashes and what disturbs a terminal are written as %XX.
+func unescapeKey(segment string) string {
+	var b strings.Builder
+	for i := 0; i < len(segment); i++ {
+		var c byte
+		if segment[i] == '%' && i+2 < len(segment) {
+			if _, err := fmt.Sscanf(segment[i+1:i+3], "%02X", &c); err == nil {
+				b.WriteByte(c)
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(segment[i])
+	}
+	return b.String()
+}
+
+var _ store.Map

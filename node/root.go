@@ -1,0 +1,138 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/ananas-edge/ananas/rollout"
+	"github.com/ananas-edge/ananas/settings"
+	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/etcd"
+	"github.com/ananas-edge/ananas/store/identity"
+)
+
+// openRoot makes this node a member of the root: of a store that it founds, where it has joined none, or of the one that it has joined. etcd is started, and nothing
+// waits for it.
+func (s *shared) openRoot(own settings.Node, command func() *exec.Cmd) error {
+	if command == nil {
+		return fmt.Errorf("opening a store: there is no way to start etcd")
+	}
+	if len(own.Store.Join) == 0 || s.who.Joined() {
+		if err := s.who.Found(s.name, s.n.clock.Wall(), rand.Reader); err != nil {
+			return err
+		}
+	}
+	c := etcd.Config{
+		Command: command, Folder: filepath.Join(s.folder, "etcd"), Name: s.name, Log: s.n.log,
+		Random: func(b []byte) { rand.Read(b) },
+	}
+	if own.Store.Peer.IsValid() {
+		file := func(name string) string { return filepath.Join(s.folder, name) }
+		c.Peer = &etcd.Peer{
+			Listen: own.Store.Peer.String(), URL: peerURL(own), Cert: file(identity.NodeFile), Key: file(identity.NodeFile), CA: file(identity.BundleFile),
+			ServerName: identity.RootHost(s.who.Bundle().Store()),
+		}
+	}
+	var err error
+	if c.Members, c.Join, err = s.members(); err != nil {
+		return err
+	}
+	if s.etcd, err = etcd.Open(c); err != nil {
+		return fmt.Errorf("opening the root: %w", err)
+	}
+	s.writer = &store.Writer{
+		Root: s.etcd, Copy: s.copy.Copy(), Check: s.check, Now: s.n.clock.Wall,
+		Salt: func() (x store.Salt) { rand.Read(x[:]); return },
+		ID:   func() (x store.ID) { rand.Read(x[:]); return },
+		Retry: func(ctx context.Context, attempt int) error {
+			if !sleep(ctx, min(time.Duration(attempt)*memberRetry, memberMaxRetry)) {
+				return ctx.Err()
+			}
+			return nil
+		},
+	}
+	return nil
+}
+
+// peerURL is the address by which other members reach this one.
+func peerURL(own settings.Node) string { return "https://" + own.Store.Peer.String() }
+
+// found makes a store that was not there, or finds the one that another member has made in this moment.
+func (s *shared) found(ctx context.Context) (store.Head, error) {
+	head, err := s.etcd.Create(ctx)
+	if err != nil {
+		return head, err
+	}
+	s.n.log.Info("a new store begins", "lineage", head.Lineage.String())
+	return head, nil
+}
+
+// introduce sees to it that the store knows this member of its root, and its labels.
+func (s *shared) introduce(ctx context.Context) {
+	for {
+		err := s.introduced(ctx)
+		if err == nil {
+			return
+		}
+		if !sleep(ctx, memberMaxRetry) {
+			return
+		}
+	}
+}
+
+func (s *shared) introduced(ctx context.Context) error {
+	if err := s.etcd.Ready(ctx); err != nil {
+		return err
+	}
+	labels := identity.Labels(s.n.began.Node.Store.Labels)
+	_, err := s.writer.Commit(ctx, store.Proposal{Kind: store.KindNode, Author: s.name, Reason: "a member of the root", Make: func(v store.View, p *store.Proposal) error {
+		p.Edits = nil
+		doc, err := identity.NodeAt(v, s.name)
+		switch {
+		case err != nil:
+			return err
+		case doc == nil:
+			first, err := s.who.First(labels)
+			if err != nil {
+				return err
+			}
+			p.Edits = []store.Edit{first}
+		case !maps.Equal(doc.Labels, labels) && len(labels) > 0:
+			p.Edits, err = identity.SetLabels(v, s.name, labels)
+			return err
+		}
+		return nil
+	}})
+	return err
+}
+
+// check compiles what a commit would lead to.
+func (s *shared) check(next store.Map, p store.Proposal) error {
+	return checkResult(next, p, func(entries map[string][]byte) error {
+		_, _, err := s.compile(entries)
+		return err
+	})
+}
+
+// compile makes tables of settings, as this node would.
+func (s *shared) compile(entries map[string][]byte) (*settings.File, *settings.Tables, error) {
+	file, err := settings.Assemble(s.n.began.Node, entries, s.blob)
+	if err != nil {
+		return nil, nil, err
+	}
+	tables, err := file.Compile(listeners(s.n.began.Node.Listen.DNS))
+	return file, tables, err
+}
+
+// plan is how a change goes through the fleet that is opened on a version.
+func (s *shared) plan(v store.View) rollout.Plan {
+	if _, tables, err := s.compile(liveSettings(v)); err == nil {
+		return tables.Rollout.Plan
+	}
+	return rollout.DefaultPlan()
+}

@@ -1,0 +1,155 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/identity"
+)
+
+// upWithin is how long ago a node that is up was last heard of: three of its reports, and those of two relays before it.
+const upWithin = 5 * time.Second
+
+// fleet returns all nodes that the store knows, with what they last told.
+func (s *shared) fleet() []admin.Node {
+	view := s.copy.View()
+	told := make(map[string]int)
+	rows := s.registry.Nodes()
+	for i, r := range rows {
+		told[r.Name] = i
+	}
+	now := s.n.clock.Wall()
+	out := []admin.Node{}
+	for key := range view.Under(store.NodePrefix) {
+		name := strings.TrimPrefix(key, store.NodePrefix)
+		doc, err := identity.NodeAt(view, name)
+		if err != nil || doc == nil {
+			continue // of a later release
+		}
+		n := admin.Node{Name: name, Labels: doc.Labels, Role: string(doc.Role), Joined: doc.Joined, Sets: []string{}}
+		if doc.Revoked != nil {
+			n.Revoked = doc.Revoked.Time
+		}
+		if n.Labels == nil {
+			n.Labels = map[string]string{}
+		}
+		if i, ok := told[name]; ok {
+			r := rows[i]
+			n.Seen, n.Up = now.Add(-r.Silent), r.Silent <= upWithin && doc.Revoked == nil
+			n.Version, n.AgeMS, n.Via, n.Error, n.Release = r.Version, r.Age.Milliseconds(), r.Via, r.Error, r.Release
+			for _, id := range r.Sets {
+				n.Sets = append(n.Sets, string(id))
+			}
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// Root is that of admin.SettingsStore.
+func (a settingsAPI) Root(ctx context.Context) (admin.Root, error) {
+	if a.shared == nil {
+		return admin.Root{}, a.errOwner()
+	}
+	s := a.shared
+	head := s.copy.View().Head()
+	out := admin.Root{Lineage: head.Lineage.String(), Version: uint64(head.Version), Members: []admin.RootMember{}, Nodes: s.fleet(), Tokens: []admin.TokenInfo{}}
+	if s.etcd == nil {
+		return out, nil
+	}
+	members, err := s.etcd.Members(ctx)
+	if err != nil {
+		return out, refusal(err)
+	}
+	leads := s.etcd.State().Store.Leads
+	for _, m := range members {
+		one := admin.RootMember{Name: m.Name, Address: strings.TrimPrefix(m.URL, "https://"), State: "follower", Self: m.Name == s.name}
+		switch {
+		case m.Learner:
+			one.State = "learner"
+		case one.Self && leads:
+			one.State = "leader"
+		}
+		if !strings.HasPrefix(m.URL, "https://") {
+			one.Address = ""
+		}
+		out.Members = append(out.Members, one)
+	}
+	for _, t := range identity.Tokens(s.copy.View(), s.n.clock.Wall()) {
+		out.Tokens = append(out.Tokens, admin.TokenInfo{ID: t.ID, Name: t.Name, Labels: t.Labels, Root: t.Role == identity.Root, Until: t.NotAfter})
+	}
+	return out, nil
+}
+
+// NewToken is that of admin.SettingsStore.
+func (a settingsAPI) NewToken(ctx context.Context, r admin.NewToken) (admin.JoinToken, error) {
+	s, err := a.root()
+	if err != nil {
+		return admin.JoinToken{}, err
+	}
+	authority, err := s.who.Authority()
+	if err != nil {
+		return admin.JoinToken{}, err
+	}
+	if r.Root && !s.n.began.Node.Store.Peer.IsValid() {
+		return admin.JoinToken{}, hinted{fmt.Errorf("this member of the root has no address for other members"), "set node.store.peer in its file, and restart it"}
+	}
+	want := identity.TokenRequest{Authority: authority.Fingerprint(), Name: r.Name, Labels: r.Labels, Life: time.Duration(r.TTLMS) * time.Millisecond, By: r.Author}
+	if r.Root {
+		want.Role = identity.Root
+	}
+	if want.Life == 0 {
+		want.Life = identity.DefaultTokenLife
+	}
+	var token identity.Token
+	now := s.n.clock.Wall()
+	_, err = s.writer.Commit(ctx, store.Proposal{Kind: store.KindNode, Author: r.Author, Reason: "a join token", Make: func(v store.View, p *store.Proposal) error {
+		var err error
+		token, p.Edits, err = identity.NewToken(v, want, now, rand.Reader)
+		return err
+	}})
+	if err != nil {
+		return admin.JoinToken{}, refusal(err)
+	}
+	return admin.JoinToken{Token: token.Text(), ID: token.ID.String(), Until: now.Add(want.Life), Addresses: []string{s.n.began.Node.Store.Root.String()}}, nil
+}
+
+// RemoveNode is that of admin.SettingsStore.
+func (a settingsAPI) RemoveNode(ctx context.Context, r admin.RemoveNode) (admin.Node, error) {
+	s, err := a.root()
+	if err != nil {
+		return admin.Node{}, err
+	}
+	doc, err := identity.NodeAt(s.copy.View(), r.Name)
+	if err != nil {
+		return admin.Node{}, err
+	}
+	if doc == nil {
+		return admin.Node{}, &admin.Refusal{Why: admin.Absent, Err: hinted{fmt.Errorf("the store has no node %q", r.Name), "ananas root ls shows them"}}
+	}
+	_, err = s.writer.Commit(ctx, store.Proposal{Kind: store.KindNode, Author: r.Author, Reason: r.Reason, Make: func(v store.View, p *store.Proposal) error {
+		var err error
+		p.Edits, err = identity.Revoke(v, r.Name, r.Author, r.Reason, s.n.clock.Wall())
+		return err
+	}})
+	if err != nil {
+		return admin.Node{}, refusal(err)
+	}
+	if doc.Role == identity.Root {
+		if err := s.etcd.Remove(ctx, r.Name); err != nil {
+			return admin.Node{}, fmt.Errorf("%q was revoked, and is a member of etcd still: %w", r.Name, err)
+		}
+	}
+	s.registry.Forget(r.Name)
+	for _, n := range s.fleet() {
+		if n.Name == r.Name {
+			return n, nil
+		}
+	}
+	return admin.Node{Name: r.Name, Role: string(doc.Role), Labels: doc.Labels, Sets: []string{}}, nil
+}

@@ -1,0 +1,207 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/settings"
+	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/etcd"
+	"github.com/ananas-edge/ananas/store/replica"
+)
+
+// settingsAPI is what the API asks of the settings and their versions. On a node whose file is the truth shared is nil.
+type settingsAPI struct {
+	n      *Node
+	copy   *replica.Replica // nil: there is none
+	shared *shared
+}
+
+// errOwner says who owns the settings.
+func (a settingsAPI) errOwner() error {
+	name := a.n.began.Name()
+	if name == "" {
+		return &admin.Refusal{Why: admin.Owner, Err: hinted{errors.New("this node was started without a file, and its settings are the defaults: there is no store to change"),
+			"write a file; with node.store.root in it the node opens a store"}}
+	}
+	return &admin.Refusal{Why: admin.Owner, Err: hinted{fmt.Errorf("the file %q is the truth for this node's settings", name), "edit it, then ananas reload"}}
+}
+
+// refusal gives an error the word that the API has for it.
+func refusal(err error) error {
+	var conflict *store.ConflictError
+	var full *store.FullError
+	var floor *store.FloorError
+	var down *etcd.DownError
+	var known *admin.Refusal
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case errors.As(err, &conflict):
+		return &admin.Refusal{Why: admin.Conflict, Err: err}
+	case errors.As(err, &full):
+		return &admin.Refusal{Why: admin.Full, Err: err}
+	case errors.As(err, &floor):
+		return &admin.Refusal{Why: admin.Absent, Err: err}
+	case errors.As(err, &down):
+		return &admin.Refusal{Why: admin.Unreachable, Err: err}
+	}
+	return err
+}
+
+// root returns this node's part in a store's root, or says who has one.
+func (a settingsAPI) root() (*shared, error) {
+	switch {
+	case a.shared == nil:
+		return nil, a.errOwner()
+	case a.shared.writer == nil:
+		return nil, &admin.Refusal{Why: admin.Owner, Err: hinted{errors.New("this node follows a store: it takes changes from the root and makes none"), a.shared.whereRoot()}}
+	}
+	return a.shared, nil
+}
+
+func (a settingsAPI) versions() (versions, error) {
+	if a.copy == nil {
+		return versions{}, hinted{errors.New("this node keeps no versions of its settings"), "its log says why: another process may use its data folder"}
+	}
+	return versions{a.copy}, nil
+}
+
+// Apply is that of admin.SettingsStore.
+func (a settingsAPI) Apply(ctx context.Context, r admin.Apply) (admin.Applied, error) {
+	s, err := a.root()
+	if err != nil {
+		return admin.Applied{}, err
+	}
+	entries, err := readFiles(r.Files)
+	if err != nil {
+		return admin.Applied{}, err
+	}
+	if !r.Dry {
+		for _, e := range entries {
+			for sum, content := range e.Blobs {
+				if err := s.putBlob(sum, content); err != nil {
+					return admin.Applied{}, err
+				}
+			}
+		}
+	}
+	done, err := s.commit(ctx, change{wanted: wantFiles(entries), author: r.Author, reason: r.Reason, now: r.Now, confirm: r.Confirm}, r.Dry)
+	return done, refusal(err)
+}
+
+// Rollback is that of admin.SettingsStore.
+func (a settingsAPI) Rollback(ctx context.Context, r admin.Rollback) (admin.Applied, error) {
+	s, err := a.root()
+	if err != nil {
+		return admin.Applied{}, err
+	}
+	past, _, err := (versions{a.copy}).past(r.Version)
+	if err != nil {
+		return admin.Applied{}, err
+	}
+	reason := r.Reason
+	if reason == "" && !r.Now {
+		reason = fmt.Sprintf("back to version %d", r.Version)
+	}
+	done, err := s.commit(ctx, change{wanted: wantVersion(past), author: r.Author, reason: reason, now: r.Now, confirm: r.Confirm}, r.Dry)
+	return done, refusal(err)
+}
+
+// Settings is that of admin.SettingsStore.
+func (a settingsAPI) Settings(_ context.Context, q admin.SettingsQuery) (admin.SettingsList, error) {
+	v, err := a.versions()
+	if err != nil {
+		return admin.SettingsList{}, err
+	}
+	var holds func(store.Map) (map[string][]byte, []string)
+	if a.shared != nil {
+		holds = func(m store.Map) (map[string][]byte, []string) {
+			return held(m, a.shared.member(m), a.shared.use.dropped.Load())
+		}
+	}
+	return v.list(q, holds)
+}
+
+// Difference is that of admin.SettingsStore.
+func (a settingsAPI) Difference(_ context.Context, from, to uint64, prefix string) (admin.SettingsDifference, error) {
+	v, err := a.versions()
+	if err != nil {
+		return admin.SettingsDifference{}, err
+	}
+	return v.difference(from, to, prefix)
+}
+
+// History is that of admin.SettingsStore.
+func (a settingsAPI) History(ctx context.Context, q admin.HistoryQuery) (admin.HistoryList, error) {
+	v, err := a.versions()
+	if err != nil {
+		return admin.HistoryList{}, err
+	}
+	return v.history(ctx, q)
+}
+
+// Watch is that of admin.SettingsStore.
+func (a settingsAPI) Watch(ctx context.Context, after uint64, emit func(admin.Commit) error) error {
+	v, err := a.versions()
+	if err != nil {
+		return err
+	}
+	return v.watch(ctx, after, emit)
+}
+
+// loadFile puts what a file says into the versions of a node whose file is the truth. A file that says what the last version has is no new one.
+func loadFile(copy *replica.Replica, f *settings.File) error {
+	entries, err := f.Entries()
+	if err != nil {
+		return err
+	}
+	wanted, _ := wantVersion(entries.Docs)(liveSettings(copy.View()), copy.View())
+	_, err = copy.Load(store.Proposal{Kind: store.KindLoad, Author: "the file", Reason: f.Name(), Edits: editsOf(wanted)})
+	return err
+}
+
+// SaveSnapshot is that of admin.SettingsStore.
+func (a settingsAPI) SaveSnapshot(_ context.Context, w io.Writer) error {
+	s, err := a.root()
+	if err != nil {
+		return err
+	}
+	return s.saveSnapshot(w)
+}
+
+// settings is what the API asks.
+func (n *Node) settings() settingsAPI {
+	a := settingsAPI{n: n, copy: n.history, shared: n.shared}
+	if n.shared != nil {
+		a.copy = n.shared.copy
+	}
+	return a
+}
+
+// keepVersions opens the versions of a node whose file is the truth, and puts in what was loaded. A node does without them where it has to.
+func (n *Node) keepVersions(own settings.Node) {
+	folder := filepath.Join(own.Data, StoreFolder)
+	err := MakeFolder(folder)
+	if err == nil {
+		n.history, err = replica.Open(folder, replica.Options{Now: n.clock.Wall, Log: n.log, Metrics: n.metrics})
+	}
+	if err == nil {
+		err = loadFile(n.history, n.began)
+	}
+	if err != nil {
+		n.log.Warn("the versions of the settings are not kept", "error", err)
+	}
+}
+
+// Rollouts is that of admin.SettingsStore.
+func (a settingsAPI) Rollouts(context.Context, string) ([]admin.Rollout, error) { return nil, nil }
+
+// Steer is that of admin.SettingsStore.
+func (a settingsAPI) Steer(context.Context, admin.Steer) (admin.Rollout, error) {
+	return admin.Rollout{}, nil
+}

@@ -1,0 +1,208 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ananas-edge/ananas/internal/wholefile"
+	"github.com/ananas-edge/ananas/rollout"
+	"github.com/ananas-edge/ananas/rollout/vitals"
+	"github.com/ananas-edge/ananas/settings"
+	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/etcd"
+	"github.com/ananas-edge/ananas/store/identity"
+	"github.com/ananas-edge/ananas/store/replica"
+)
+
+// StoreFolder is the folder in the data folder that holds a node's part of a store: its copy, who it is, and, on a member of the root, etcd's data.
+const StoreFolder = "store"
+
+// shared is a node's part in a store that other nodes have too: its copy, the tables made of it, and, on a member of the root, the root.
+type shared struct {
+	n      *Node
+	name   string
+	folder string
+
+	copy     *replica.Replica
+	use      *user
+	registry *vitals.Registry
+	probes   prober
+	boot     uint64        // a random number of this process
+	opened   time.Duration // boot time
+
+	etcd   *etcd.Root    // of a member of the root; else nil
+	writer *store.Writer // likewise
+	who    *identity.Identity
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	confirmed atomic.Int64          // boot time in nanoseconds, and one, at which a quorum last had this member of the root; 0: never
+	failing   atomic.Pointer[error] // what keeps the copy from following; nil: nothing
+}
+
+// openShared opens the copy of a node that belongs to a store. Nothing is asked of anybody until start.
+func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
+	s := &shared{n: n, name: nodeName(own), folder: filepath.Join(own.Data, StoreFolder)}
+	if err := MakeFolder(s.folder); err != nil {
+		return nil, err
+	}
+	s.opened = n.clock.Boot()
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.who, err = identity.Open(wholefile.OS{}, s.folder); err != nil {
+		return nil, err
+	}
+	key, err := s.who.NodeKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	s.copy, err = replica.Open(s.folder, replica.Options{Now: n.clock.Wall, Key: key.Octets(), Log: n.log, Metrics: n.metrics})
+	if err != nil {
+		return nil, fmt.Errorf("opening this node's copy of the store: %w", err)
+	}
+	if broken := s.copy.Found(); broken != nil {
+		n.log.Error("this node's copy of the store was spoilt and begins anew", "error", broken, "hint", broken.Hint())
+	}
+	var b [8]byte
+	rand.Read(b[:])
+	for _, octet := range b {
+		s.boot = s.boot<<8 | uint64(octet)
+	}
+	s.registry = vitals.NewRegistry(n.clock.Boot)
+	s.probes = prober{results: map[rollout.ID]*rollout.Probe{}, tables: map[rollout.ID]bool{}}
+	s.use = &user{n: n, copy: s.copy, member: s.member, blob: s.blob, silent: s.silent, memory: filepath.Join(s.folder, "in-use"), waitStep: time.Second}
+	if own.Store.Root.IsValid() {
+		if err := s.openRoot(own, o.Etcd); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// start begins to follow, to serve those who follow, and to tell how this node is.
+func (s *shared) start(own settings.Node) {
+	s.run(s.use.run)
+	if s.etcd != nil {
+		s.run(s.feedCopy)
+		s.run(s.introduce)
+		s.run(s.keepConfirmed)
+	}
+	s.run(s.keepCertificate)
+	s.run(s.probe)
+	s.run(s.tell)
+}
+
+// ready tells whether there are settings at all.
+func (s *shared) ready() error {
+	if s.use.now.Load() == nil && s.etcd == nil {
+		return errors.New("there is no copy of the store yet: queries are answered as soon as one has come")
+	}
+	return nil
+}
+
+// first calls serve as soon as there are settings.
+func (s *shared) first(serve func()) {
+	s.done.Add(1)
+	defer s.done.Done()
+	for s.use.now.Load() == nil || s.use.now.Load().version == 0 {
+		if !sleep(s.ctx, 50*time.Millisecond) {
+			return
+		}
+	}
+	serve()
+}
+
+// silent is how long no root has been heard of: on a member of the root since its own etcd last confirmed the head.
+func (s *shared) silent() time.Duration {
+	if age := s.age(); age >= 0 {
+		return age
+	}
+	return s.n.clock.Boot() - s.opened
+}
+
+// putBlob keeps content that a document names.
+func (s *shared) putBlob(sum [32]byte, content []byte) error { return errors.New("not yet") }
+
+// blob returns content that a document names.
+func (s *shared) blob(sum [32]byte) ([]byte, error) { return nil, errors.New("not yet") }
+
+// members returns the members that etcd is started with for the first time.
+func (s *shared) members() ([]etcd.Member, bool, error) { return nil, false, nil }
+
+// whereRoot says where changes can be made.
+func (s *shared) whereRoot() string { return "ask a member of the root: ananas apply --node ADDRESS" }
+
+func (s *shared) saveSnapshot(io.Writer) error { return errors.New("not yet") }
+
+// member is this node as the store knows it: its labels are those of its document there, before it has one those of its file.
+func (s *shared) member(m store.Map) rollout.Member {
+	out := rollout.Member{Name: s.name, Labels: s.n.began.Node.Store.Labels}
+	if doc, err := identity.NodeAt(m, s.name); err == nil && doc != nil {
+		out.Labels = doc.Labels
+	}
+	return out
+}
+
+// trouble notes what keeps the copy from following; nil: nothing does any more.
+func (s *shared) trouble(err error) {
+	before := s.failing.Load()
+	if err == nil {
+		if before != nil && s.failing.CompareAndSwap(before, nil) {
+			s.n.log.Info("the copy of the store follows again")
+		}
+		return
+	}
+	if before == nil || (*before).Error() != err.Error() {
+		args := []any{"error", err}
+		var h interface{ Hint() string }
+		if errors.As(err, &h) {
+			args = append(args, "hint", h.Hint())
+		}
+		s.n.log.Warn("the copy of the store does not follow; the node answers from what it has", args...)
+	}
+	s.failing.Store(&err)
+}
+
+// go runs f until the store is closed; f has to end when ctx is done.
+func (s *shared) run(f func(ctx context.Context)) {
+	s.done.Add(1)
+	go func() {
+		defer s.done.Done()
+		f(s.ctx)
+	}()
+}
+
+// close ends all that was started, the copy last.
+func (s *shared) close() error {
+	s.cancel()
+	s.done.Wait()
+	if s.etcd != nil {
+		s.etcd.Close()
+	}
+	if s.copy != nil {
+		return s.copy.Close()
+	}
+	return nil
+}
+
+// age is how long ago the root last confirmed what this node's copy has; negative: never.
+func (s *shared) age() time.Duration { return s.sinceConfirmed() }
+
+// source is the address that this node follows; "": none right now.
+func (s *shared) source() string { return "" }
+
+// via is the node that this one follows.
+func (s *shared) via() string { return "" }

@@ -1,0 +1,99 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/rollout"
+	"github.com/ananas-edge/ananas/rollout/vitals"
+)
+
+// tellEvery is how often a node says how it is.
+const tellEvery = time.Second
+
+// tell says how this node is, once a second, until ctx is done.
+func (s *shared) tell(ctx context.Context) {
+	before := s.counted()
+	for {
+		now := s.counted()
+		s.registry.Tell(s.self(), since(before, now))
+		before = now
+		if !sleep(ctx, tellEvery) {
+			return
+		}
+	}
+}
+
+// self is what this node says of itself.
+func (s *shared) self() vitals.Node {
+	view := s.copy.View()
+	head := view.Head()
+	member := s.member(view)
+	n := vitals.Node{
+		NodeState: rollout.NodeState{Name: s.name, Site: member.Site(), Lineage: head.Lineage.String(), Boot: s.boot},
+		Copy:      uint64(head.Version), Release: s.n.version, Role: "follower",
+	}
+	if s.etcd != nil {
+		n.Role = "root"
+	}
+	n.Age, n.Via = s.age(), s.via()
+	use := s.use.now.Load()
+	if use == nil {
+		return n
+	}
+	n.Version = uint64(use.version)
+	for _, id := range use.sets {
+		n.Sets = append(n.Sets, rollout.ID(id))
+	}
+	slices.Sort(n.Sets)
+	if use.refused != nil {
+		n.Error = use.refused.Error()
+		for _, id := range use.refusedSets {
+			n.Refused = append(n.Refused, rollout.ID(id))
+		}
+		slices.Sort(n.Refused)
+	}
+	n.Probes = s.probes.list(use.sets)
+	return n
+}
+
+// counted are the counts of this node since it began.
+func (s *shared) counted() rollout.Sum {
+	var sum rollout.Sum
+	o := s.n.server.Outcomes(sum.Latency.Observe)
+	for rcode, n := range o.RCodes {
+		sum.Results[classOf(dns.RCode(rcode))] += n
+	}
+	sum.Panics = s.n.crashes.Total()
+	return sum
+}
+
+// classOf is what a response code says of the node, or of who asks.
+func classOf(r dns.RCode) rollout.Class {
+	switch r {
+	case dns.RCodeSuccess:
+		return rollout.Answered
+	case dns.RCodeNameError:
+		return rollout.Absent
+	case dns.RCodeServerFailure:
+		return rollout.Broken
+	case dns.RCodeRefused:
+		return rollout.Refused
+	}
+	return rollout.Misput
+}
+
+// since returns what was counted between two readings.
+func since(before, now rollout.Sum) rollout.Sum {
+	for i := range now.Results {
+		now.Results[i] -= min(now.Results[i], before.Results[i])
+	}
+	for i := range now.Latency {
+		now.Latency[i] -= min(now.Latency[i], before.Latency[i])
+	}
+	now.Panics -= min(now.Panics, before.Panics)
+	now.Faults -= min(now.Faults, before.Faults)
+	return now
+}

@@ -1,0 +1,203 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/ananas-edge/ananas/internal/wholefile"
+	"github.com/ananas-edge/ananas/rollout"
+	"github.com/ananas-edge/ananas/settings"
+	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/replica"
+)
+
+// feedPatience is how long a node that holds an open change set may be without a feed until it drops it by itself: it may be the change that cuts it off. A source is left after
+// 10 s without a beat, so this is time for two others.
+const feedPatience = 30 * time.Second
+
+// inUse is what the tables of a node were made from. It is never changed.
+type inUse struct {
+	version store.Version
+	sets    []string // ids of the change sets over it, in order
+	entries map[string][]byte
+
+	refused     error         // why a later version does not compile here; nil: none was refused
+	refusedAt   store.Version // which that is
+	refusedSets []string      // the change sets in it
+}
+
+// held returns the settings of a node at a version: the live keys, overlaid by the change sets that it holds. It is a function of these alone; without is true on
+// a node that has lost its feed, which holds none.
+func held(m store.Map, member rollout.Member, without bool) (map[string][]byte, []string) {
+	all := liveSettings(m)
+	var sets []string
+	if !without {
+		for _, r := range openRollouts(m) {
+			if r.Subject == subject && rollout.Holds(r, member) {
+				lay(all, changeSet(m, string(r.ID)))
+				sets = append(sets, string(r.ID))
+			}
+		}
+	}
+	return all, sets
+}
+
+// user makes tables of what a copy says, and swaps them in.
+type user struct {
+	n        *Node
+	copy     *replica.Replica
+	member   func(store.Map) rollout.Member
+	blob     func([32]byte) ([]byte, error)
+	silent   func() time.Duration // how long the feed is; 0 on a member of the root that has a quorum
+	memory   string               // file with the version in use; "": it is not remembered
+	swapped  func(*inUse)         // called after a swap, from the loop; nil: nobody wants to know
+	now      atomic.Pointer[inUse]
+	dropped  atomic.Bool // the change sets, for want of a feed
+	waitStep time.Duration
+}
+
+// first makes the tables that a node starts with: those of the copy's last version, or, where that does not compile here, of the one that was in use. nil: the copy has none.
+func (u *user) first() (*settings.File, *settings.Tables, error) {
+	view := u.copy.View()
+	if view.Head().Version == 0 {
+		return nil, nil, nil
+	}
+	file, tables, use, err := u.make(view, view.Head().Version)
+	if err == nil {
+		u.now.Store(use)
+		return file, tables, nil
+	}
+	before, ok := u.remembered()
+	if !ok || before >= view.Head().Version {
+		return nil, nil, fmt.Errorf("compiling version %d of the settings: %w", view.Head().Version, err)
+	}
+	m, past := u.copy.At(before)
+	if past != nil {
+		return nil, nil, fmt.Errorf("compiling version %d of the settings: %w (and version %d, which was in use, is not in the log any more)", view.Head().Version, err, before)
+	}
+	file, tables, use, older := u.make(m, before)
+	if older != nil {
+		return nil, nil, fmt.Errorf("compiling version %d of the settings: %w (nor does version %d, which was in use)", view.Head().Version, err, before)
+	}
+	use.refused, use.refusedAt = err, view.Head().Version
+	_, use.refusedSets = held(view, u.member(view), false)
+	u.now.Store(use)
+	u.n.log.Error("the last version of the settings does not compile here; the one from before serves", "version", view.Head().Version, "serves", before, "error", err)
+	return file, tables, nil
+}
+
+// make compiles a version.
+func (u *user) make(m store.Map, v store.Version) (*settings.File, *settings.Tables, *inUse, error) {
+	use := &inUse{version: v}
+	use.entries, use.sets = held(m, u.member(m), u.dropped.Load())
+	file, err := settings.Assemble(u.n.began.Node, use.entries, u.blob)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	tables, err := file.Compile(listeners(u.n.began.Node.Listen.DNS))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return file, tables, use, nil
+}
+
+// run follows the copy until ctx is done.
+func (u *user) run(ctx context.Context) {
+	seen := store.Version(0)
+	if now := u.now.Load(); now != nil {
+		seen = max(now.version, now.refusedAt)
+	}
+	for {
+		wait, done := context.WithTimeout(ctx, u.waitStep)
+		err := u.copy.WaitFor(wait, seen+1)
+		done()
+		if ctx.Err() != nil {
+			return
+		}
+		lost := u.silent() >= feedPatience
+		if err != nil && lost == u.dropped.Load() {
+			continue
+		}
+		if u.dropped.Swap(lost) != lost && lost {
+			u.n.log.Warn("no feed for too long: change sets that are on their way are dropped until there is one", "after", feedPatience)
+		}
+		view := u.copy.View()
+		seen = view.Head().Version
+		u.use(view)
+	}
+}
+
+// use swaps a version in, if it says anything else than what is in use, or keeps that where it does not compile.
+func (u *user) use(view store.View) {
+	v, before := view.Head().Version, u.now.Load()
+	entries, sets := held(view, u.member(view), u.dropped.Load())
+	if before != nil && maps.EqualFunc(before.entries, entries, func(a, b []byte) bool { return string(a) == string(b) }) {
+		u.store(&inUse{version: v, sets: sets, entries: before.entries})
+		return
+	}
+	file, tables, use, err := u.make(view, v)
+	if err == nil {
+		err = u.n.take(file, tables)
+	}
+	if err != nil {
+		u.n.log.Error("a version of the settings does not compile here; those from before serve on", "version", v, "error", err)
+		kept := inUse{refused: err, refusedAt: v, refusedSets: sets}
+		if before != nil {
+			kept.version, kept.sets, kept.entries = before.version, before.sets, before.entries
+		}
+		u.store(&kept)
+		return
+	}
+	u.n.log.Info("settings in use", "version", v, "change_sets", strings.Join(use.sets, ","))
+	u.store(use)
+	u.remember(v)
+}
+
+func (u *user) store(use *inUse) {
+	u.now.Store(use)
+	if u.swapped != nil {
+		u.swapped(use)
+	}
+}
+
+// remember writes down which version is in use, for a start at which the last one does not compile. Losing it costs nothing but that.
+func (u *user) remember(v store.Version) {
+	if u.memory == "" {
+		return
+	}
+	if err := wholefile.Write(wholefile.OS{}, u.memory, []byte(strconv.FormatUint(uint64(v), 10)+"\n")); err != nil {
+		u.n.log.Warn("the version in use could not be written down", "file", u.memory, "error", err)
+	}
+}
+
+func (u *user) remembered() (store.Version, bool) {
+	if u.memory == "" {
+		return 0, false
+	}
+	b, err := wholefile.Read(wholefile.OS{}, u.memory, 32)
+	if err != nil {
+		return 0, false
+	}
+	v, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+	return store.Version(v), err == nil
+}
+
+// take swaps tables in that were compiled from a file.
+func (n *Node) take(next *settings.File, tables *settings.Tables) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.server == nil {
+		return errors.New("the node is not open")
+	}
+	n.swap(next, tables)
+	last := *n.lastReload.Load()
+	last.loaded, last.failed = n.clock.Wall(), nil
+	n.lastReload.Store(&last)
+	return nil
+}

@@ -1,0 +1,238 @@
+package vitals
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ananas-edge/ananas/rollout"
+)
+
+// Limits of a registry.
+const (
+	// MaxNodes is how many nodes are remembered: at 500 octets each 10 MiB. Beyond it those that were not heard of for the longest time are forgotten.
+	MaxNodes = 20_000
+
+	// MaxGroups is how many groups of nodes are summed apart: 500 sites with one change at half of them, twice over. What is more is summed with the first group of its
+	// lineage, so that nothing is left out. At 450 octets each, with as many marks as rollouts may be open, it is 30 MiB at worst.
+	MaxGroups = 2048
+
+	// told is how long a row is handed up after it was last heard of: three reports, so that one may be lost.
+	told = 3 * time.Second
+)
+
+// Registry gathers what nodes tell. Its methods may be called from any goroutine.
+type Registry struct {
+	now func() time.Duration // boot time
+
+	mu      sync.Mutex
+	nodes   map[string]*row
+	total   map[group]*Sum // since the registry began
+	pending map[group]*Sum // since the last report that was handed up
+	next    string         // name at which the next report begins, if not all fit into the last one
+	limits  uint64         // times that a limit was hit
+}
+
+type row struct {
+	node Node
+	seen time.Duration
+}
+
+// group is what is summed together.
+type group struct{ lineage, site, sets string }
+
+// Row is a node, and how long ago it was heard of.
+type Row struct {
+	Node
+	Silent time.Duration
+}
+
+// NewRegistry makes an empty one; now is boot time.
+func NewRegistry(now func() time.Duration) *Registry {
+	return &Registry{now: now, nodes: map[string]*row{}, total: map[group]*Sum{}, pending: map[group]*Sum{}}
+}
+
+// setsKey writes change sets in one form.
+func setsKey(ids []rollout.ID) string {
+	parts := make([]string, len(ids))
+	for i, id := range ids {
+		parts[i] = string(id)
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, " ")
+}
+
+func setsOf(key string) []rollout.ID {
+	var ids []rollout.ID
+	for _, id := range strings.Fields(key) {
+		ids = append(ids, rollout.ID(id))
+	}
+	return ids
+}
+
+// Take takes a report in. Rows of the node itself, which its own report has, are left out: nobody tells a node how it is.
+func (g *Registry) Take(r *Report, self string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range r.Nodes {
+		if r.Nodes[i].Name != self {
+			g.see(r.Nodes[i])
+		}
+	}
+	for i := range r.Sums {
+		g.add(&r.Sums[i])
+	}
+}
+
+// Tell takes in what this node has to say of itself; sum is since it last did.
+func (g *Registry) Tell(n Node, sum rollout.Sum) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.see(n)
+	g.add(&Sum{Lineage: n.Lineage, Site: n.Site, Sets: n.Sets, Nodes: 1, Sum: sum})
+}
+
+func (g *Registry) see(n Node) {
+	at := g.nodes[n.Name]
+	if at == nil {
+		if len(g.nodes) >= MaxNodes {
+			g.limits++
+			g.forgetOldest()
+		}
+		at = new(row)
+		g.nodes[n.Name] = at
+	}
+	at.node, at.seen = n, g.now()
+}
+
+func (g *Registry) forgetOldest() {
+	oldest := ""
+	for name, r := range g.nodes {
+		if oldest == "" || r.seen < g.nodes[oldest].seen {
+			oldest = name
+		}
+	}
+	delete(g.nodes, oldest)
+}
+
+func (g *Registry) add(s *Sum) {
+	key := group{s.Lineage, s.Site, setsKey(s.Sets)}
+	for _, m := range []map[group]*Sum{g.total, g.pending} {
+		at := m[key]
+		if at == nil && len(m) >= MaxGroups {
+			g.limits++
+			key = group{lineage: s.Lineage, sets: key.sets}
+			at = m[key]
+		}
+		if at == nil {
+			at = &Sum{Lineage: key.lineage, Site: key.site, Sets: setsOf(key.sets)}
+			m[key] = at
+		}
+		at.Sum.Add(&s.Sum)
+		at.Nodes = s.Nodes
+	}
+}
+
+// Report makes the next report to hand up: rows that were heard of lately, and the sums since the last one. What does not fit is in the one after it.
+func (g *Registry) Report() []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	var r Report
+	size := 16
+	for key, s := range g.pending {
+		n := len(appendSum(nil, s))
+		if size+n > MaxReport || len(r.Sums) == MaxRows {
+			g.limits++
+			break
+		}
+		size += n
+		r.Sums = append(r.Sums, *s)
+		delete(g.pending, key)
+	}
+	names := slices.Sorted(maps.Keys(g.nodes))
+	from, _ := slices.BinarySearch(names, g.next)
+	g.next = ""
+	for i := range names {
+		name := names[(from+i)%len(names)]
+		at := g.nodes[name]
+		if now-at.seen > told {
+			continue
+		}
+		n := len(appendNode(nil, &at.node))
+		if size+n > MaxReport || len(r.Nodes) == MaxRows {
+			g.next = name
+			break
+		}
+		size += n
+		r.Nodes = append(r.Nodes, at.node)
+	}
+	return r.Append(nil)
+}
+
+// Nodes returns all that were heard of, by name.
+func (g *Registry) Nodes() []Row {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	out := make([]Row, 0, len(g.nodes))
+	for _, r := range g.nodes {
+		out = append(out, Row{r.node, now - r.seen})
+	}
+	slices.SortFunc(out, func(a, b Row) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Forget forgets a node: it was revoked.
+func (g *Registry) Forget(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.nodes, name)
+}
+
+// Limited returns how often a limit was hit.
+func (g *Registry) Limited() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limits
+}
+
+// Mark is a moment from which on sums are taken.
+type Mark struct{ total map[group]rollout.Sum }
+
+// Mark returns this moment.
+func (g *Registry) Mark() *Mark {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m := &Mark{make(map[group]rollout.Sum, len(g.total))}
+	for key, s := range g.total {
+		m.total[key] = s.Sum
+	}
+	return m
+}
+
+// Since returns what was counted since a moment, for each group that was heard of.
+func (g *Registry) Since(m *Mark) []Sum { return difference(m, g.Mark()) }
+
+// Between returns what was counted between two moments.
+func Between(from, to *Mark) []Sum { return difference(from, to) }
+
+func difference(from, to *Mark) []Sum {
+	out := make([]Sum, 0, len(to.total))
+	for key, total := range to.total {
+		s := Sum{Lineage: key.lineage, Site: key.site, Sets: setsOf(key.sets), Sum: total}
+		before := from.total[key]
+		was := counts(&before)
+		for i, c := range counts(&s.Sum) {
+			*c -= min(*c, *was[i])
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b Sum) int {
+		return cmp.Or(cmp.Compare(a.Lineage, b.Lineage), cmp.Compare(a.Site, b.Site), cmp.Compare(setsKey(a.Sets), setsKey(b.Sets)))
+	})
+	return out
+}
