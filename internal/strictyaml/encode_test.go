@@ -108,7 +108,7 @@ func TestQuote(t *testing.T) {
 			t.Errorf("%s is written %s", s, got)
 		}
 	}
-	for _, s := range []string{"", "5", "1e3", "0x1F", "0o17", "1.5", "1_000", "2026-01-31", "12:30:45", ".", "..", ".inf", ".5", "-", "-1", "~", "<<", "=", "Yes", "OFF", "y", "NULL",
+	for _, s := range []string{"", "5", "1e3", "0x1F", "0o17", "1.5", "1_000", "2026-01-31", "12:30:45", ".", "..", ".inf", ".5", "-", "-1", "~", "<<", "=", "true", "False", "Yes", "no", "on", "N", "Inf", "OFF", "y", "NULL",
 		"nan", "a b", "a: b", "a #b", "[a]", "::1", "*a", "&a", "!a", "|", "%a", "@a", "`a", "'", `"`, "\\", "é", "---", "...", "a\u0085b"} {
 		if got := quote(s); got == s {
 			t.Errorf("%s is written without quotes", s)
