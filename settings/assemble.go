@@ -16,12 +16,28 @@ import (
 )
 
 // Assemble makes the file of a node whose own part is given and whose settings are entries, keys and documents as [File.Entries] makes them; what they do not say is
-// the default of this release. blob returns contents that are not in the documents; none other is ever read. Keys that are the store's own are passed over.
+// the default of this release. blob returns contents that are not in the documents; none other is ever read. Keys that are the store's own are passed over. The
+// documents must not be changed later.
 //
 // The error is a [*strictyaml.Errors] with all that is wrong, each with the key as its file and line and path within the document; [File.Compile] of what is
 // returned tells errors in the same way.
 func Assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) ([]byte, error)) (*File, error) {
-	a := &assembly{entries: entries, lists: make(map[string][]string)}
+	return assemble(own, entries, blob, nil)
+}
+
+// Reassemble is [Assemble] for the next version of what f was assembled of. Entries of lists whose documents are as they were are taken from f, and so are contents of
+// files, which is what makes a small change of a large store cheap. The two files share memory.
+func (f *File) Reassemble(entries map[string][]byte, blob func(sha256 [32]byte) ([]byte, error)) (*File, error) {
+	return assemble(f.Node, entries, blob, f)
+}
+
+func assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) ([]byte, error), before *File) (*File, error) {
+	a := &assembly{entries: maps.Clone(entries), lists: make(map[string][]string)}
+	if before != nil && before.assembly != nil {
+		blob = before.knownBlob(blob)
+		a.known = before.knownEntries()
+		defer func() { a.known = nil }()
+	}
 	f := &File{Node: own, Settings: Default().Settings, doc: new(strictyaml.Document), carried: make(map[string][]byte), assembly: a}
 	all := leaves(f.Settings)
 	byKey := make(map[string]leaf, len(all))
@@ -54,6 +70,40 @@ func Assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) ([
 	return f, nil
 }
 
+// knownEntries returns the entries of f by their keys.
+func (f *File) knownEntries() map[string]knownEntry {
+	out := make(map[string]knownEntry)
+	for _, l := range leaves(f.Settings) {
+		for i, key := range f.assembly.lists[l.path] {
+			out[key] = knownEntry{f.assembly.entries[key], l.value.Index(i)}
+		}
+	}
+	return out
+}
+
+// knownEntry is an entry that was decoded before, and its document.
+type knownEntry struct {
+	doc   []byte
+	value reflect.Value
+}
+
+// knownBlob returns contents that f carries, and asks blob for others.
+func (f *File) knownBlob(blob func([32]byte) ([]byte, error)) func([32]byte) ([]byte, error) {
+	known := make(map[[32]byte][]byte)
+	for _, content := range f.carried {
+		known[sha256.Sum256(content)] = content
+	}
+	return func(sum [32]byte) ([]byte, error) {
+		if content, ok := known[sum]; ok {
+			return content, nil
+		}
+		if blob == nil {
+			return nil, errors.New("there are no blobs here")
+		}
+		return blob(sum)
+	}
+}
+
 // cutLast cuts a key before its last segment.
 func cutLast(key string) (folder, segment string, ok bool) {
 	i := strings.LastIndexByte(key, '/')
@@ -83,6 +133,11 @@ func hintUnknown(key string, all []leaf) string {
 
 // add appends an entry to a list.
 func (a *assembly) add(list leaf, key, segment string) error {
+	if k, ok := a.known[key]; ok && bytes.Equal(k.doc, a.entries[key]) {
+		list.value.Set(reflect.Append(list.value, k.value))
+		a.lists[list.path] = append(a.lists[list.path], key)
+		return nil
+	}
 	entry := reflect.New(list.value.Type().Elem()).Elem()
 	name := nameOf(entry)
 	fail := func(hint, format string, args ...any) error {
@@ -149,7 +204,8 @@ func (a *assembly) setFile(f *File, l leaf, blob func([32]byte) ([]byte, error),
 // assembly remembers which keys a file came from.
 type assembly struct {
 	entries map[string][]byte
-	lists   map[string][]string // path of a list of entries to their keys, in its order
+	lists   map[string][]string   // path of a list of entries to their keys, in its order
+	known   map[string]knownEntry // while it is put together, what need not be decoded again
 }
 
 // names tells whether there are keys at or below a path.

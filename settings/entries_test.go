@@ -326,3 +326,163 @@ func TestAssembleErrors(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// What was assembled reads nothing of the machine, and takes no content that is not what it was.
+func TestAssembleContents(t *testing.T) {
+	folder := t.TempDir()
+	t.Chdir(folder)
+	if err := os.WriteFile("root.hints", []byte("rubbish of this machine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	content := []byte(". NS a.root.\na.root. A 192.0.2.1 ; \xff\n")
+	_, e := entriesOf(t, "settings: {recursion: {root_hints: root.hints}}", map[string][]byte{"root.hints": content})
+	gone := errors.New("swept")
+	for _, c := range []struct {
+		name string
+		blob func([32]byte) ([]byte, error)
+		want string
+	}{
+		{"good", func(sum [32]byte) ([]byte, error) { return e.Blobs[sum], nil }, ""},
+		{"gone", func([32]byte) ([]byte, error) { return nil, gone }, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": swept`},
+		{"another", func([32]byte) ([]byte, error) { return bytes.Replace(content, []byte("192"), []byte("198"), 1), nil }, `recursion/root_hints:2:9: sha256: the content of "root.hints" is not what it was`},
+		{"cut", func([32]byte) ([]byte, error) { return content[:9], nil }, `recursion/root_hints:2:9: sha256: the content of "root.hints" is not what it was`},
+		{"none", nil, `recursion/root_hints:2:9: sha256: there are no blobs here`},
+	} {
+		f, err := Assemble(Default().Node, e.Docs, c.blob)
+		if c.want != "" {
+			if err == nil || err.Error() != c.want || c.name == "gone" && !errors.Is(err, gone) {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables, err := f.Compile(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h := tables.Nameserver.Recursion.Hints(); len(h) != 1 || h[0].Name.String() != "a.root." {
+			t.Errorf("hints %v", h)
+		}
+		if b, ok := f.Carried("root.hints"); !ok || !bytes.Equal(b, content) || f.Path("root.hints") != "" || f.HasSettings() || f.Empty() {
+			t.Errorf("carried %q, path %q", b, f.Path("root.hints"))
+		}
+	}
+}
+
+// A next version that takes over what has not changed is what it would be on its own.
+func TestReassemble(t *testing.T) {
+	blobs := 0
+	sum := sha256.Sum256([]byte("x"))
+	blob := func([32]byte) ([]byte, error) { blobs++; return []byte("x"), nil }
+	first := map[string][]byte{
+		"forward/a": []byte("servers: [192.0.2.1]\n"), "forward/b": []byte("servers: [192.0.2.2]\n"), "forward/c": []byte("servers: [192.0.2.3]\n"),
+		"recursion/local_root/file": fmt.Appendf(nil, "name: x\nsha256: \"%x\"\nsize: 1\n", sum), "cache/stale": []byte("1h\n"),
+	}
+	f, err := Assemble(Default().Node, first, blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := Apply(first, map[string][]byte{"forward/a": nil, "forward/b": []byte("servers: [192.0.2.9]\n"), "forward/bb": []byte("servers: [192.0.2.4]\n"), "cache/stale": nil})
+	g, err := f.Reassemble(next, blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if blobs != 1 {
+		t.Errorf("the content was fetched %d times", blobs)
+	}
+	h, err := Assemble(Default().Node, next, blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(h.Settings, g.Settings, cmpopts.EquateComparable(netip.AddrPort{}, netip.Prefix{}, dns.Name{})); d != "" {
+		t.Error(d)
+	}
+	next["forward/b"] = []byte("servers: [x]\n")
+	if _, err := g.Reassemble(next, blob); err == nil {
+		t.Error("a bad document is passed over")
+	}
+}
+
+// Whatever a content is, the document that carries it has room in a store.
+func TestContentsHaveRoom(t *testing.T) {
+	for _, c := range []struct {
+		content string
+		blobs   int
+	}{
+		{"", 0}, {strings.Repeat("0123456\n", maxInline/8), 0}, {strings.Repeat("0123456\n", maxInline/8) + "\n", 1},
+		{strings.Repeat("a\n", 20_000), 1}, {strings.Repeat("\x01", 12_000), 1}, {"\x01", 0}, {"\xff", 1},
+	} {
+		_, e := entriesOf(t, "settings: {recursion: {root_hints: x}}", map[string][]byte{"x": []byte(c.content)})
+		doc := e.Docs["recursion/root_hints"]
+		if len(e.Blobs) != c.blobs || len(doc) > 64<<10 {
+			t.Errorf("%d octets that begin with %.9q: %d blobs, a document of %d octets", len(c.content), c.content, len(e.Blobs), len(doc))
+		}
+		f, err := Assemble(Default().Node, e.Docs, func(sum [32]byte) ([]byte, error) { return e.Blobs[sum], nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, ok := f.Carried("x"); !ok || string(b) != c.content {
+			t.Errorf("%.9q came back as %.9q", c.content, b)
+		}
+	}
+}
+
+// Files that were assembled are told apart as those that were read.
+func TestAssembledChanges(t *testing.T) {
+	assemble := func(docs map[string][]byte) *File {
+		f, err := Assemble(Default().Node, docs, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	a := assemble(map[string][]byte{"~head": []byte("not YAML: ["), "forward/a": []byte("servers: [192.0.2.1]\n")})
+	b := assemble(map[string][]byte{"forward/a": []byte("servers: [192.0.2.2]\n"), "recursion/limits/sockets": []byte("16\n"), "recursion/never_query": []byte("[]\n")})
+	if got := Changed(a, b); !slices.Equal(got, []string{"settings.recursion.never_query", "settings.forward"}) {
+		t.Errorf("changed: %v", got)
+	}
+	if got := Restart(a, b); !slices.Equal(got, []string{"settings.recursion.limits.sockets"}) {
+		t.Errorf("restart: %v", got)
+	}
+	if got := Changed(a, a); got != nil {
+		t.Errorf("%v", got)
+	}
+	if e, err := b.Entries(); err != nil || !slices.Equal(e.Sections, []string{"forward", "recursion"}) {
+		t.Errorf("%v %v", e, err)
+	}
+}
+
+// The whole of a store of 10,000 zones, as a node puts it together for a version.
+func BenchmarkAssemble(b *testing.B) {
+	docs := make(map[string][]byte)
+	for i := range 10_000 {
+		docs[fmt.Sprintf("forward/zone%d.example", i)] = []byte("servers: [192.0.2.1, 192.0.2.2]\n")
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Assemble(Default().Node, docs, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// The same, where one of them has changed.
+func BenchmarkReassemble(b *testing.B) {
+	docs := make(map[string][]byte)
+	for i := range 10_000 {
+		docs[fmt.Sprintf("forward/zone%d.example", i)] = []byte("servers: [192.0.2.1, 192.0.2.2]\n")
+	}
+	f, err := Assemble(Default().Node, docs, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	docs = Apply(docs, map[string][]byte{"forward/zone1.example": []byte("servers: [192.0.2.3]\n")})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := f.Reassemble(docs, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
