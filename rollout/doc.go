@@ -1,13 +1,12 @@
 // Package rollout moves a change through the fleet in waves: a few nodes use it first, then more, and all only when those that had it did well. It knows nothing of what it
 // moves, nor of where that is kept: a [Subject] commits, a [Health] tells how the nodes are.
 //
-// Start with three functions, which are pure:
+// Start with two functions, which are pure:
 //
 //	Holds(r, node)           whether a node uses the change now; every node asks it of itself, and nobody has to tell it
 //	Judge(plan, view, now)   what the figures of those that hold the change say against those that do not: pass, fail, wait, pause
-//	Next(r, verdict, ...)    the document of the rollout after it
 //
-// A [Driver] joins them: once a second, on the one node that is elected, it reads the rollouts that are open, judges the one and releases the next.
+// A [Driver] joins them: once a second, on the one node that is elected, it reads the rollouts that are open, judges each, and has the subject commit the document that follows (steps.go).
 //
 // A normal rollout: it is opened with four waves, canary, 10 %, 50 %, all. The driver names the canaries, one node for each site, and commits the document; all nodes read it, the
 // canaries find their names in it and use the change. For 30 s their figures are compared with those of the others. They are no worse, so the driver commits the document with

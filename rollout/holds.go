@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 	"strings"
@@ -75,13 +76,7 @@ func canaries(id ID, alive []Member) []string {
 		all = append(all, f)
 	}
 	slices.SortFunc(all, func(a, b first) int {
-		if a.hash != b.hash {
-			if a.hash < b.hash {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.name, b.name)
+		return cmp.Or(cmp.Compare(a.hash, b.hash), strings.Compare(a.name, b.name))
 	})
 	names := make([]string, 0, min(len(all), MaxCanaries))
 	for _, f := range all[:min(len(all), MaxCanaries)] {

@@ -12,8 +12,11 @@ import (
 
 var update = flag.Bool("update", false, "write what came out into testdata as what is expected")
 
-// goldenHash is what SipHash-2-4 gives: fleets have it on their disks.
-const goldenHash = 0x9c41026a883126ca
+// What SipHash-2-4 gives: fleets have it on their disks.
+const (
+	goldenHash  = 0x9c41026a883126ca
+	goldenTenth = "n00008 n00009 n00026 n00032 n00044"
+)
 
 // Whoever holds a change in one wave holds it in each later one, whatever the plan and the names.
 func TestHoldsIsMonotone(t *testing.T) {
@@ -85,6 +88,15 @@ func TestShares(t *testing.T) {
 	}
 	if h := hash("42", "lis01"); h != goldenHash {
 		t.Errorf("the hash of 42 and lis01 is %#x; nodes of other releases say %#x", h, uint64(goldenHash))
+	}
+	var first []string
+	for _, m := range fleet(60, 1) {
+		if Holds(a, m) {
+			first = append(first, m.Name)
+		}
+	}
+	if got := strings.Join(first, " "); got != goldenTenth {
+		t.Errorf("a tenth of 60 nodes are %s; nodes of other releases say %s", got, goldenTenth)
 	}
 	if hash("4", "2lis01") == hash("42", "lis01") {
 		t.Error("the id and the name run into each other")

@@ -42,7 +42,7 @@ func Judge(p *Plan, v *View, now time.Time) Verdict {
 	j.lost()
 	enough := j.traffic()
 	if len(j.bad) > 0 {
-		return Verdict{Fail, clip(j.bad[0].sentence(), MaxText), clippedFigures(j.bad)}
+		return Verdict{Fail, clip(j.bad[0].String(), MaxText), clippedFigures(j.bad)}
 	}
 	if j.elapsed < p.Bake {
 		return Verdict{Decision: Wait, Why: fmt.Sprintf("it is watched for %v, %v of that are over", brief(p.Bake), brief(max(j.elapsed, 0)))}
@@ -95,7 +95,7 @@ func (j *judgement) compiled() {
 	}
 	f := Figure{What: "nodes that can't compile it", With: of(c.Refused, c.Alive)}
 	for i := range j.v.Rows {
-		if r := &j.v.Rows[i]; r.Error != "" && has(r.Refused, j.v.ID) && r.Before.Error == "" {
+		if r := &j.v.Rows[i]; r.Error != "" && has(r.Refused, j.v.ID) && !r.Before.Broken {
 			j.bad = append(j.bad, Figure{What: "it does not compile", Node: r.Name, Site: r.Site, With: r.Error})
 			break
 		}
@@ -156,9 +156,9 @@ func (j *judgement) probed() {
 	}
 	for i := range j.v.Rows {
 		r := &j.v.Rows[i]
-		if result, text := r.probe(j.v.ID); result == probeFailed && r.holds(j.v.ID) && !r.knownToFail(j.v.ID) {
+		if result, text := r.probe(j.v.ID); result == ProbeFailed && r.holds(j.v.ID) && r.Before.Probe != ProbeFailed {
 			f := Figure{What: "the probe fails", Node: r.Name, Site: r.Site, With: text}
-			if before, _ := r.Before.probe(j.v.ID); before == probePassed {
+			if r.Before.Probe == ProbePassed {
 				f.Without, f.Against = "a pass", againstBefore
 			}
 			j.bad = append(j.bad, f)
@@ -263,8 +263,8 @@ func (j *judgement) passed(enough bool) string {
 	return fmt.Sprintf("%s did well with it, by %s", of(h.Holding, h.Alive), strings.Join(by, " and "))
 }
 
-// sentence is a figure in words.
-func (f *Figure) sentence() string {
+// String returns the figure in words.
+func (f Figure) String() string {
 	var b strings.Builder
 	b.WriteString(f.What)
 	switch {

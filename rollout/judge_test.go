@@ -36,7 +36,7 @@ func TestJudge(t *testing.T) {
 			got := Judge(&plan, v, v.Since.Add(elapsed))
 			fmt.Fprintf(&out, "\n== %s\n%s----\n%v: %s\n", title, in, got.Decision, got.Why)
 			for _, f := range got.Figures {
-				fmt.Fprintf(&out, "  %s\n", f.sentence())
+				fmt.Fprintf(&out, "  %s\n", f.String())
 			}
 		}
 		if *update {
@@ -183,11 +183,11 @@ func parseNodes(args []string, in bool, plan *Plan, v *View) error {
 		case "error":
 			row.Sets, row.Version, row.Error = nil, 40, text
 		case "broken-before":
-			row.Before.Error = "anything"
+			row.Before.Broken = true
 		case "probe":
 			row.Probes = probes(text)
 		case "probe-before":
-			row.Before.Probes = probes(text)
+			row.Before.Probe, _ = (&NodeState{Probes: probes(text)}).probe(judged)
 		default:
 			err = fmt.Errorf("node %q", a)
 		}

@@ -121,7 +121,7 @@ type Figure struct {
 
 // New returns the document of a rollout that is opened now, by wall time.
 func New(id ID, subject, author, reason string, plan Plan, now time.Time) *Rollout {
-	return &Rollout{ID: id, Subject: clip(subject, MaxName), Author: clip(author, MaxAuthor), Reason: clip(reason, MaxText), Opened: now, Since: now, Plan: plan, State: Queued}
+	return &Rollout{ID: id, Subject: clip(subject, MaxName), Author: clip(author, MaxAuthor), Reason: clip(reason, MaxText), Opened: date(now), Since: date(now), Plan: plan, State: Queued}
 }
 
 // Bounds of the texts of a Figure.

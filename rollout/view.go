@@ -33,29 +33,30 @@ type Probe struct {
 	Error   string // of the last one that failed; kept until one passes
 }
 
-// probed is what can be said of a probe.
-type probed uint8
+// Probed is what can be said of a probe.
+type Probed uint8
 
+// What can be said.
 const (
-	noProbe probed = iota // the node has none
-	probeOpen
-	probePassed
-	probeFailed
+	ProbeNone Probed = iota // the node has none
+	ProbeOpen               // it was not tried yet, or fails, though not ProbeTries times in a row
+	ProbePassed
+	ProbeFailed
 )
 
-func (n *NodeState) probe(id ID) (probed, string) {
+func (n *NodeState) probe(id ID) (Probed, string) {
 	for i := range n.Probes {
 		switch p := &n.Probes[i]; {
 		case p.Rollout != id:
 		case p.Failing >= ProbeTries:
-			return probeFailed, p.Error
+			return ProbeFailed, p.Error
 		case p.Failing == 0 && p.Passed > 0:
-			return probePassed, ""
+			return ProbePassed, ""
 		default:
-			return probeOpen, p.Error
+			return ProbeOpen, p.Error
 		}
 	}
-	return noProbe, ""
+	return ProbeNone, ""
 }
 
 // holds tells whether the table of the node has the change set in it.
@@ -70,16 +71,21 @@ func has(sets []ID, id ID) bool {
 	return false
 }
 
-// Row is the state of a node as a [Health] knows it.
+// Row is the state of a node as it bears on one rollout.
 type Row struct {
 	NodeState
-	Silent    time.Duration // since it was last heard of
-	Restarted bool          // its process has begun anew since View.Since
-	Before    NodeState     // what it last said before it was to hold the change; the zero value where nobody knows
-	Named     bool          // it is a canary: it was alive when it was named, whether anybody has heard of it since or not
+	Silent    time.Duration // since it was last heard of, or since the watch began
+	Restarted bool          // its process has begun anew since the watch began
+	Before    Past
 }
 
-// View is what is known of one rollout at one moment: what a verdict rests on, and nothing else. A [Health] fills it: [View.See] for each node, and [View.Stratum] for sums.
+// Past is how a node was when it did not hold a change.
+type Past struct {
+	Broken bool // it could not compile the version that it was to have
+	Probe  Probed
+}
+
+// View is what is known of one rollout at one moment: what a verdict rests on, and nothing else. A [Driver] makes it of what its [Health] tells.
 type View struct {
 	ID      ID
 	Since   time.Time // when the watch over this wave began; what was counted before is in Before alone
@@ -105,7 +111,7 @@ type Stratum struct {
 
 	Holders Sum // of those that hold the change, since View.Since
 	Others  Sum // of those that do not, over the same time
-	Before  Sum // of those that hold it, from before they did
+	Before  Sum // of those that did not, from before View.Since
 }
 
 // Stratum returns the one of that site and those other change sets, and makes it.
@@ -150,7 +156,7 @@ func (c *Count) total() int { return c.Alive + c.Silent }
 // lost returns how many are gone, or were gone in between.
 func (c *Count) lost() int { return c.Silent + c.Restarted }
 
-// See counts a node in. in says whether it is in the wave ([Holds]). Nodes that were silent already when the wave was released are left out by who calls, but for the canaries.
+// See counts a node in. in says whether it is in the wave ([Holds]). Nodes that were silent already when the watch began are left out by who calls, but for the canaries: those were alive when they were named.
 func (v *View) See(p *Plan, row *Row, in bool) {
 	c := &v.Others
 	if in {
@@ -173,7 +179,7 @@ func (v *View) See(p *Plan, row *Row, in bool) {
 	if holding {
 		c.Holding++
 	}
-	if row.Error != "" && has(row.Refused, v.ID) && row.Before.Error == "" {
+	if row.Error != "" && has(row.Refused, v.ID) && !row.Before.Broken {
 		c.Refused++
 	}
 	if in && !holding {
@@ -181,29 +187,24 @@ func (v *View) See(p *Plan, row *Row, in bool) {
 		return // its probe is of what it had before
 	}
 	switch result, _ := row.probe(v.ID); result {
-	case probeOpen:
+	case ProbeOpen:
 		c.Probed++
 		c.Undecided++
 		wrong = true
-	case probePassed:
+	case ProbePassed:
 		c.Probed++
 		c.Passed++
-	case probeFailed:
+	case ProbeFailed:
 		c.Probed++
 		c.Failed++
 		wrong = true
-		if row.knownToFail(v.ID) {
+		if row.Before.Probe == ProbeFailed {
 			c.Known++
 		}
 	}
 	if wrong {
 		v.show(row, in)
 	}
-}
-
-func (r *Row) knownToFail(id ID) bool {
-	before, _ := r.Before.probe(id)
-	return before == probeFailed
 }
 
 func (v *View) show(row *Row, in bool) {
