@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -78,7 +79,11 @@ func load(path string, key *sealer) (contents, error) {
 		return contents{}, err
 	}
 	defer f.Close()
-	c, err := check(f, key)
+	info, err := f.Stat()
+	if err != nil {
+		return contents{}, err
+	}
+	c, err := check(f, info.Size(), key)
 	var format *FormatError
 	var noKey *KeyError
 	switch {
@@ -92,13 +97,9 @@ func load(path string, key *sealer) (contents, error) {
 	return c, &BrokenError{Path: path, Err: err}
 }
 
-// check reads a file whole: the pages, the checksum of each value, the versions of the log without a gap, the sum over all entries against the head.
-func check(f *os.File, key *sealer) (contents, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return contents{}, err
-	}
-	p, err := readPages(f, info.Size())
+// check reads a file of a length whole: the pages, the checksum of each value, the versions of the log without a gap, the sum over all entries against the head.
+func check(f io.ReaderAt, length int64, key *sealer) (contents, error) {
+	p, err := readPages(f, length)
 	if err != nil {
 		return contents{}, err
 	}

@@ -282,6 +282,10 @@ func (r *Replica) diskError(op string, err error) error {
 	if errors.As(err, &disk) {
 		return err
 	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err // the file may have been opened under another name
+	}
 	return &DiskError{op, r.path, err}
 }
 

@@ -9,14 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/ananas-edge/ananas/store"
 	"github.com/ananas-edge/ananas/store/replica"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A copy has what was committed, whatever came: records one by one or in batches, snapshots, and after it was opened again. Its log has what each version replaced, as
 // far as it reaches.

@@ -71,9 +71,7 @@ func parseState(b []byte) (state, error) {
 	for i := range s.head.Sum {
 		s.head.Sum[i] = number()
 	}
-	if t := int64(number()); t != 0 {
-		s.head.Time = time.UnixMicro(t).UTC()
-	}
+	s.head.Time = timeOf(int64(number()))
 	fixed(s.head.ID[:])
 	s.hidden = number()
 	for i := range s.hiddenSum {
@@ -104,6 +102,13 @@ func microseconds(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMicro()
+}
+
+func timeOf(microseconds int64) time.Time {
+	if microseconds == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(microseconds).UTC()
 }
 
 // appendFormat appends the number of the form with its checksum.
