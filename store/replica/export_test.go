@@ -17,3 +17,6 @@ func CheckFile(file, key []byte) (*View, error) {
 
 // Format is the number of a format as it is stored.
 func Format(n uint32) []byte { return appendFormat(nil, n) }
+
+// Syncs tells whether what is written is synced, as it was not while a snapshot was.
+func (r *Replica) Syncs() bool { return !r.db.NoSync && !r.db.NoGrowSync }

@@ -50,9 +50,9 @@ func guard(path string, do func() error) (err error) {
 // openBolt opens a file that was checked, or makes one.
 func openBolt(path string) (db *bbolt.DB, err error) {
 	err = guard(path, func() error {
-		// The list of free pages is not written with each commit but found again by a look at all pages when the file is opened: it grows with what the
-		// log gives up, and the look is less than the check of the same pages that was before it.
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, NoStatistics: true})
+		// The list of free pages is written with each commit. Without it bbolt finds them again by a look at all pages, when a file is opened and when a commit has failed, in a
+		// goroutine of its own, where what a dying disk does ends the process.
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, NoStatistics: true})
 		return err
 	})
 	return db, err
@@ -166,6 +166,9 @@ func check(f io.ReaderAt, length int64, key *sealer) (contents, error) {
 	})
 	if err == nil && !begun {
 		err = begin()
+	}
+	if err == nil {
+		err = p.free()
 	}
 	if err != nil {
 		return contents{}, err

@@ -26,6 +26,7 @@ const (
 	flagBranch    = 1
 	flagLeaf      = 2
 	flagMeta      = 4
+	flagFree      = 16
 	elementBucket = 1
 
 	minPage = 1 << 10
@@ -45,8 +46,9 @@ type pages struct {
 	size int64 // of a page
 	most uint64
 	root uint64
+	list uint64   // the page with the list of free ones
 	seen []uint64 // one bit for each page: none belongs to two
-	free [][]byte // buffers for pages, by depth
+	bufs [][]byte // for pages, by depth
 }
 
 // readPages reads the meta pages of a file of a length.
@@ -91,7 +93,7 @@ func readPages(f io.ReaderAt, length int64) (*pages, error) {
 	if max(txid[0], txid[1])-min(txid[0], txid[1]) != 1 {
 		return nil, errors.New("pages 0 and 1 are not those of two transactions in a row")
 	}
-	p := &pages{f: f, size: size, root: native.Uint64(newest[16:]), most: native.Uint64(newest[40:])}
+	p := &pages{f: f, size: size, root: native.Uint64(newest[16:]), list: native.Uint64(newest[32:]), most: native.Uint64(newest[40:])}
 	if p.most < 3 || p.most > uint64(length/size) {
 		return nil, fmt.Errorf("it should have %d pages, and has %d", p.most, length/size)
 	}
@@ -107,10 +109,10 @@ func (p *pages) read(id uint64, depth int) ([]byte, error) {
 	if id < 2 || id >= p.most {
 		return nil, fmt.Errorf("there is no page %d", id)
 	}
-	for len(p.free) <= depth {
-		p.free = append(p.free, make([]byte, p.size))
+	for len(p.bufs) <= depth {
+		p.bufs = append(p.bufs, make([]byte, p.size))
 	}
-	b := p.free[depth][:p.size]
+	b := p.bufs[depth][:p.size]
 	if _, err := p.f.ReadAt(b, int64(id)*p.size); err != nil {
 		return nil, fmt.Errorf("reading page %d: %w", id, err)
 	}
@@ -122,16 +124,15 @@ func (p *pages) read(id uint64, depth int) ([]byte, error) {
 		return nil, fmt.Errorf("page %d flows over into %d", id, more)
 	}
 	for i := id; i <= id+more; i++ {
-		if p.seen[i/64]&(1<<(i%64)) != 0 {
+		if !p.see(i) {
 			return nil, fmt.Errorf("page %d belongs to two", i)
 		}
-		p.seen[i/64] |= 1 << (i % 64)
 	}
 	if more > 0 {
 		whole := (int(more) + 1) * int(p.size)
 		if cap(b) < whole {
 			b = append(make([]byte, 0, whole), b...)
-			p.free[depth] = b
+			p.bufs[depth] = b
 		}
 		b = b[:whole]
 		if _, err := p.f.ReadAt(b[p.size:], int64(id)*p.size+p.size); err != nil {
@@ -139,6 +140,39 @@ func (p *pages) read(id uint64, depth int) ([]byte, error) {
 		}
 	}
 	return b, nil
+}
+
+// see marks a page, and tells whether it is seen for the first time.
+func (p *pages) see(id uint64) bool {
+	word, bit := id/64, uint64(1)<<(id%64)
+	first := p.seen[word]&bit == 0
+	p.seen[word] |= bit
+	return first
+}
+
+// free reads the list of free pages, after all buckets were read: bbolt writes over what is in it. A page that is neither free nor in use is lost, and harms nobody.
+func (p *pages) free() error {
+	b, err := p.read(p.list, 0)
+	if err != nil {
+		return err
+	}
+	if native.Uint16(b[8:]) != flagFree {
+		return fmt.Errorf("page %d is no list of free pages", p.list)
+	}
+	count, at := uint64(native.Uint16(b[10:])), pageHeader
+	if count == 0xffff { // too many to be counted in 16 bits
+		count, at = native.Uint64(b[at:]), at+8
+	}
+	if count > uint64(len(b)-at)/8 {
+		return fmt.Errorf("page %d lists %d free pages, and has no room for them", p.list, count)
+	}
+	for ; count > 0; count, at = count-1, at+8 {
+		id := native.Uint64(b[at:])
+		if id < 2 || id >= p.most || !p.see(id) {
+			return fmt.Errorf("page %d is free, and is not", id)
+		}
+	}
+	return nil
 }
 
 // found is called for each element of a leaf. Key and value are good until it returns.

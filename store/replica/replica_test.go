@@ -222,6 +222,9 @@ func TestSnapshots(t *testing.T) {
 	if err := w.differs(r.View()); err != nil {
 		t.Error(err)
 	}
+	if !r.Syncs() {
+		t.Error("after a snapshot nothing is synced any more")
+	}
 	// Another lineage may be of any version.
 	begin(t, r, store.Head{Lineage: store.Lineage{2}}, nil)
 	if r.View().Len() != 0 {
