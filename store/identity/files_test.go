@@ -15,7 +15,7 @@ import (
 
 // dyingDisk is the disk of a process that is killed after some steps: none is done from then on.
 type dyingDisk struct {
-	wholefile.OS
+	quick
 	steps int
 }
 
@@ -32,7 +32,7 @@ func (d *dyingDisk) Create(dir, pattern string) (wholefile.File, error) {
 	if err := d.step(); err != nil {
 		return nil, err
 	}
-	f, err := d.OS.Create(dir, pattern)
+	f, err := d.quick.Create(dir, pattern)
 	return dyingFile{f, d}, err
 }
 
@@ -53,7 +53,7 @@ func (d *dyingDisk) SyncDir(dir string) error {
 	if err := d.step(); err != nil {
 		return err
 	}
-	return d.OS.SyncDir(dir)
+	return d.quick.SyncDir(dir)
 }
 
 type dyingFile struct {
