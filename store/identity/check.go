@@ -128,11 +128,7 @@ func (b Bundle) checkSource(view store.Map, cert *x509.Certificate, now time.Tim
 		return name, err
 	}
 	key := FingerprintOf(cert)
-	known := n.Since
-	if n.Revoked != nil && n.Revoked.Time.After(known) {
-		known = n.Revoked.Time
-	}
-	if n.Key != key && n.Was != key && issued(cert).After(known) {
+	if n.Key != key && n.Was != key && issued(cert).After(n.Since) {
 		return name, nil
 	}
 	return name, n.allows(name, key)

@@ -3,6 +3,7 @@ package identity
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -40,15 +41,11 @@ func ParseJoinRequest(b []byte) (JoinRequest, error) {
 	if err := decode(b, &t); err != nil {
 		return r, malformed("a request to join", err)
 	}
-	id, err := hex.DecodeString(t.Token)
-	if err != nil || len(id) != len(r.Token) {
-		return r, malformed("a request to join", fmt.Errorf("its token has not %d octets", len(r.Token)))
+	if !decodeHex(r.Token[:], t.Token) || !decodeHex(r.Secret[:], t.Secret) {
+		return JoinRequest{}, malformed("a request to join", errors.New("its token or its secret has not the length of one"))
 	}
-	secret, err := hex.DecodeString(t.Secret)
-	if err != nil || len(secret) != len(r.Secret) {
-		return r, malformed("a request to join", fmt.Errorf("its secret has not %d octets", len(r.Secret)))
-	}
-	return JoinRequest{TokenID(id), Secret(secret), t.Name, t.CSR}, nil
+	r.Name, r.CSR = t.Name, t.CSR
+	return r, nil
 }
 
 func decode(b []byte, into any) error {
@@ -139,8 +136,8 @@ func Redeem(view store.View, a *Authority, b Bundle, storeKey Key, r JoinRequest
 	g := &Grant{Name: r.Name, Role: t.role, Labels: t.labels, Token: r.Token}
 	asked := fingerprintOf(csr)
 	switch {
-	case t.used != nil && t.used.name == r.Name && t.used.key == asked && node != nil && node.Key == asked && node.Revoked == nil:
-		// The same node with the same key: it has not got its answer.
+	case t.used != nil && t.used.name == r.Name && node != nil && node.Key == asked && node.Revoked == nil:
+		// The node that used it, as its key proves: it has not got its answer.
 		g.Role, g.Labels = node.Role, node.Labels
 	case t.used != nil:
 		return nil, refuse(UsedToken, "make a new one on a member of the root: `ananas root token`", "the join token was used by %q at %s", t.used.name, stamp(t.used.time))
@@ -156,7 +153,7 @@ func Redeem(view store.View, a *Authority, b Bundle, storeKey Key, r JoinRequest
 		return nil, err
 	}
 	if t.used == nil {
-		t.used = &tokenUse{r.Name, asked, now}
+		t.used = &tokenUse{r.Name, now}
 		joined := &Node{Labels: t.labels, Role: t.role, Joined: now, Serial: cert.SerialNumber.Text(16), Key: asked, Since: issued(cert)}
 		g.Edits = []store.Edit{edit(view, key, t.encode()), edit(view, store.NodePrefix+r.Name, joined.Encode())}
 	}

@@ -41,12 +41,21 @@ func (f Fingerprint) MarshalText() ([]byte, error) { return []byte(f.String()), 
 func (f *Fingerprint) UnmarshalText(text []byte) error {
 	var out Fingerprint
 	if len(text) > 0 {
-		if n, err := hex.Decode(out[:min(len(out), len(text)/2)], text); err != nil || n != len(out) || len(text) != 2*len(out) {
+		if !decodeHex(out[:], string(text)) {
 			return errors.New("a fingerprint has 64 hexadecimal digits")
 		}
 	}
 	*f = out
 	return nil
+}
+
+// decodeHex fills into with what text says in hexadecimal; false if that is not of its length.
+func decodeHex(into []byte, text string) bool {
+	if len(text) != hex.EncodedLen(len(into)) {
+		return false
+	}
+	_, err := hex.Decode(into, []byte(text))
+	return err == nil
 }
 
 // Role says what a node is in its store.
@@ -147,7 +156,7 @@ func parseURI(cert *x509.Certificate) (s StoreID, node string, err error) {
 		return s, "", errors.New("it is not one of a store")
 	}
 	u := cert.URIs[0]
-	if n, err := hex.Decode(s[:min(len(s), len(u.Host)/2)], []byte(u.Host)); err != nil || n != len(s) || len(u.Host) != 2*len(s) {
+	if !decodeHex(s[:], u.Host) {
 		return s, "", errors.New("it names no store")
 	}
 	if u.Path != "" {

@@ -81,7 +81,7 @@ func FuzzParseNode(f *testing.F) {
 }
 
 func FuzzParseTokenDocument(f *testing.F) {
-	f.Add([]byte(`{"secret":"` + sampleKey + `","role":"root","not_after":"2026-03-01T12:00:00Z","used":{"name":"a","key":"` + sampleKey + `","time":"2026-03-01T12:00:00Z"},"later":1}`))
+	f.Add([]byte(`{"secret":"` + sampleKey + `","role":"root","not_after":"2026-03-01T12:00:00Z","used":{"name":"a","time":"2026-03-01T12:00:00Z"},"later":1}`))
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		d, err := parseTokenDoc(doc)
 		if err != nil {
@@ -93,4 +93,15 @@ func FuzzParseTokenDocument(f *testing.F) {
 			t.Errorf("%q is written as %q: %v", doc, once, err)
 		}
 	})
+}
+
+func TestFingerprintText(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"": true, sampleKey: true, sampleKey[1:]: false, sampleKey + "a": false, sampleKey + "ab": false, strings.Repeat("xy", 32): false, "ab": false,
+	} {
+		var f Fingerprint
+		if err := f.UnmarshalText([]byte(text)); (err == nil) != ok || ok && f.String() != text || !ok && f != (Fingerprint{}) {
+			t.Errorf("%q: %v, %v", text, f, err)
+		}
+	}
 }

@@ -112,6 +112,10 @@ func TestLostRenewal(t *testing.T) {
 	_, err = w.renew(stolen, false)
 	wantReason(t, "the key before", err, Replaced)
 
+	revoked := w.frozen()
+	revoked.revoke("edge1")
+	_, err = revoked.renew(i, false)
+	wantReason(t, "revoked", err, Revoked)
 	g, err = w.renew(i, false)
 	if err != nil || len(g.Edits) > 0 {
 		t.Fatalf("asked again: %+v, %v", g, err)

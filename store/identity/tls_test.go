@@ -238,6 +238,9 @@ func TestJoinHandshake(t *testing.T) {
 	}
 	_, err = w.root.Admit(w, server, w.now)
 	wantReason(t, "a connection to join is admitted to the feed", err, NoAccess)
+	server.PeerCertificates = []*x509.Certificate{follower.Certificate()}
+	_, err = w.root.Admit(w, server, w.now)
+	wantReason(t, "and one on which somebody has shown a certificate", err, NoAccess)
 	w.joinAs(w.open(t.TempDir()), "edge2", token)
 	request, err := w.open(t.TempDir()).Join(token, "edge3", w.random)
 	w.must(err)

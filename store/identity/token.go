@@ -146,7 +146,6 @@ type tokenDoc struct {
 // tokenUse says who used a token.
 type tokenUse struct {
 	name string
-	key  Fingerprint
 	time time.Time
 }
 
@@ -163,7 +162,7 @@ func parseTokenDoc(doc []byte) (*tokenDoc, error) {
 		t.secret, t.rest = secret, f
 		if err == nil && used != nil {
 			t.used = new(tokenUse)
-			err = first(used.take("name", &t.used.name), used.take("key", &t.used.key), used.takeTime("time", &t.used.time))
+			err = first(used.take("name", &t.used.name), used.takeTime("time", &t.used.time))
 		}
 	}
 	if err == nil {
@@ -200,7 +199,7 @@ func (t *tokenDoc) check() error {
 func (t *tokenDoc) encode() []byte {
 	var used fields
 	if u := t.used; u != nil {
-		used = fields{}.with(map[string]any{"name": u.name, "key": u.key, "time": u.time})
+		used = fields{}.with(map[string]any{"name": u.name, "time": u.time})
 	}
 	return encode(t.rest.with(map[string]any{
 		"secret": Fingerprint(t.secret), "name": t.name, "labels": t.labels, "role": t.role, "made": t.made, "by": t.by, "not_after": t.notAfter, "used": used,
