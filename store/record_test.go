@@ -249,3 +249,12 @@ func FuzzParseRecord(f *testing.F) {
 		}
 	})
 }
+
+func TestParseLineage(t *testing.T) {
+	l := store.Lineage{1, 15: 0xfe}
+	for text, ok := range map[string]bool{l.String(): true, "": false, l.String()[2:]: false, l.String()[1:]: false, l.String() + "ab": false, strings.Repeat("xy", 16): false} {
+		if got, err := store.ParseLineage(text); (err == nil) != ok || ok && got != l || !ok && got != (store.Lineage{}) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+}

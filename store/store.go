@@ -49,7 +49,7 @@ func (l Lineage) String() string {
 // ParseLineage reads what String wrote.
 func ParseLineage(text string) (Lineage, error) {
 	var l Lineage
-	if n, err := hex.Decode(l[:min(len(l), len(text)/2)], []byte(text)); err != nil || n != len(l) || len(text) != 2*len(l) {
+	if b, err := hex.DecodeString(text); err != nil || copy(l[:], b) != len(l) || len(b) != len(l) {
 		return Lineage{}, fmt.Errorf("%q is no lineage: it has 32 hexadecimal digits", text)
 	}
 	return l, nil
