@@ -2,6 +2,7 @@ package identity
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -297,9 +298,18 @@ func TestModes(t *testing.T) {
 // etcd reads a certificate and its key from files, as crypto/tls does: node.pem serves as both.
 func TestNodeFileIsCertificateAndKey(t *testing.T) {
 	w := newWorld(t)
-	path := filepath.Join(w.root.files.dir, NodeFile)
-	pair, err := tls.LoadX509KeyPair(path, path)
+	cert, key, authorities, host := w.root.PeerFiles()
+	pair, err := tls.LoadX509KeyPair(cert, key)
 	w.must(err)
+	text, err := os.ReadFile(authorities)
+	w.must(err)
+	roots := x509.NewCertPool()
+	if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: host, CurrentTime: w.now}); err == nil || !roots.AppendCertsFromPEM(text) {
+		t.Errorf("without authorities: %v", err)
+	}
+	if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: host, CurrentTime: w.now}); err != nil {
+		t.Error(err)
+	}
 	if pair.Leaf.VerifyHostname(RootHost(w.root.Bundle().Store())) != nil {
 		t.Error("it is not one of a member of the root")
 	}

@@ -153,6 +153,13 @@ func (i *Identity) Certificate() *x509.Certificate {
 	return nil
 }
 
+// PeerFiles is what etcd takes to tell the members of the root from all others: files of certificate, key and authorities, which it reads anew for each connection, and
+// the DNS name that the other end's certificate has to have, whichever of the two begins the connection. The node has joined.
+func (i *Identity) PeerFiles() (cert, key, authorities, serverName string) {
+	node := i.files.path(NodeFile)
+	return node, node, i.files.path(BundleFile), RootHost(i.Bundle().Store())
+}
+
 // RenewAt returns when to ask for the next certificate: by its age; at once, if an answer has not come.
 func (i *Identity) RenewAt() time.Time {
 	c := i.current.Load()

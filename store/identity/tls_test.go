@@ -329,3 +329,25 @@ func TestPeersOfEtcd(t *testing.T) {
 		}
 	}
 }
+
+// What a follower that connects costs both sides together, and what telling who it is costs beyond that.
+func BenchmarkConnect(b *testing.B) {
+	w := newWorld(b)
+	client, server := w.join("edge1", TokenRequest{}), w.join("relay", TokenRequest{})
+	cc, sc := client.ClientConfig(w.clock, func() store.Map { return w }), server.ServerConfig(w.clock)
+	_, state, _, _ := connect(cc, sc)
+	b.Run("handshake", func(b *testing.B) {
+		for b.Loop() {
+			if _, _, err, serverErr := connect(cc, sc); err != nil || serverErr != nil {
+				b.Fatal(err, serverErr)
+			}
+		}
+	})
+	b.Run("admit", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := server.Admit(w, state, w.now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
