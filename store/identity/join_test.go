@@ -294,3 +294,17 @@ func FuzzCSR(f *testing.F) {
 		}
 	})
 }
+
+// Of the tokens those are listed that can still be used.
+func TestTokens(t *testing.T) {
+	w := newWorld(t)
+	want := w.token(TokenRequest{Name: "edge1", Role: Root, Labels: Labels{"site": "opo"}})
+	w.token(TokenRequest{Life: time.Hour})
+	w.joinAs(w.open(t.TempDir()), "edge2", w.token(TokenRequest{}))
+	w.put("~token/ff", `{"of":"a later release"}`)
+	w.now = w.now.Add(time.Hour + time.Second)
+	got := Tokens(w, w.now)
+	if len(got) != 1 || got[0].ID != want.ID.String() || got[0].Name != "edge1" || got[0].Role != Root || got[0].Labels["site"] != "opo" || !got[0].NotAfter.Equal(born.Add(DefaultTokenLife)) {
+		t.Errorf("%+v", got)
+	}
+}
