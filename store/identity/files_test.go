@@ -85,7 +85,7 @@ func TestKilledAtAnyStep(t *testing.T) {
 		return func(w *world) run {
 			token := w.token(r)
 			return func(w *world, i *Identity) error {
-				if i.Joined() {
+				if c := i.current.Load(); c != nil && c.isRoot() == (r.Role == Root) {
 					return nil
 				}
 				request, err := i.Join(token, "edge1", w.random)
@@ -107,6 +107,12 @@ func TestKilledAtAnyStep(t *testing.T) {
 	}{
 		{"join", false, join(TokenRequest{}), false},
 		{"join the root", false, join(TokenRequest{Role: Root}), true},
+		{"join again, no member of the root any more", true, func(w *world) run {
+			w.revoke("edge1")
+			w.joinAs(w.open(w.dir), "edge1", w.token(TokenRequest{Role: Root}))
+			w.revoke("edge1")
+			return join(TokenRequest{})(w)
+		}, false},
 		{"renew", true, func(w *world) run {
 			w.now = born.Add(Life * 3 / 4)
 			return func(w *world, i *Identity) error {
@@ -149,7 +155,7 @@ func TestKilledAtAnyStep(t *testing.T) {
 				}
 				w := newWorld(t)
 				dir := t.TempDir()
-				if c.joined {
+				if w.dir = dir; c.joined {
 					w.joinAs(w.open(dir), "edge1", w.token(TokenRequest{}))
 				}
 				run := c.begin(w)

@@ -22,6 +22,7 @@ type world struct {
 	entries map[string]store.Entry
 	now     time.Time
 	random  *rand.ChaCha8
+	dir     string // of the node that is tried, where a test has one
 
 	root      *Identity
 	authority *Authority
