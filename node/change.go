@@ -67,7 +67,7 @@ func draft(v store.View, c change, plan rollout.Plan, now time.Time) (*drafted, 
 			if sharedKey(v, string(r.ID), d.changes) == "" {
 				continue
 			}
-			edits, err := endRollout(r, rollout.Aborted, fmt.Sprintf("a change to all nodes at once, by %s, has changed %s: %s", c.author, sharedKey(v, string(r.ID), d.changes), c.reason), c.author, now)
+			edits, err := endRollout(r, fmt.Sprintf("a change to all nodes at once, by %s, has changed %s: %s", c.author, sharedKey(v, string(r.ID), d.changes), c.reason), c.author, now)
 			if err != nil {
 				return nil, err
 			}
@@ -93,10 +93,8 @@ func draft(v store.View, c change, plan rollout.Plan, now time.Time) (*drafted, 
 }
 
 // endRollout are the edits that end a rollout without its change.
-func endRollout(r *rollout.Rollout, state rollout.State, why, by string, now time.Time) ([]store.Edit, error) {
-	ended := *r
-	ended.State, ended.Why, ended.By, ended.Since = state, why, by, now
-	doc, err := ended.Encode()
+func endRollout(r *rollout.Rollout, why, by string, now time.Time) ([]store.Edit, error) {
+	doc, err := rollout.Abort(r, why, by, now).Encode()
 	if err != nil {
 		return nil, fmt.Errorf("writing rollout %s: %w", r.ID, err)
 	}
@@ -284,6 +282,7 @@ func (s *shared) commit(ctx context.Context, c change, dry bool) (admin.Applied,
 		}
 		return admin.Applied{}, err
 	}
+	s.driver.Wake()
 	a := last.applied()
 	if r != nil {
 		a.Version, a.Commit = uint64(r.Version), r.ID.String()

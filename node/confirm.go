@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/feed"
 )
 
 // confirmEvery is how often a member of the root makes sure that a quorum still has it: each time is a beat for all who follow.
@@ -34,7 +35,9 @@ func (s *shared) sinceConfirmed() time.Duration {
 // keepConfirmed asks once a second, until ctx is done.
 func (s *shared) keepConfirmed(ctx context.Context) {
 	for {
-		s.confirm(ctx)
+		if head, err := s.confirm(ctx); err == nil && s.feed != nil {
+			s.feed.Beat(feed.Beat{Time: s.n.clock.Wall(), Lineage: head.Lineage, Version: head.Version})
+		}
 		if !sleep(ctx, confirmEvery) {
 			return
 		}

@@ -28,7 +28,7 @@ const (
 	denied   = 'n'
 
 	// enrolTime is how long a whole exchange may take: a commit with fsync, and a root whose leader has just died.
-	enrolTime = 15 * time.Second
+	enrolTime = 9 * time.Second
 	// maxEnrols is how many are in work at one time; each is a signature and a commit.
 	maxEnrols = 16
 )

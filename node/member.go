@@ -8,7 +8,6 @@ import (
 
 	"github.com/ananas-edge/ananas/store"
 	"github.com/ananas-edge/ananas/store/etcd"
-	"github.com/ananas-edge/ananas/store/replica"
 )
 
 // Waits between two attempts of a member of the root to go on with what has failed: short, for a commit is felt at once, and etcd is on this machine.
@@ -47,6 +46,9 @@ func (s *shared) followRoot(ctx context.Context) error {
 		head, err = s.found(ctx)
 	}
 	if err != nil {
+		return err
+	}
+	if err := s.signLineage(head.Lineage); err != nil {
 		return err
 	}
 	at := s.copy.View().Head()
@@ -112,5 +114,3 @@ func sleep(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 }
-
-var _ *replica.Replica

@@ -197,11 +197,3 @@ func (n *Node) keepVersions(own settings.Node) {
 		n.log.Warn("the versions of the settings are not kept", "error", err)
 	}
 }
-
-// Rollouts is that of admin.SettingsStore.
-func (a settingsAPI) Rollouts(context.Context, string) ([]admin.Rollout, error) { return nil, nil }
-
-// Steer is that of admin.SettingsStore.
-func (a settingsAPI) Steer(context.Context, admin.Steer) (admin.Rollout, error) {
-	return admin.Rollout{}, nil
-}

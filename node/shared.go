@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store"
 	"github.com/ananas-edge/ananas/store/etcd"
+	"github.com/ananas-edge/ananas/store/feed"
 	"github.com/ananas-edge/ananas/store/identity"
 	"github.com/ananas-edge/ananas/store/replica"
 )
@@ -40,6 +42,15 @@ type shared struct {
 	etcd   *etcd.Root    // of a member of the root; else nil
 	writer *store.Writer // likewise
 	who    *identity.Identity
+	driver *rollout.Driver
+	drives atomic.Pointer[driving] // while this member is elected
+
+	follower   *feed.Follower // nil on a member of the root
+	feed       *feed.Source   // nil where nobody follows this node
+	feedSocket net.Listener
+
+	mu        sync.Mutex
+	statement []byte // that the copy's lineage has begun, signed; nil: none is known
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -84,10 +95,18 @@ func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
 	s.registry = vitals.NewRegistry(n.clock.Boot)
 	s.probes = prober{results: map[rollout.ID]*rollout.Probe{}, tables: map[rollout.ID]bool{}}
 	s.use = &user{n: n, copy: s.copy, member: s.member, blob: s.blob, silent: s.silent, memory: filepath.Join(s.folder, "in-use"), waitStep: time.Second}
+	if len(own.Store.Join) > 0 {
+		if err := s.openFollower(own, o.Token); err != nil {
+			return nil, err
+		}
+	}
 	if own.Store.Root.IsValid() {
 		if err := s.openRoot(own, o.Etcd); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.openFeed(own); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -99,7 +118,9 @@ func (s *shared) start(own settings.Node) {
 		s.run(s.feedCopy)
 		s.run(s.introduce)
 		s.run(s.keepConfirmed)
+		s.run(s.lead)
 	}
+	s.startFeed()
 	s.run(s.keepCertificate)
 	s.run(s.probe)
 	s.run(s.tell)
@@ -188,6 +209,12 @@ func (s *shared) run(f func(ctx context.Context)) {
 // close ends all that was started, the copy last.
 func (s *shared) close() error {
 	s.cancel()
+	if s.feed != nil {
+		s.feed.Close()
+	}
+	if s.feedSocket != nil {
+		s.feedSocket.Close()
+	}
 	s.done.Wait()
 	if s.etcd != nil {
 		s.etcd.Close()
@@ -199,10 +226,42 @@ func (s *shared) close() error {
 }
 
 // age is how long ago the root last confirmed what this node's copy has; negative: never.
-func (s *shared) age() time.Duration { return s.sinceConfirmed() }
+func (s *shared) age() time.Duration {
+	if s.follower == nil {
+		return s.sinceConfirmed()
+	}
+	if age, ok := s.follower.Age(); ok {
+		return age
+	}
+	return -1
+}
 
 // source is the address that this node follows; "": none right now.
-func (s *shared) source() string { return "" }
+func (s *shared) source() string {
+	if s.follower == nil {
+		return ""
+	}
+	return s.follower.State().Source
+}
 
 // via is the node that this one follows.
-func (s *shared) via() string { return "" }
+func (s *shared) via() string {
+	if s.follower == nil {
+		return ""
+	}
+	if path := s.follower.Path(); len(path) > 0 {
+		return path[len(path)-1]
+	}
+	return ""
+}
+
+// wrong is what keeps the copy from following; nil: nothing does.
+func (s *shared) wrong() error {
+	if s.follower != nil {
+		return s.follower.State().Err
+	}
+	if err := s.failing.Load(); err != nil {
+		return *err
+	}
+	return nil
+}

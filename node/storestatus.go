@@ -35,8 +35,8 @@ func (n *Node) storeStatus() admin.StoreStatus {
 		out.AgeMS = age.Milliseconds()
 	}
 	out.Source = s.source()
-	if err := s.failing.Load(); err != nil {
-		out.Error = (*err).Error()
+	if err := s.wrong(); err != nil {
+		out.Error = err.Error()
 	}
 	if use := s.use.now.Load(); use != nil {
 		out.Applied = uint64(use.version)

@@ -23,6 +23,7 @@ const (
 	KindNow      Kind = "now"      // a change that went to all nodes at once
 	KindLoad     Kind = "load"     // a file was read, on a node whose file is the truth
 	KindNode     Kind = "node"     // a node joined or was revoked, a token was made or used
+	KindSweep    Kind = "sweep"    // what nobody needs any more was removed
 	KindRestore  Kind = "restore"  // the first commit of a lineage that began with a snapshot
 )
 

@@ -200,36 +200,13 @@ func (g *Registry) Limited() uint64 {
 	return g.limits
 }
 
-// Mark is a moment from which on sums are taken.
-type Mark struct{ total map[group]rollout.Sum }
-
-// Mark returns this moment.
-func (g *Registry) Mark() *Mark {
+// Totals returns what was counted since the registry began, by lineage, site and change sets, each once.
+func (g *Registry) Totals() []Sum {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m := &Mark{make(map[group]rollout.Sum, len(g.total))}
-	for key, s := range g.total {
-		m.total[key] = s.Sum
-	}
-	return m
-}
-
-// Since returns what was counted since a moment, for each group that was heard of.
-func (g *Registry) Since(m *Mark) []Sum { return difference(m, g.Mark()) }
-
-// Between returns what was counted between two moments.
-func Between(from, to *Mark) []Sum { return difference(from, to) }
-
-func difference(from, to *Mark) []Sum {
-	out := make([]Sum, 0, len(to.total))
-	for key, total := range to.total {
-		s := Sum{Lineage: key.lineage, Site: key.site, Sets: setsOf(key.sets), Sum: total}
-		before := from.total[key]
-		was := counts(&before)
-		for i, c := range counts(&s.Sum) {
-			*c -= min(*c, *was[i])
-		}
-		out = append(out, s)
+	out := make([]Sum, 0, len(g.total))
+	for _, s := range g.total {
+		out = append(out, *s)
 	}
 	slices.SortFunc(out, func(a, b Sum) int {
 		return cmp.Or(cmp.Compare(a.Lineage, b.Lineage), cmp.Compare(a.Site, b.Site), cmp.Compare(setsKey(a.Sets), setsKey(b.Sets)))

@@ -1,0 +1,234 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/ananas-edge/ananas/rollout"
+	"github.com/ananas-edge/ananas/store"
+)
+
+// endedKept is how many rollouts that have ended stay in the store, for `ananas rollout ls` and show: those of some weeks.
+const endedKept = 100
+
+// driving is what the driver of rollouts moves: change sets of settings, in the store. It works under a term.
+type driving struct {
+	s    *shared
+	term store.Term
+}
+
+// lead has this member of the root drive rollouts whenever it is elected, until ctx is done.
+func (s *shared) lead(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := s.etcd.Ready(ctx); err != nil {
+			return
+		}
+		term, err := s.etcd.Elect(ctx, s.name)
+		if err != nil {
+			if !sleep(ctx, memberMaxRetry) {
+				return
+			}
+			continue
+		}
+		led, end := context.WithCancel(ctx)
+		stop := context.AfterFunc(led, func() {})
+		go func() {
+			select {
+			case <-term.Done():
+				end()
+			case <-led.Done():
+			}
+		}()
+		s.drives.Store(&driving{s, term})
+		s.driver.Lead(led)
+		s.drives.Store(nil)
+		stop()
+		end()
+		if ctx.Err() != nil {
+			resign, done := context.WithTimeout(context.Background(), confirmEvery)
+			term.Resign(resign)
+			done()
+		}
+	}
+}
+
+// subject is what the driver sees of the store. It outlives the terms that it works under.
+type rolloutSubject struct{ s *shared }
+
+// Open is that of rollout.Subject. What has ended and still has its change set, because its last commit was only about the outcome, is swept here.
+func (d rolloutSubject) Open(ctx context.Context) ([]*rollout.Rollout, error) {
+	view, err := d.s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.sweep(ctx, view); err != nil {
+		return nil, err
+	}
+	var all []*rollout.Rollout
+	for _, r := range openRollouts(view) {
+		if r.Subject == subject {
+			all = append(all, r)
+		}
+	}
+	return all, nil
+}
+
+// current returns a view that is as new as what this node has committed: a copy may be behind for a moment.
+func (s *shared) current(ctx context.Context) (store.View, error) {
+	head, err := s.etcd.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.copy.WaitFor(ctx, head.Version); err != nil {
+		return nil, err
+	}
+	return s.copy.View(), nil
+}
+
+// sweep removes change sets of rollouts that have ended, and the oldest of those, as far as one commit goes.
+func (d rolloutSubject) sweep(ctx context.Context, view store.View) error {
+	var edits []store.Edit
+	ended := rollouts(view)
+	open := make(map[string]bool)
+	kept := 0
+	for i := len(ended) - 1; i >= 0; i-- {
+		r := ended[i]
+		if r.State.Open() {
+			open[string(r.ID)] = true
+			continue
+		}
+		if kept++; kept > endedKept {
+			edits = append(edits, store.Edit{Key: store.RolloutPrefix + string(r.ID), Delete: true})
+		}
+	}
+	for key := range view.Under(store.SetPrefix) {
+		if id, _, ok := store.SplitSet(key); ok && !open[id] && len(edits) < store.MaxChanges {
+			edits = append(edits, store.Edit{Key: key, Delete: true})
+		}
+	}
+	if len(edits) == 0 {
+		return nil
+	}
+	return d.commit(ctx, store.Proposal{Kind: store.KindSweep, Author: d.s.name, Reason: "what rollouts that have ended left", Edits: edits})
+}
+
+// Find is that of rollout.Subject.
+func (d rolloutSubject) Find(ctx context.Context, id rollout.ID) (*rollout.Rollout, error) {
+	view, err := d.s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	doc, ok := view.Get(store.RolloutPrefix + string(id))
+	if !ok || store.CheckKey(store.RolloutPrefix+string(id)) != nil {
+		return nil, nil
+	}
+	return rollout.Decode(doc)
+}
+
+// Keys is that of rollout.Subject.
+func (d rolloutSubject) Keys(r *rollout.Rollout) []string {
+	return sortedKeys(changeSet(d.s.copy.View(), string(r.ID)))
+}
+
+// Release is that of rollout.Subject.
+func (d rolloutSubject) Release(ctx context.Context, from, to *rollout.Rollout) error {
+	return d.move(ctx, from, to, store.KindWave, nil)
+}
+
+// Promote is that of rollout.Subject.
+func (d rolloutSubject) Promote(ctx context.Context, from, to *rollout.Rollout) error {
+	return d.move(ctx, from, to, store.KindLive, func(v store.View) []store.Edit {
+		var edits []store.Edit
+		for key, value := range changeSet(v, string(from.ID)) {
+			edits = append(edits, store.Edit{Key: key, Value: value, Delete: len(value) == 0})
+		}
+		return edits
+	})
+}
+
+// Withdraw is that of rollout.Subject.
+func (d rolloutSubject) Withdraw(ctx context.Context, from, to *rollout.Rollout) error {
+	return d.move(ctx, from, to, store.KindWithdraw, nil)
+}
+
+// move commits the document to in place of from, and what more edits. Nobody holds what has ended, so that the change set itself may be removed later.
+func (d rolloutSubject) move(ctx context.Context, from, to *rollout.Rollout, kind store.Kind, more func(store.View) []store.Edit) error {
+	was, err := from.Encode()
+	if err != nil {
+		return fmt.Errorf("writing rollout %s: %w", from.ID, err)
+	}
+	doc, err := to.Encode()
+	if err != nil {
+		return fmt.Errorf("writing rollout %s: %w", to.ID, err)
+	}
+	author, reason := to.By, to.Why
+	if author == "" {
+		author = d.s.name
+	}
+	return d.commit(ctx, store.Proposal{Kind: kind, Author: author, Reason: clipped(reason, store.MaxReason), Make: func(v store.View, p *store.Proposal) error {
+		key := store.RolloutPrefix + string(from.ID)
+		at, ok := v.Entry(key)
+		if !ok || sha256.Sum256(at.Value) != sha256.Sum256(was) {
+			return rollout.ErrConflict
+		}
+		p.Edits = []store.Edit{{Key: key, Value: doc}}
+		if more != nil {
+			p.Edits = append(p.Edits, more(v)...)
+		}
+		return nil
+	}})
+}
+
+// commit commits under the term of this member.
+func (d rolloutSubject) commit(ctx context.Context, p store.Proposal) error {
+	at := d.s.drives.Load()
+	if at == nil {
+		return rollout.ErrConflict
+	}
+	p.Term = at.term
+	_, err := d.s.writer.Commit(ctx, p)
+	var conflict *store.ConflictError
+	if errors.Is(err, store.ErrTerm) || errors.As(err, &conflict) {
+		return fmt.Errorf("%w: %w", rollout.ErrConflict, err)
+	}
+	return err
+}
+
+func clipped(text string, most int) string {
+	for len(text) > most {
+		text = text[:len(text)-1]
+		for len(text) > 0 && text[len(text)-1]&0xc0 == 0x80 {
+			text = text[:len(text)-1]
+		}
+	}
+	return text
+}
+
+// rolloutHealth is what the driver sees of the fleet.
+type rolloutHealth struct{ s *shared }
+
+// Nodes is that of rollout.Health.
+func (h rolloutHealth) Nodes() []rollout.Heard {
+	lineage := h.s.copy.View().Head().Lineage.String()
+	var out []rollout.Heard
+	for _, r := range h.s.registry.Nodes() {
+		if r.Lineage == lineage {
+			out = append(out, rollout.Heard{NodeState: r.NodeState, Silent: r.Silent})
+		}
+	}
+	return out
+}
+
+// Totals is that of rollout.Health.
+func (h rolloutHealth) Totals() []rollout.Total {
+	lineage := h.s.copy.View().Head().Lineage.String()
+	var out []rollout.Total
+	for _, sum := range h.s.registry.Totals() {
+		if sum.Lineage == lineage {
+			out = append(out, rollout.Total{Site: sum.Site, Sets: sum.Sets, Sum: sum.Sum})
+		}
+	}
+	return out
+}

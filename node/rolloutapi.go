@@ -1,0 +1,128 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/rollout"
+	"github.com/ananas-edge/ananas/store"
+)
+
+// Rollouts is that of admin.SettingsStore.
+func (a settingsAPI) Rollouts(_ context.Context, id string) ([]admin.Rollout, error) {
+	if a.shared == nil {
+		return nil, a.errOwner()
+	}
+	view := a.shared.copy.View()
+	all := rollouts(view)
+	slices.Reverse(all)
+	out := []admin.Rollout{}
+	for _, r := range all {
+		if id == "" || string(r.ID) == id {
+			out = append(out, a.shared.shownRollout(view, r, all))
+		}
+	}
+	if id != "" && len(out) == 0 {
+		return nil, noRollout(id)
+	}
+	return out, nil
+}
+
+func noRollout(id string) error {
+	return &admin.Refusal{Why: admin.Absent, Err: hinted{fmt.Errorf("there is no rollout %q", id), "ananas rollout ls shows those that are known: all that are open, and the last that have ended"}}
+}
+
+// shownRollout is a rollout for people; all are all that there are, the newest first.
+func (s *shared) shownRollout(view store.View, r *rollout.Rollout, all []*rollout.Rollout) admin.Rollout {
+	var progress rollout.Progress
+	if s.driver != nil {
+		progress, _ = s.driver.Progress(r.ID)
+	}
+	out := admin.Rollout{
+		ID: string(r.ID), Subject: r.Subject, State: r.State.String(), Author: r.Author, Reason: r.Reason, Opened: r.Opened, Wave: r.Wave,
+		Why: r.Why, Evidence: []string{}, Keys: sortedKeys(changeSet(view, string(r.ID))), Waves: []admin.RolloutWave{},
+	}
+	if out.Keys == nil {
+		out.Keys = []string{}
+	}
+	switch r.State {
+	case rollout.Passed:
+		out.State, out.Ended = "live", r.Since
+	case rollout.Failed:
+		out.State, out.Ended = "withdrawn", r.Since
+	case rollout.Aborted:
+		out.Ended = r.Since
+	case rollout.Queued:
+		set := changeSet(view, string(r.ID))
+		for _, other := range all {
+			if other.State.Open() && other.Opened.Before(r.Opened) && sharedKey(view, string(other.ID), set) != "" {
+				out.Waits = string(other.ID)
+			}
+		}
+	}
+	if progress.Waiting != "" {
+		out.Why = progress.Waiting
+	}
+	for _, f := range r.Evidence.Figures {
+		out.Evidence = append(out.Evidence, figure(f))
+	}
+	for _, w := range r.Waves(progress) {
+		one := admin.RolloutWave{Name: w.Wave.String(), State: w.State, Nodes: w.Nodes, Named: w.Named, Bake: w.Bake.Milliseconds(), Elapsed: w.Elapsed.Milliseconds()}
+		if one.Named == nil {
+			one.Named = []string{}
+		}
+		out.Waves = append(out.Waves, one)
+	}
+	return out
+}
+
+// figure is a line of evidence.
+func figure(f rollout.Figure) string {
+	text := f.What
+	switch {
+	case f.Node != "":
+		text += " on " + f.Node
+	case f.Site != "":
+		text += " at " + f.Site
+	}
+	text += ": " + f.With
+	if f.Without != "" {
+		text += "; without the change: " + f.Without
+		if f.Against != "" {
+			text += " (" + f.Against + ")"
+		}
+	}
+	return text
+}
+
+// Steer is that of admin.SettingsStore.
+func (a settingsAPI) Steer(ctx context.Context, r admin.Steer) (admin.Rollout, error) {
+	s, err := a.root()
+	if err != nil {
+		return admin.Rollout{}, err
+	}
+	do := map[string]func(context.Context, rollout.ID, string, string) (*rollout.Rollout, error){
+		"pause": s.driver.Pause, "resume": s.driver.Resume, "abort": s.driver.Abort, "promote": s.driver.Promote,
+	}[r.Action]
+	if do == nil {
+		return admin.Rollout{}, fmt.Errorf("there is nothing that is called %q", r.Action)
+	}
+	done, err := do(ctx, rollout.ID(r.ID), r.Author, r.Reason)
+	var unknown *rollout.UnknownError
+	var state *rollout.StateError
+	switch {
+	case errors.As(err, &unknown):
+		return admin.Rollout{}, noRollout(r.ID)
+	case errors.As(err, &state), errors.Is(err, rollout.ErrConflict):
+		return admin.Rollout{}, &admin.Refusal{Why: admin.Conflict, Err: err}
+	case errors.Is(err, rollout.ErrNotDriving):
+		return admin.Rollout{}, &admin.Refusal{Why: admin.Unreachable, Err: hinted{err, "ask another member of the root; ananas root ls shows which one leads"}}
+	case err != nil:
+		return admin.Rollout{}, refusal(err)
+	}
+	view := s.copy.View()
+	return s.shownRollout(view, done, rollouts(view)), nil
+}

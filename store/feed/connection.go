@@ -1,0 +1,334 @@
+package feed
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/replica"
+)
+
+// connection is one source, as its follower sees it. One goroutine reads and does what comes, another sends reports; a timer ends both where no beat comes.
+type connection struct {
+	f       *Follower
+	conn    net.Conn
+	address string
+	r       reader
+	end     context.CancelCauseFunc
+	silence *time.Timer
+
+	mu sync.Mutex // over a write
+
+	in      *replica.Incoming // a snapshot that is coming
+	begun   begin
+	entries uint64
+	asked   bool // a snapshot was asked for, and has not come
+	parts   chan blobPart
+}
+
+func newConnection(f *Follower, conn net.Conn, address string, end context.CancelCauseFunc) *connection {
+	return &connection{f: f, conn: conn, address: address, end: end, r: reader{r: bufio.NewReaderSize(conn, 64<<10), from: down}, parts: make(chan blobPart, maxAsks)}
+}
+
+func (c *connection) write(b []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn.SetWriteDeadline(time.Now().Add(writeTime))
+	_, err := c.conn.Write(b)
+	return err
+}
+
+// run follows until something fails.
+func (c *connection) run(ctx context.Context) error {
+	f := c.f
+	head := f.c.Copy.View().Head()
+	h := hello{low: protocolLow, high: protocolHigh, wants: wantsRecords, lineage: head.Lineage, version: head.Version, hash: head.Hash, access: f.c.Access()}
+	if err := c.write(frame(typeHello, func(b []byte) []byte { return appendHello(b, h) })); err != nil {
+		return err
+	}
+	c.conn.SetReadDeadline(time.Now().Add(handshakeTime))
+	if err := c.welcomed(); err != nil {
+		return err
+	}
+	c.conn.SetReadDeadline(time.Time{})
+	c.silence = time.AfterFunc(Silence, func() {
+		f.m.silent.Inc()
+		c.end(&SilentError{Silence})
+	})
+	defer c.silence.Stop()
+	var reports sync.WaitGroup
+	reports.Add(1)
+	go func() { defer reports.Done(); c.report(ctx) }()
+	defer reports.Wait()
+	defer c.end(nil)
+	defer c.abort()
+	frames := make(chan received, 4)
+	go c.read(ctx, frames)
+	for {
+		select {
+		case r := <-frames:
+			if r.err != nil {
+				return r.err
+			}
+			if err := c.do(ctx, r.t, r.body); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// received is a frame that was read.
+type received struct {
+	t    frameType
+	body []byte
+	err  error
+}
+
+// read reads frames ahead of what is done with them. Beats and parts of blobs are taken at once: the disk may keep the rest waiting for longer than the root may be silent.
+func (c *connection) read(ctx context.Context, frames chan<- received) {
+	for {
+		t, body, err := c.r.next()
+		if err == nil && t == typeBeat {
+			err = c.beat(body)
+			if err == nil {
+				continue
+			}
+		}
+		if err == nil && t == typeBlobPart {
+			var p blobPart
+			if p, err = parseBlobPart(append([]byte(nil), body...)); err == nil {
+				select {
+				case c.parts <- p:
+				case <-ctx.Done():
+				}
+				continue
+			}
+		}
+		if err == nil && t != typeRecords && t != typeEntries {
+			body = append([]byte(nil), body...)
+		}
+		select {
+		case frames <- received{t, body, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// welcomed reads the first frame of the source.
+func (c *connection) welcomed() error {
+	t, body, err := c.r.next()
+	if err != nil {
+		return err
+	}
+	if t == typeGoodbye {
+		return c.goodbye(body)
+	}
+	if t != typeWelcome {
+		return &protocolError{"it does not begin with a welcome"}
+	}
+	w, err := parseWelcome(body)
+	if err != nil {
+		return &protocolError{err.Error()}
+	}
+	if w.protocol < protocolLow || w.protocol > protocolHigh {
+		return &protocolError{fmt.Sprintf("it speaks protocol %d", w.protocol)}
+	}
+	if err := c.f.loop(w.path); err != nil {
+		return err
+	}
+	if own := c.f.c.Copy.View().Head(); own.Lineage != w.head.Lineage {
+		if err := c.f.c.Lineage(w.head.Lineage, w.statement); err != nil {
+			return &LineageError{w.head.Lineage, err}
+		}
+	}
+	c.f.set(func(s *State) { s.Source, s.Path, s.Since, s.Err = c.address, w.path, c.f.c.Boot(), nil })
+	c.f.c.Log.Info("following the store", "source", c.address, "path", w.path, "version", uint64(w.head.Version))
+	return nil
+}
+
+func (c *connection) goodbye(body []byte) error {
+	g, err := parseGoodbye(body)
+	if err != nil {
+		return &protocolError{err.Error()}
+	}
+	return g
+}
+
+func (c *connection) beat(body []byte) error {
+	b, err := parseBeat(body)
+	if err != nil {
+		return &protocolError{err.Error()}
+	}
+	if err := c.f.loop(b.Path); err != nil {
+		return err
+	}
+	c.silence.Reset(Silence)
+	c.f.taken(b)
+	return nil
+}
+
+// do does what a frame says.
+func (c *connection) do(ctx context.Context, t frameType, body []byte) error {
+	switch t {
+	case typeRecords:
+		return c.records(ctx, body)
+	case typeBegin:
+		return c.begin(body)
+	case typeEntries:
+		return c.add(body)
+	case typeEnd:
+		return c.commit(ctx, body)
+	case typeGoodbye:
+		return c.goodbye(body)
+	}
+	return &protocolError{fmt.Sprintf("a frame of type %d has no business here", t)}
+}
+
+// records puts records on the copy. What the disk refuses is tried again, for the same records; what does not follow is mended by a snapshot, once.
+func (c *connection) records(ctx context.Context, body []byte) error {
+	if c.asked || c.in != nil {
+		return nil // sent before the snapshot that was asked for
+	}
+	records, err := parseRecords(body)
+	if err != nil {
+		return &protocolError{err.Error()}
+	}
+	if err := c.fetch(ctx, records); err != nil {
+		return err
+	}
+	at := c.f.c.Copy.View().Head()
+	for len(records) > 0 && records[0].Version <= at.Version {
+		records = records[1:]
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	if err := c.persist(ctx, func() error { return c.f.c.Copy.Apply(ctx, records) }); err != nil {
+		if !strayed(err) {
+			return err
+		}
+		return c.resync(err)
+	}
+	c.f.m.records.Add(uint64(len(records)))
+	return nil
+}
+
+// persist does something with the disk, and again where that has no room or fails, until ctx is done.
+func (c *connection) persist(ctx context.Context, do func() error) error {
+	told := false
+	for {
+		err := do()
+		var disk *replica.DiskError
+		if !errors.As(err, &disk) {
+			if err == nil && told {
+				c.f.set(func(s *State) { s.Err = nil })
+			}
+			return err
+		}
+		if !told {
+			c.f.c.Log.Error("the copy of the store can't be written; it is tried again", "error", err, "hint", disk.Hint())
+			told = true
+		}
+		c.f.set(func(s *State) { s.Err = err })
+		if !pause(ctx, diskRetry) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// resync asks for a snapshot.
+func (c *connection) resync(why error) error {
+	c.f.c.Log.Warn("the copy of the store can't go on from where it is; a snapshot is asked for", "why", why)
+	c.asked = true
+	return c.write(frame(typeResync, func(b []byte) []byte { return appendText(b, why.Error(), maxText) }))
+}
+
+func (c *connection) begin(body []byte) error {
+	v, err := parseBegin(body)
+	if err != nil {
+		return &protocolError{err.Error()}
+	}
+	c.abort()
+	if own := c.f.c.Copy.View().Head(); own.Lineage != v.head.Lineage {
+		if err := c.f.c.Lineage(v.head.Lineage, v.statement); err != nil {
+			return &LineageError{v.head.Lineage, err}
+		}
+	}
+	if c.in, err = c.f.c.Copy.BeginSnapshot(v.head); err != nil {
+		return err
+	}
+	c.begun, c.entries, c.asked = v, 0, false
+	return nil
+}
+
+func (c *connection) abort() {
+	if c.in != nil {
+		c.in.Abort()
+		c.in = nil
+	}
+}
+
+func (c *connection) add(body []byte) error {
+	if c.in == nil {
+		return &protocolError{"entries come without the beginning of a snapshot"}
+	}
+	return parseEntries(body, func(key string, e store.Entry) error {
+		c.entries++
+		return c.in.Add(key, e)
+	})
+}
+
+// commit takes a snapshot over, whole.
+func (c *connection) commit(ctx context.Context, body []byte) error {
+	v, err := parseEnd(body)
+	if err != nil {
+		return &protocolError{err.Error()}
+	}
+	if c.in == nil || v.entries != c.entries {
+		return &protocolError{fmt.Sprintf("a snapshot ends after %d entries in place of %d", c.entries, v.entries)}
+	}
+	c.in.Hidden(v.hidden, v.hiddenSum)
+	if err := c.fetchAll(ctx); err != nil {
+		return err
+	}
+	in := c.in
+	c.in = nil
+	if err := in.Commit(); err != nil {
+		return err
+	}
+	c.f.m.snapshots.Inc()
+	c.f.set(func(s *State) { s.Snapshots++ })
+	c.f.c.Log.Info("a snapshot of the store was taken", "version", uint64(c.begun.head.Version), "entries", c.entries)
+	return c.f.c.Accessed(c.begun.access)
+}
+
+// report sends reports up.
+func (c *connection) report(ctx context.Context) {
+	for {
+		if c.f.c.Reports != nil {
+			if body := c.f.c.Reports.Own(); len(body) <= MaxReport {
+				if err := c.write(frame(typeReport, func(b []byte) []byte { return append(b, body...) })); err != nil {
+					c.end(err)
+					return
+				}
+			}
+		} else if err := c.write(frame(typeAck, func(b []byte) []byte { return appendAck(b, ack{}) })); err != nil {
+			c.end(err)
+			return
+		}
+		if !pause(ctx, ReportEvery) {
+			return
+		}
+	}
+}
