@@ -29,8 +29,6 @@ const (
 
 	// enrolTime is how long a whole exchange may take: a commit with fsync, and a root whose leader has just died.
 	enrolTime = 9 * time.Second
-	// maxEnrols is how many are in work at one time; each is a signature and a commit.
-	maxEnrols = 16
 )
 
 // denial is a refusal on its way.
@@ -76,17 +74,34 @@ func (s *shared) answerEnrol(conn net.Conn) {
 	}
 	answer, err := s.enrolled(ctx, kind, body)
 	if err != nil {
-		s.n.log.Warn("a request for a certificate was refused", "from", conn.RemoteAddr().String(), "error", err)
-		d := denial{Text: err.Error()}
-		var h interface{ Hint() string }
-		if errors.As(err, &h) {
-			d.Mend = h.Hint()
+		d := denialOf(err)
+		args := []any{"from", conn.RemoteAddr().String(), "error", err}
+		var r *identity.Refusal
+		if errors.As(err, &r) && r.Detail != "" {
+			args = append(args, "detail", r.Detail)
 		}
+		s.n.log.Warn("a request for a certificate was refused", args...)
 		text, _ := json.Marshal(d) // two texts
 		writeEnrol(conn, denied, text)
 		return
 	}
 	writeEnrol(conn, granted, answer)
+}
+
+// denialOf is what is told to somebody who has shown no certificate: what is his fault, and of all else nothing.
+func denialOf(err error) denial {
+	var r *identity.Refusal
+	var h hinted
+	var passed denial
+	switch {
+	case errors.As(err, &passed):
+		return passed // of a node further up
+	case errors.As(err, &r):
+		return denial{Text: r.Error(), Mend: r.Hint()}
+	case errors.As(err, &h):
+		return denial{Text: h.Error(), Mend: h.Hint()}
+	}
+	return denial{Text: "the store can't decide about that now", Mend: "try again; the log of the member of the root that was asked says why"}
 }
 
 // enrolled decides a request, or hands it up on a node that is no member of the root.

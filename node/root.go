@@ -114,6 +114,9 @@ func (s *shared) introduced(ctx context.Context) error {
 
 // check compiles what a commit would lead to.
 func (s *shared) check(next store.Map, p store.Proposal) error {
+	if err := identity.CheckEdits(p.Edits); err != nil {
+		return err
+	}
 	return checkResult(next, p, func(entries map[string][]byte) error {
 		_, _, err := s.compile(entries)
 		return err

@@ -166,7 +166,7 @@ func (s *shared) members() ([]etcd.Member, bool, error) { return nil, false, nil
 // whereRoot says where changes can be made.
 func (s *shared) whereRoot() string { return "ask a member of the root: ananas apply --node ADDRESS" }
 
-func (s *shared) saveSnapshot(io.Writer) error { return errors.New("not yet") }
+func (s *shared) saveSnapshot(w io.Writer) error { return replica.Save(w, s.copy.View()) }
 
 // member is this node as the store knows it: its labels are those of its document there, before it has one those of its file.
 func (s *shared) member(m store.Map) rollout.Member {
