@@ -258,3 +258,23 @@ func TestParseLineage(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseHead(f *testing.F) {
+	w := newWorld()
+	f.Add(store.AppendHead(nil, store.Head{Lineage: store.Lineage{1}}))
+	r, err := w.prepare(store.Edit{Key: "a", Value: []byte("1")})
+	if err != nil {
+		f.Fatal(err)
+	}
+	w.apply(f, r)
+	f.Add(store.AppendHead(nil, w.head))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := store.ParseHead(b)
+		if err != nil {
+			return
+		}
+		if again := store.AppendHead(nil, h); string(again) != string(b) {
+			t.Fatalf("%x is read, and written as %x", b, again)
+		}
+	})
+}

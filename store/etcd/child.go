@@ -15,11 +15,11 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// How the child is started again: at once, then after twice as long each time, up to where a disk that has room again is noticed soon enough. One that ran for a while begins anew.
+// How the child is started again: soon, then after twice as long each time, up to where a disk that has room again is noticed soon enough. After one that answered it begins anew: to
+// start takes 150 ms of a processor, so that one that always answers and then ends takes a third of one.
 const (
 	firstWait = 250 * time.Millisecond
 	mostWait  = 5 * time.Second
-	ranWell   = time.Minute
 )
 
 // child is one life of the child process.
@@ -27,7 +27,6 @@ type child struct {
 	pid    int
 	member uint64
 	client *clientv3.Client
-	ended  chan struct{} // closed when the process has ended
 	term   atomic.Uint64 // of the leader who decided last, as far as this client knows
 }
 
@@ -39,8 +38,7 @@ func (r *Root) supervise() {
 	defer close(r.done)
 	runtime.LockOSThread() // and never unlock: tie
 	for wait := firstWait; ; {
-		began := time.Now()
-		err := r.live()
+		answered, err := r.live()
 		switch {
 		case r.ctx.Err() != nil:
 			r.enter(Stopped, "")
@@ -50,7 +48,7 @@ func (r *Root) supervise() {
 			r.log.Error("this member was taken out of the root; its etcd is not started again")
 			return
 		}
-		if time.Since(began) > ranWell {
+		if answered {
 			wait = firstWait
 		}
 		r.enter(Restarting, err.Error())
@@ -68,22 +66,22 @@ func (r *Root) supervise() {
 	}
 }
 
-// live runs one child, and returns why it ended.
-func (r *Root) live() error {
+// live runs one child, and returns whether it answered and why it ended.
+func (r *Root) live() (answered bool, err error) {
 	cmd := r.config.Command()
 	log := &logged{log: r.log, now: time.Now, quiet: r.ctx.Done()}
 	cmd.Stderr = log
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return fmt.Errorf("making a pipe to etcd: %w", err)
+		return false, fmt.Errorf("making a pipe to etcd: %w", err)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return fmt.Errorf("making a pipe from etcd: %w", err)
+		return false, fmt.Errorf("making a pipe from etcd: %w", err)
 	}
 	tie(cmd)
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting etcd's process: %w", err)
+		return false, fmt.Errorf("starting etcd's process: %w", err)
 	}
 	r.mu.Lock()
 	r.state.PID = cmd.Process.Pid
@@ -95,28 +93,34 @@ func (r *Root) live() error {
 		time.AfterFunc(stopTime+time.Second, func() { _ = cmd.Process.Kill() })
 	})
 	defer stopping()
-	c := &child{pid: cmd.Process.Pid, ended: make(chan struct{})}
+	c := &child{pid: cmd.Process.Pid}
 	ended := r.hear(c, in, out)
-	close(c.ended)
 	r.lose(c)
 	in.Close()
 	err = cmd.Wait()
-	switch why := log.why(); {
-	case errors.Is(ended, errRemoved):
-		return ended
-	case why != "" && ended != nil:
-		return fmt.Errorf("%w: %s", ended, why)
-	case why != "":
-		return errors.New(why)
-	case ended != nil:
-		return ended
-	case err != nil:
-		return err
+	return c.client != nil, why(ended, log.why(), err)
+}
+
+// why puts together why a child ended: what it said to us, what its log says, and how its process did.
+func why(said error, logged string, exit error) error {
+	switch {
+	case errors.Is(said, errRemoved):
+		return said
+	case logged != "" && said != nil:
+		return fmt.Errorf("%w: %s", said, logged)
+	case logged != "" && exit != nil:
+		return fmt.Errorf("%s (%w)", logged, exit)
+	case logged != "":
+		return errors.New(logged)
+	case said != nil:
+		return said
+	case exit != nil:
+		return exit
 	}
 	return errors.New("it ended without saying why")
 }
 
-// hear tells a child what to do, and follows what it says until it ends.
+// hear tells a child what to do, and follows what it says until it ends. Then its client is closed, so that whoever waits for an answer hears at once that there is none.
 func (r *Root) hear(c *child, in io.Writer, out io.Reader) error {
 	told, err := json.Marshal(r.start)
 	if err != nil {
@@ -138,7 +142,12 @@ func (r *Root) hear(c *child, in io.Writer, out io.Reader) error {
 			if c.client, err = r.dial(); err != nil {
 				return err
 			}
-			r.have(c)
+			had := make(chan struct{})
+			go func() { defer close(had); r.have(c) }()
+			defer func() {
+				_ = c.client.Close() // what is under way is lost
+				<-had
+			}()
 		case line.Removed:
 			ended = errRemoved
 		case line.Error != "":
@@ -149,17 +158,37 @@ func (r *Root) hear(c *child, in io.Writer, out io.Reader) error {
 	return ended
 }
 
-// have makes a child the one that is asked.
+// learnerPeriod is how often a member without a vote asks whether it has one.
+const learnerPeriod = 500 * time.Millisecond
+
+// have makes a child the one that is asked, once it has a vote: etcd answers nothing before.
 func (r *Root) have(c *child) {
+	for {
+		s, err := c.client.Status(r.ctx, socketName)
+		if err != nil {
+			return // it has ended
+		}
+		if !s.IsLearner {
+			break
+		}
+		if r.State().Phase != Joining {
+			r.enter(Joining, r.State().Err)
+		}
+		select {
+		case <-time.After(learnerPeriod):
+		case <-r.ctx.Done():
+			return
+		}
+	}
 	r.mu.Lock()
 	r.current = c
 	r.mu.Unlock()
 	r.enter(Running, r.State().Err)
 	r.log.Info("the root's etcd runs", "pid", c.pid)
-	go r.settle(c)
+	r.settle(c)
 }
 
-// lose has nobody ask a child any more. Its client is closed, so that whoever waits for an answer hears at once that there is none.
+// lose has nobody ask a child any more.
 func (r *Root) lose(c *child) {
 	r.mu.Lock()
 	if r.current == c {
@@ -167,9 +196,6 @@ func (r *Root) lose(c *child) {
 	}
 	r.state.PID = 0
 	r.mu.Unlock()
-	if c.client != nil {
-		_ = c.client.Close() // what was under way is lost in any case
-	}
 }
 
 // enter says in which phase the child is.
@@ -177,6 +203,11 @@ func (r *Root) enter(p Phase, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state.Phase, r.state.Since, r.state.Err = p, time.Now(), why
+	r.tell()
+}
+
+// tell wakes who waits for a change. The lock is held.
+func (r *Root) tell() {
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
@@ -188,7 +219,7 @@ func (r *Root) State() State {
 	return r.state
 }
 
-// Changed returns a channel that is closed when the phase changes.
+// Changed returns a channel that is closed when the phase changes, or whether writes are taken.
 func (r *Root) Changed() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()

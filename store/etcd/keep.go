@@ -52,7 +52,7 @@ type mark struct {
 	revision int64
 }
 
-// keep keeps etcd small until the root is closed. Each member does so: revisions and log are everybody's, and who is second finds nothing to do; the file is its own.
+// keep keeps etcd small until the root is closed. Old revisions and learners are for the leader to see to, its own file for each member.
 func (r *Root) keep() {
 	defer close(r.kept)
 	tick := time.NewTicker(keepPeriod)
@@ -98,7 +98,7 @@ func (k *keeper) look(ctx context.Context, c *child, now time.Time) error {
 	if k.noted.ReadOnly {
 		return k.makeRoom(ctx, c)
 	}
-	if upto := k.old(now, s.Header.Revision); upto > k.dropped {
+	if upto := k.old(now, s.Header.Revision); k.noted.Leads && upto > k.dropped {
 		if err := k.compact(ctx, c, upto); err != nil {
 			return err
 		}
@@ -121,13 +121,17 @@ func (k *keeper) note(s *clientv3.StatusResponse) {
 	}
 	n.Size, n.Used, n.Quota, n.ReadOnly, n.Leads = s.DbSize, s.DbSizeInUse, k.r.start.Quota, full, s.Leader == s.Header.MemberId
 	warn := n.Size > n.Quota/100*warnPart
-	if warn && !k.warned {
+	if warn && !k.warned && !full {
 		k.r.log.Warn("the root is near its quota", "octets", n.Size, "in use", n.Used, "quota", n.Quota)
 	}
 	k.warned = warn
 	k.r.mu.Lock()
+	defer k.r.mu.Unlock()
+	flipped := k.r.state.Store.ReadOnly != full
 	k.r.state.Store = *n
-	k.r.mu.Unlock()
+	if flipped {
+		k.r.tell()
+	}
 }
 
 // noSpace is in what the status says of the alarm.
@@ -152,8 +156,10 @@ func (k *keeper) compact(ctx context.Context, c *child, revision int64) error {
 	if err != nil && !errors.Is(err, rpctypes.ErrCompacted) { // another member was first
 		return err
 	}
+	if err == nil {
+		k.noted.Compacted++
+	}
 	k.dropped = revision
-	k.noted.Compacted++
 	return nil
 }
 

@@ -69,6 +69,9 @@ func (l *logged) why() string {
 var usual = []string{
 	"Running http and grpc server on single port",  // the port is a socket in our own folder, and we speak no HTTP
 	"simple token is not cryptographically signed", // there are none: who reaches the socket may do all
+	"Failed to detect schema version",              // of a member that joins and has nothing yet
+	"failed to update storage version",             //
+	"rejecting promote learner",                    // it is tried until it has everything
 }
 
 func (l *logged) take(line []byte) {
@@ -82,8 +85,8 @@ func (l *logged) take(line []byte) {
 	}
 	text := func(key string) string { s, _ := fields[key].(string); return s }
 	level, message := text("level"), text("msg")
-	if slices.ContainsFunc(usual, func(s string) bool { return strings.HasPrefix(message, s) }) {
-		return
+	if slices.ContainsFunc(usual, func(s string) bool { return strings.HasPrefix(message, s) }) || text("response type") == "/etcdserverpb.Maintenance/Defragment" {
+		return // the last is a request that took long: it always does
 	}
 	why := message
 	if e := text("error"); e != "" {

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	case "node":
-		os.Exit(2)
+		runNode()
 	}
 	code := m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
@@ -45,11 +45,22 @@ func self(t testing.TB, as string) func() *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func() *exec.Cmd {
-		cmd := exec.Command(binary)
-		cmd.Env = append(os.Environ(), childVariable+"="+as)
-		return cmd
+	return func() *exec.Cmd { return again(binary, as) }
+}
+
+func again(binary, as string) *exec.Cmd {
+	cmd := exec.Command(binary)
+	cmd.Env = append(os.Environ(), childVariable+"="+as)
+	return cmd
+}
+
+// selfAgain runs this binary as a member, where there is no test.
+func selfAgain() *exec.Cmd {
+	binary, err := os.Executable()
+	if err != nil {
+		fatal(err)
 	}
+	return again(binary, "member")
 }
 
 // random is a source of random octets with a seed.

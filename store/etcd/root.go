@@ -29,7 +29,7 @@ type Root struct {
 	mu      sync.Mutex
 	state   State
 	current *child        // nil while none answers
-	changed chan struct{} // closed when the phase changes
+	changed chan struct{} // closed when the phase changes, or whether writes are taken
 }
 
 var _ store.Root = (*Root)(nil)
@@ -84,3 +84,6 @@ func headIn(kvs []*mvccpb.KeyValue) (store.Head, error) {
 	}
 	return store.ParseHead(kvs[0].Value)
 }
+
+// Folder returns where etcd's data lies.
+func (r *Root) Folder() string { return r.start.Folder }

@@ -253,7 +253,7 @@ func commit(t testing.TB, root store.Root, w *writer, edits ...store.Edit) *stor
 }
 
 // last returns the last record.
-func last(t *testing.T, root store.Root) *store.Record {
+func last(t testing.TB, root store.Root) *store.Record {
 	t.Helper()
 	head, err := root.Head(t.Context())
 	if err != nil {
@@ -269,7 +269,7 @@ func last(t *testing.T, root store.Root) *store.Record {
 // lean is a record without what was there before, which a root may leave out.
 func lean(r *store.Record) *store.Record { return r.For(func(string) bool { return true }) }
 
-func wantRecord(t *testing.T, got, want *store.Record) {
+func wantRecord(t testing.TB, got, want *store.Record) {
 	t.Helper()
 	if !bytes.Equal(store.AppendRecord(nil, lean(want)), store.AppendRecord(nil, lean(got))) {
 		t.Errorf("the record of version %d:\n%s", want.Version, cmp.Diff(lean(want), lean(got)))
@@ -305,7 +305,8 @@ func wantEntries(t *testing.T, root store.Root, w *writer) {
 		t.Errorf("the entries are of %+v, %v", head, err)
 	}
 	if !maps.EqualFunc(got, w.entries, func(a, b store.Entry) bool { return a.Salt == b.Salt && string(a.Value) == string(b.Value) }) {
-		t.Errorf("the entries are of the keys %q, want %q", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(w.entries)))
+		few := func(m map[string]store.Entry) []string { return slices.Sorted(maps.Keys(m))[:min(len(m), 20)] }
+		t.Errorf("there are %d entries, of the keys %q; want %d, of %q", len(got), few(got), len(w.entries), few(w.entries))
 	}
 	enough := errors.New("enough")
 	if _, err := root.Entries(t.Context(), func(string, store.Entry) error { return enough }); len(got) > 0 && !errors.Is(err, enough) {

@@ -15,6 +15,7 @@ type Phase string
 // The phases.
 const (
 	Starting   Phase = "starting"   // it runs and does not answer yet: it reads its log, or waits for a quorum
+	Joining    Phase = "joining"    // it runs, and has no vote yet: it is given one once it has everything, and answers then
 	Running    Phase = "running"    // it answers
 	Restarting Phase = "restarting" // it ended, and is started again in a moment
 	Removed    Phase = "removed"    // the member was taken out of the root, and is not started again

@@ -18,6 +18,7 @@ func (r *Root) Trim(ctx context.Context, upto store.Version) error {
 	if err != nil {
 		return err
 	}
+	defer r.look() // there may be room now
 	return c.trim(ctx, upto)
 }
 
