@@ -274,10 +274,7 @@ func (d *decoder) change() Change {
 // headFormat is the first octet of a head: as recordFormat.
 const headFormat = 1
 
-// headSize is the length of a head in octets: format, lineage, version, hash, sum, time, id.
-const headSize = 1 + 16 + 8 + 32 + 4*8 + 8 + 16
-
-// AppendHead appends h to b: its fields in their order, numbers in 8 octets, little endian, time in microseconds since 1970. Equal heads are equal octets.
+// AppendHead appends h to b: format, lineage, version, hash, sum, time, id; numbers in 8 octets, little endian, time in microseconds since 1970. Equal heads are equal octets.
 func AppendHead(b []byte, h Head) []byte {
 	b = append(b, headFormat)
 	b = append(b, h.Lineage[:]...)
