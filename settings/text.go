@@ -1,0 +1,134 @@
+package settings
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/ananas-edge/ananas/internal/strictyaml"
+)
+
+// Text writes entries, keys and documents as [File.Entries] makes them, as the file that would make them: what somebody edits and applies again. What a file
+// could not say stands in comments: keys that this release does not know, and that the content of a file that is named is not there. Keys that are the store's
+// own are passed over. A document that is not told (a secret) stands as what it is told as.
+func Text(entries map[string][]byte) []byte {
+	t := textWriter{left: maps.Clone(entries)}
+	for key := range t.left {
+		if strings.HasPrefix(key, ownKeys) {
+			delete(t.left, key)
+		}
+	}
+	t.section("", reflect.ValueOf(Default().Settings).Elem(), 1)
+	out := append([]byte("settings:"), t.b...)
+	if len(t.b) == 0 {
+		out = append(out, " {}"...)
+	}
+	out = append(out, '\n')
+	for _, key := range slices.Sorted(maps.Keys(t.left)) {
+		out = fmt.Appendf(out, "# this release does not know %s:\n", visible(key))
+		for _, line := range documentLines(t.left[key]) {
+			out = fmt.Appendf(out, "#   %s\n", visible(line))
+		}
+	}
+	return out
+}
+
+// textWriter writes lines, each with its end before it.
+type textWriter struct {
+	b    []byte
+	left map[string][]byte // what was not written yet
+}
+
+func (t *textWriter) line(depth int, text string) {
+	t.b = append(t.b, "\n"+strings.Repeat("  ", depth)+text...)
+}
+
+// section writes what there is of a section: the keys that begin with prefix.
+func (t *textWriter) section(prefix string, v reflect.Value, depth int) {
+	for _, f := range strictyaml.Fields(v) {
+		key := prefix + f.Key
+		typ := f.Value.Type()
+		doc, ok := t.left[key]
+		switch {
+		case typ.Kind() == reflect.Struct && strictyaml.IsSection(typ):
+			t.headed(depth, f.Key, func() { t.section(key+"/", f.Value, depth+1) })
+		case typ.Kind() == reflect.Slice && hasName(typ.Elem()):
+			t.headed(depth, f.Key, func() { t.list(key+"/", typ.Elem(), depth+1) })
+		case ok:
+			delete(t.left, key)
+			if f.Tag.Get("file") == "true" {
+				t.file(key, f, doc, depth)
+				continue
+			}
+			t.document(f.Key+":", doc, typ, depth)
+		}
+	}
+}
+
+// headed writes a key and what body writes below it, or nothing if that is nothing.
+func (t *textWriter) headed(depth int, key string, body func()) {
+	before := len(t.b)
+	t.line(depth, key+":")
+	head := len(t.b)
+	if body(); len(t.b) == head {
+		t.b = t.b[:before]
+	}
+}
+
+// list writes the entries of a list, each of which begins with its name.
+func (t *textWriter) list(prefix string, entry reflect.Type, depth int) {
+	for _, key := range slices.Sorted(maps.Keys(t.left)) {
+		segment, ok := strings.CutPrefix(key, prefix)
+		name := nameOf(reflect.New(entry).Elem())
+		if !ok || setName(name, unescape(segment)) != nil {
+			continue
+		}
+		doc := t.left[key]
+		delete(t.left, key)
+		t.line(depth, "- "+keyField(reflect.New(entry).Elem())+": "+oneLine(strictyaml.Encode(nameText(name), "")))
+		if oneLine(doc) != "{}" {
+			for _, line := range documentLines(doc) {
+				t.line(depth, "  "+line)
+			}
+		}
+	}
+}
+
+// file writes the name of a file.
+func (t *textWriter) file(key string, f strictyaml.Field, doc []byte, depth int) {
+	var n named
+	if _, err := strictyaml.DecodeValue(key, doc, &n, f.Tag); err != nil || n.plain {
+		t.document(f.Key+":", doc, f.Value.Type(), depth)
+		return
+	}
+	size := 0
+	switch {
+	case n.Content != nil:
+		size = len(*n.Content)
+	case n.Size != nil:
+		size = *n.Size
+	}
+	t.line(depth, fmt.Sprintf("%s: %s  # the content, %d octets, is in the store", f.Key, oneLine(strictyaml.Encode(n.Name, "")), size))
+}
+
+// document writes a value behind its key: beside it if it is of one line and no section.
+func (t *textWriter) document(key string, doc []byte, typ reflect.Type, depth int) {
+	lines := documentLines(doc)
+	for typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	inside := strictyaml.IsSection(typ) && oneLine(doc) != "{}" || strings.HasPrefix(lines[0], "- ")
+	if len(lines) == 1 && !inside {
+		t.line(depth, key+" "+lines[0])
+		return
+	}
+	t.line(depth, key)
+	for _, line := range lines {
+		t.line(depth+1, line)
+	}
+}
+
+// oneLine returns a document of one line without the end of it.
+func oneLine(doc []byte) string { return strings.TrimSuffix(string(doc), "\n") }
