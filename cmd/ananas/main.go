@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -43,6 +44,19 @@ type Commands struct {
 	Queries queriesCommand `cmd:"" help:"What clients ask right now."`
 	Reload  reloadCommand  `cmd:"" help:"Have the node read its settings again."`
 	Status  statusCommand  `cmd:"" help:"How the node is."`
+
+	// The store is asked here, and changed.
+	Apply    applyCommand     `cmd:"" help:"Make settings in the store equal to files."`
+	Get      getCommand       `cmd:"" help:"Print a setting, or a folder of them as a file."`
+	Ls       lsCommand        `cmd:"" help:"List settings by their keys."`
+	Diff     diffCommand      `cmd:"" help:"What is different between versions, or would be after an apply."`
+	History  historyCommand   `cmd:"" help:"What was committed: when, by whom and why."`
+	Rollback rollbackCommand  `cmd:"" help:"Make all settings what they were at a version."`
+	Watch    watchCommand     `cmd:"" help:"Show commits as they come."`
+	Rollout  rolloutCommands  `cmd:"" help:"Changes on their way through the fleet."`
+	Root     rootCommands     `cmd:"" help:"The store's root, its nodes, and tokens to join it."`
+	Snapshot snapshotCommands `cmd:"" help:"The whole store as one file."`
+
 	Version versionCommand `cmd:"" help:"Which version this is."`
 
 	// A node runs it for itself.
@@ -71,6 +85,19 @@ type process struct {
 	stdout io.Writer
 	stderr io.Writer
 	env    func(string) string
+
+	// wait lets time pass, until ctx is done.
+	wait func(ctx context.Context, d time.Duration)
+}
+
+// pass waits on the system's clock.
+func pass(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)) }
@@ -84,6 +111,12 @@ Example:
 
 // run is the whole program: it returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
+	return (&process{stdin: stdin, stdout: stdout, stderr: stderr, env: env, wait: pass}).run(args)
+}
+
+// run parses the arguments and runs the command in p.
+func (p *process) run(args []string) int {
+	stdout, stderr := p.stdout, p.stderr
 	parser, err := kong.New(new(Commands),
 		kong.Name("ananas"),
 		kong.Description(description),
@@ -108,7 +141,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env func(stri
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err = command.Run(&process{ctx: ctx, let: stop, stdin: stdin, stdout: stdout, stderr: stderr, env: env})
+	p.ctx, p.let = ctx, stop
+	err = command.Run(p)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		err = errors.New("interrupted")
 	}

@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: *update,
 		Condition:     condition,
 		Setup: func(e *testscript.Env) error {
-			for _, name := range []string{"ANANAS_NODE", "ANANAS_DATA", "ANANAS_TOKEN", "COLUMNS", "NO_COLOR"} {
+			for _, name := range []string{"ANANAS_NODE", "ANANAS_DATA", "ANANAS_TOKEN", "COLUMNS", "NO_COLOR", "USER", "LOGNAME"} {
 				e.Setenv(name, "") // whatever those have who run the tests
 			}
 			e.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")) // a second, which is not ours
@@ -103,7 +103,7 @@ func nodeCmd(ts *testscript.TestScript, neg bool, args []string) {
 // startAPI serves the admin API over f until the deferred function runs.
 func startAPI(f files, data string, deferred func(func())) (address string, err error) {
 	s, err := admin.New(admin.Config{
-		Address: "127.0.0.1:0", Data: data, Reloader: f, Cache: f, Explain: f, Samples: f, Status: f,
+		Address: "127.0.0.1:0", Data: data, Reloader: f, Cache: f, Explain: f, Samples: f, Status: f, Settings: f,
 		Now: func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
 	})
 	if err != nil {
@@ -125,7 +125,7 @@ func startAPI(f files, data string, deferred func(func())) (address string, err 
 	return at.String(), nil
 }
 
-// files gives the admin API what the files of a folder say: reload.json, cache.json, purge.json, queries.json, explain.ndjson and status.json. A
+// files gives the admin API what the files of a folder say: reload.json, cache.json, purge.json, queries.json, explain.ndjson and status.json, and of the store (store_test.go). A
 // file NAME.error fails the question instead; its second line is the hint. What was asked is appended to the file "asked".
 type files struct {
 	dir string
@@ -221,8 +221,8 @@ func TestEveryCommandHelps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	noData := map[string]bool{"serve": true, "lab": true}
-	commands := []string{"", "cache"}
+	noData := map[string]bool{"serve": true, "lab": true, "snapshot save": true}
+	commands := []string{"", "cache", "rollout", "root", "snapshot"}
 	for _, c := range parser.Model.Leaves(true) {
 		path := strings.TrimPrefix(c.Path(), "ananas ")
 		commands = append(commands, path)

@@ -44,3 +44,11 @@ func (p *process) print(write func(io.Writer) error) error {
 	}
 	return nil
 }
+
+// say writes one line.
+func (p *process) say(format string, args ...any) error {
+	return p.print(func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, format+"\n", args...)
+		return err
+	})
+}

@@ -18,7 +18,7 @@ type statusCommand struct {
 
 // Help is printed below the usage.
 func (statusCommand) Help() string {
-	return `Name, version, settings, listeners, counts since the start, cache, trust anchors, the local root, health and crashes. A node that is not ready is a status too: the exit code is 0. Probes ask /readyz on the admin address.
+	return `Name, version, settings, store, listeners, counts since the start, cache, trust anchors, the local root, health and crashes. A node that is not ready is a status too: the exit code is 0. Probes ask /readyz on the admin address.
 
 Example:
 
@@ -49,20 +49,11 @@ const maxCrashes = 5
 // writeStatus writes the status for people: a word on the left, what there is to say of it on the right.
 func writeStatus(w io.Writer, screen terminal.Screen, s admin.Status) error {
 	var b strings.Builder
-	const wide = len("local root") + 2
-	row := func(word, text string, style terminal.Style) {
-		room := 0
-		if screen.Width > 0 {
-			room = max(screen.Width-wide, 20)
-		}
-		for _, l := range terminal.Wrap(terminal.Clean(text), room) {
-			b.WriteString(screen.Paint(terminal.Dim, word) + strings.Repeat(" ", wide-len(word)) + screen.Paint(style, l) + "\n")
-			word = ""
-		}
-	}
+	row := rows(&b, screen, len("local root"))
 	row("node", s.Name+", "+s.Version+", up "+ago(s.Now.Sub(s.Started)), terminal.Bold)
 	health(row, s.Health)
 	settingsRows(row, s)
+	storeRows(row, &s.Store)
 	var listeners []string
 	for _, l := range s.Listeners {
 		listeners = append(listeners, l.Protocol+" "+l.Address)

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/settings"
+)
+
+type applyCommand struct {
+	Files []string `arg:"" name:"file" help:"Files of settings, as a node has them; what they name travels with them."`
+	changeFlags
+	nodeFlags
+}
+
+// Help is printed below the usage.
+func (applyCommand) Help() string {
+	return `Each section that a file names becomes equal to it: what it has no entry for is removed. Sections that no file names stay as they are. The difference is shown, and nothing happens without a yes.
+
+The change reaches a few nodes first, then more, and each wave is watched; a change that does harm is withdrawn by itself. That is shown until it ends: exit code 0 if the change is live, 1 if it was withdrawn or paused. Interrupting the command leaves the rollout going.
+
+Example:
+
+  ananas apply forward.yaml
+  ananas apply ananas.yaml --dry-run
+  ananas apply forward.yaml --yes --now --reason "the old servers are gone"`
+}
+
+// Validate is called when all flags are read.
+func (c *applyCommand) Validate() error { return c.check() }
+
+// Run applies the files.
+func (c *applyCommand) Run(p *process) error {
+	files, err := readSettings(c.Files)
+	if err != nil {
+		return err
+	}
+	node, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	a := admin.Apply{Files: files, Reason: c.Reason, Author: author(p), Now: c.Now}
+	return c.change(p, node, "Apply?", func(ctx context.Context, dry bool, confirm string) (admin.Applied, error) {
+		a.Dry, a.Confirm = dry, confirm
+		return node.Apply(ctx, a)
+	})
+}
+
+// readSettings reads files and the files that those name. What is wrong with one of them is told here, with its line, as far as it can be seen without the settings
+// that are there.
+func readSettings(names []string) ([]admin.SettingsFile, error) {
+	var out []admin.SettingsFile
+	total := 0
+	for _, name := range names {
+		text, err := readFile(name, admin.MaxApplyText)
+		if err != nil {
+			return nil, err
+		}
+		f, err := settings.ParseApply(name, text, nil)
+		if err != nil {
+			return nil, err
+		}
+		if !f.HasSettings() {
+			return nil, hinted{fmt.Errorf("%s has no part settings", name), "write what is to be set below settings:, as in the file of a node"}
+		}
+		one := admin.SettingsFile{Name: name, Text: string(text), Named: map[string][]byte{}}
+		for _, named := range f.NamedFiles() {
+			content, err := readFile(f.Path(named), admin.MaxApplyBytes)
+			if err != nil {
+				return nil, fmt.Errorf("%s names a file: %w", name, err)
+			}
+			one.Named[named] = content
+			total += len(content)*4/3 + 4
+		}
+		if total += len(text); total > admin.MaxApplyBytes {
+			return nil, hinted{fmt.Errorf("the files are larger than %s together", size(admin.MaxApplyBytes)), "apply them one after the other"}
+		}
+		// Again, with what it names: then names that are there twice are found here.
+		if f, err = settings.ParseApply(name, text, one.Named); err == nil {
+			_, err = f.Entries()
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// readFile reads a file of at most so many octets.
+func readFile(name string, most int64) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err == nil && info.Size() > most {
+		err = hinted{fmt.Errorf("reading %q: it is larger than %s", name, size(most)), "is it the right file?"}
+	}
+	if err != nil {
+		return nil, fileFault(err)
+	}
+	text, err := os.ReadFile(name)
+	return text, fileFault(err)
+}
+
+// fileFault says what to do about a file that can't be read.
+func fileFault(err error) error {
+	var path *os.PathError
+	switch {
+	case errors.As(err, &path) && errors.Is(err, os.ErrNotExist):
+		return hinted{fmt.Errorf("reading %q: %w", path.Path, path.Err), "is the name right? it is looked for from this folder"}
+	case errors.As(err, &path):
+		return fmt.Errorf("reading %q: %w", path.Path, path.Err)
+	}
+	return err
+}

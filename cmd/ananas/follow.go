@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/admin/client"
+	"github.com/ananas-edge/ananas/cmd/ananas/terminal"
+)
+
+const (
+	// followEvery is how often a rollout is looked at: health comes once a second, so that half of that shows each step.
+	followEvery = 500 * time.Millisecond
+	// followMisses is how often in a row the node may not answer until that is an error: 15 s, in which a root that restarts is back.
+	followMisses = 30
+)
+
+// following shows a rollout until it ends. On a terminal its waves are lines that are drawn again and again; elsewhere each step is a line.
+type following struct {
+	p      *process
+	node   *client.Client
+	id     string
+	screen terminal.Screen
+	quiet  bool // nothing is shown
+
+	drawn int             // lines of the waves on the terminal, which the next ones are drawn over
+	told  map[string]bool // lines that were written where nothing can be drawn over
+
+}
+
+// toTheEnd returns the rollout as it was when it ended or paused, and an error if it did not become live.
+func (f *following) toTheEnd() (*admin.Rollout, error) {
+	misses := 0
+	for {
+		r, err := f.look()
+		switch {
+		case f.p.ctx.Err() != nil:
+			return r, hinted{fmt.Errorf("interrupted; rollout %s goes on", f.id), "ananas rollout show " + f.id + " --watch looks at it, ananas rollout abort " + f.id + " takes it back"}
+		case err != nil:
+			var p *admin.Problem
+			if misses++; misses == followMisses || errors.As(err, &p) && p.Status < 500 {
+				return nil, errors.Join(err, fmt.Errorf("what becomes of rollout %s is not known here; it goes on", f.id))
+			}
+		default:
+			misses = 0
+			if err := f.show(r); err != nil {
+				return r, err
+			}
+			if outcome, ended := outcome(r); ended {
+				return r, outcome
+			}
+		}
+		f.p.wait(f.p.ctx, followEvery)
+	}
+}
+
+func (f *following) look() (*admin.Rollout, error) {
+	l, err := f.node.Rollouts(f.p.ctx, f.id)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(l.Rollouts) == 0:
+		return nil, fmt.Errorf("the node does not know rollout %s", f.id)
+	}
+	return &l.Rollouts[0], nil
+}
+
+// outcome tells whether a rollout goes no further by itself, and what that means.
+func outcome(r *admin.Rollout) (error, bool) {
+	why := ""
+	if r.Why != "" {
+		why = ": " + r.Why
+	}
+	switch r.State {
+	case "live":
+		return nil, true
+	case "withdrawn":
+		return hinted{fmt.Errorf("rollout %s was withdrawn%s", r.ID, why), "ananas rollout show " + r.ID + " has the evidence; all nodes have the settings from before"}, true
+	case "aborted":
+		return hinted{fmt.Errorf("rollout %s was aborted%s", r.ID, why), "all nodes have the settings from before"}, true
+	case "paused":
+		return hinted{fmt.Errorf("rollout %s is paused%s", r.ID, why), "ananas rollout show " + r.ID + " tells more; resume, promote or abort it"}, true
+	}
+	return nil, false
+}
+
+// show draws the rollout, or writes what is new of it.
+func (f *following) show(r *admin.Rollout) error {
+	if f.quiet {
+		return nil
+	}
+	return f.p.print(func(w io.Writer) error {
+		if f.screen.Terminal {
+			return f.draw(w, r)
+		}
+		return f.tell(w, r)
+	})
+}
+
+func (f *following) draw(w io.Writer, r *admin.Rollout) error {
+	lines := waveLines(f.screen, r)
+	switch r.State {
+	case "queued":
+		lines = append(lines, f.screen.Paint(terminal.Dim, terminal.Cut(waits(r), f.screen.Width-1)))
+	case "live":
+		lines = append(lines, f.screen.Paint(terminal.Green, "live"))
+	}
+	var b strings.Builder
+	if f.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", f.drawn) // ECMA-48: CUU, that many lines up
+	}
+	for _, l := range lines {
+		b.WriteString(eraseLine + l + "\n")
+	}
+	for range f.drawn - len(lines) {
+		b.WriteString(eraseLine + "\n")
+	}
+	f.drawn = max(f.drawn, len(lines))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// tell writes a line when a wave begins and when it ends.
+func (f *following) tell(w io.Writer, r *admin.Rollout) error {
+	if f.told == nil {
+		f.told = map[string]bool{}
+	}
+	say := func(key, line string) error {
+		if f.told[key] {
+			return nil
+		}
+		f.told[key] = true
+		_, err := fmt.Fprintln(w, terminal.Clean(line))
+		return err
+	}
+	if r.State == "queued" {
+		return say("queued", waits(r))
+	}
+	for i := range r.Waves {
+		wave := &r.Waves[i]
+		if wave.State == "waiting" {
+			continue
+		}
+		shown := *wave
+		shown.Elapsed = 0
+		line := waveState(&shown)
+		if wave.State == "baking" {
+			line = strings.Replace(line, "baking 0 s of", "baking for", 1)
+		}
+		if err := say(wave.Name+" "+wave.State, wave.Name+": "+line); err != nil {
+			return err
+		}
+	}
+	if r.State == "live" {
+		return say("live", "live")
+	}
+	return nil
+}
+
+func waits(r *admin.Rollout) string {
+	if r.Waits == "" {
+		return "queued"
+	}
+	return "queued, waits for rollout " + r.Waits
+}
+
+// watchRollout shows a rollout as it is, over and over, until it ends or who looks on interrupts.
+func watchRollout(ctx context.Context, p *process, node *client.Client, id string) error {
+	f := &following{p: p, node: node, id: id, screen: terminal.Of(p.stdout, p.env)}
+	_, err := f.toTheEnd()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}

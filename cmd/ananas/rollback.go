@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ananas-edge/ananas/admin"
+)
+
+type rollbackCommand struct {
+	Version uint64 `arg:"" help:"The version whose settings are to be back; ananas history has them."`
+	changeFlags
+	nodeFlags
+}
+
+// Help is printed below the usage.
+func (rollbackCommand) Help() string {
+	return `All settings become what they were at that version, as a new change: it is shown, asked for, and goes through the waves as an apply does. Identities, tokens and revocations stay as they are.
+
+Example:
+
+  ananas history
+  ananas rollback 41 --reason "the new servers are slow"`
+}
+
+// Validate is called when all flags are read.
+func (c *rollbackCommand) Validate() error {
+	if c.Version == 0 {
+		return errors.New("there is no version 0")
+	}
+	return c.check()
+}
+
+// Run brings the settings back.
+func (c *rollbackCommand) Run(p *process) error {
+	node, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	r := admin.Rollback{Version: c.Version, Reason: c.Reason, Author: author(p), Now: c.Now}
+	return c.change(p, node, "Roll back?", func(ctx context.Context, dry bool, confirm string) (admin.Applied, error) {
+		r.Dry, r.Confirm = dry, confirm
+		return node.Rollback(ctx, r)
+	})
+}
