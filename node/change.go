@@ -285,6 +285,10 @@ func (s *shared) commit(ctx context.Context, c change, dry bool) (admin.Applied,
 	s.driver.Wake()
 	a := last.applied()
 	if r != nil {
+		// Who asks this node next what became of it is told of it: its own copy may take a moment, and is waited for, but not for long.
+		wait, cancel := context.WithTimeout(ctx, confirmEvery)
+		_ = s.copy.WaitFor(wait, r.Version)
+		cancel()
 		a.Version, a.Commit = uint64(r.Version), r.ID.String()
 	}
 	return a, nil

@@ -14,15 +14,17 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/etcd"
 	"github.com/ananas-edge/ananas/store/identity"
 )
 
 // A node that has no certificate of a store, or one that has expired, asks for one on a connection of identity.ProtocolEnrol: one request, one answer.
 //
-//	request  kind (1 octet: j or r), length (4 octets, little endian), identity.JoinRequest or identity.RenewRequest
+//	request  kind (1 octet: j, m or r), length (4 octets, little endian), identity.JoinRequest or identity.RenewRequest
 //	answer   kind (1 octet: y or n), length, identity.JoinReply, or the certificate in DER, or a refusal as JSON
 const (
 	askJoin  = 'j'
+	askPeer  = 'm' // to join as a member of the root: a peerRequest, answered by a peerReply
 	askRenew = 'r'
 	granted  = 'y'
 	denied   = 'n'
@@ -35,6 +37,8 @@ const (
 type denial struct {
 	Text string `json:"text"`
 	Mend string `json:"hint"`
+
+	Again bool `json:"again,omitempty"` // it may go well in a moment
 }
 
 func (d denial) Error() string { return d.Text }
@@ -101,7 +105,7 @@ func denialOf(err error) denial {
 	case errors.As(err, &h):
 		return denial{Text: h.Error(), Mend: h.Hint()}
 	}
-	return denial{Text: "the store can't decide about that now", Mend: "try again; the log of the member of the root that was asked says why"}
+	return denial{Again: true, Text: "the store can't decide about that now", Mend: "try again; the log of the member of the root that was asked says why"}
 }
 
 // enrolled decides a request, or hands it up on a node that is no member of the root.
@@ -114,7 +118,10 @@ func (s *shared) enrolled(ctx context.Context, kind byte, body []byte) ([]byte, 
 	}
 	switch kind {
 	case askJoin:
-		return s.admit(ctx, body)
+		reply, _, err := s.admit(ctx, body)
+		return reply, err
+	case askPeer:
+		return s.admitPeer(ctx, body)
 	case askRenew:
 		return s.renew(ctx, body)
 	}
@@ -122,18 +129,18 @@ func (s *shared) enrolled(ctx context.Context, kind byte, body []byte) ([]byte, 
 }
 
 // admit lets a node join: the token is used up, and the node is known, in one commit.
-func (s *shared) admit(ctx context.Context, body []byte) ([]byte, error) {
+func (s *shared) admit(ctx context.Context, body []byte) ([]byte, *identity.Grant, error) {
 	r, err := identity.ParseJoinRequest(body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	authority, err := s.who.Authority()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	key, err := s.who.StoreKey()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var grant *identity.Grant
 	_, err = s.writer.Commit(ctx, store.Proposal{Kind: store.KindNode, Author: r.Name, Reason: "joins", Make: func(v store.View, p *store.Proposal) error {
@@ -145,10 +152,42 @@ func (s *shared) admit(ctx context.Context, body []byte) ([]byte, error) {
 		return nil
 	}})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.n.log.Info("a node has joined the store", "name", grant.Name, "role", grant.Role, "labels", fmt.Sprint(grant.Labels))
-	return grant.Reply.Encode(), nil
+	return grant.Reply.Encode(), grant, nil
+}
+
+// peerRequest is what a node asks that is to be a member of the root.
+type peerRequest struct {
+	Join []byte `json:"join"` // an identity.JoinRequest
+	URL  string `json:"url"`  // by which the other members reach it
+}
+
+// peerReply is what it gets: the members that its etcd begins with, itself among them.
+type peerReply struct {
+	Join    []byte        `json:"join"` // an identity.JoinReply
+	Members []etcd.Member `json:"members"`
+}
+
+// admitPeer lets a node join as a member of the root. It copies first, and gets its vote when it has everything. A request that is repeated, since an answer was lost, gets the same one.
+func (s *shared) admitPeer(ctx context.Context, body []byte) ([]byte, error) {
+	var r peerRequest
+	if err := json.Unmarshal(body, &r); err != nil {
+		return nil, hinted{errors.New("the request to join can't be read"), "both sides have to be of releases that know each other"}
+	}
+	reply, grant, err := s.admit(ctx, r.Join)
+	if err != nil {
+		return nil, err
+	}
+	if grant.Role != identity.Root {
+		return nil, hinted{errors.New("the token is for a follower, and this node has node.store.root in its file"), "make one with ananas root token --root, or take node.store.root out of the file"}
+	}
+	members, err := s.etcd.AddLearner(ctx, grant.Name, r.URL)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(peerReply{reply, members})
 }
 
 // renew gives a node its next certificate.
@@ -232,10 +271,35 @@ func (s *shared) join(ctx context.Context, text string) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.ask(ctx, askJoin, request.Encode(), identity.JoinConfig(token.Authority, s.n.clock.Wall))
+	config := identity.JoinConfig(token.Authority, s.n.clock.Wall)
+	own := s.n.began.Node
+	if !own.Store.Root.IsValid() {
+		answer, err := s.ask(ctx, askJoin, request.Encode(), config)
+		if err != nil {
+			return err
+		}
+		return s.acceptJoin(token, answer)
+	}
+	body, err := json.Marshal(peerRequest{request.Encode(), peerURL(own)})
 	if err != nil {
 		return err
 	}
+	answer, err := s.ask(ctx, askPeer, body, config)
+	if err != nil {
+		return err
+	}
+	var reply peerReply
+	if err := json.Unmarshal(answer, &reply); err != nil {
+		return fmt.Errorf("reading the answer of the root: %w", err)
+	}
+	// The members come first: who is somebody and does not know them can't start.
+	if err := s.keepMembers(reply.Members); err != nil {
+		return err
+	}
+	return s.acceptJoin(token, reply.Join)
+}
+
+func (s *shared) acceptJoin(token identity.Token, answer []byte) error {
 	reply, err := identity.ParseJoinReply(answer)
 	if err != nil {
 		return err

@@ -30,6 +30,9 @@ const joinTime = 30 * time.Second
 
 // openFollower makes this node one that follows others: it joins their store if it has not yet.
 func (s *shared) openFollower(own settings.Node, token string) error {
+	if own.Store.Root.IsValid() && !own.Store.Peer.IsValid() {
+		return hinted{errors.New("this node is to be one of several members of the root, and has no address for the others"), "set node.store.peer"}
+	}
 	if !s.who.Joined() {
 		if token == "" {
 			return hinted{errors.New("this node has not joined the store of node.store.join yet, and has no token to join with"),
@@ -44,7 +47,7 @@ func (s *shared) openFollower(own settings.Node, token string) error {
 			}
 			var no denial
 			var refused *identity.Refusal
-			if errors.As(err, &no) || errors.As(err, &refused) || !sleep(ctx, memberMaxRetry/4) {
+			if errors.As(err, &no) && !no.Again || errors.As(err, &refused) || !sleep(ctx, memberMaxRetry/4) {
 				return fmt.Errorf("joining the store: %w", err)
 			}
 		}
@@ -176,7 +179,10 @@ func (g feedGate) Recheck(p feed.Peer) (feed.Peer, error) {
 type reports struct{ s *shared }
 
 // Own is that of feed.Reports.
-func (r reports) Own() []byte { return r.s.registry.Report() }
+func (r reports) Own() []byte { return r.s.registry.Report(upstream) }
+
+// upstream is whom a follower reports to, whoever that is.
+const upstream = ""
 
 // Merge is that of feed.Reports.
 func (r reports) Merge(from string, body []byte) {
@@ -185,7 +191,8 @@ func (r reports) Merge(from string, body []byte) {
 		r.s.n.log.Debug("a report can't be read", "from", from, "error", err)
 		return
 	}
-	r.s.registry.Take(report, r.s.name)
+	// What another member of the root tells is for this one alone: it tells all of them itself.
+	r.s.registry.Take(report, r.s.name, !r.s.isMember(from))
 }
 
 // takeLineage decides about another lineage than the copy's: it has to be signed by the store's authority, and be later than the one that is held.

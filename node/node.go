@@ -360,6 +360,9 @@ func nodeName(own settings.Node) string {
 }
 
 func (n *Node) source() string {
+	if n.shared != nil {
+		return "the store"
+	}
 	if name := n.file.Name(); name != "" {
 		return name
 	}

@@ -22,7 +22,7 @@ func (s *shared) openRoot(own settings.Node, command func() *exec.Cmd) error {
 	if command == nil {
 		return fmt.Errorf("opening a store: there is no way to start etcd")
 	}
-	if len(own.Store.Join) == 0 || s.who.Joined() {
+	if len(own.Store.Join) == 0 {
 		if err := s.who.Found(s.name, s.n.clock.Wall(), rand.Reader); err != nil {
 			return err
 		}
@@ -63,8 +63,11 @@ func (s *shared) openRoot(own settings.Node, command func() *exec.Cmd) error {
 // peerURL is the address by which other members reach this one.
 func peerURL(own settings.Node) string { return "https://" + own.Store.Peer.String() }
 
-// found makes a store that was not there, or finds the one that another member has made in this moment.
+// found makes a store that was not there, or restores one from a snapshot that was placed, or finds the one that another member has made in this moment.
 func (s *shared) found(ctx context.Context) (store.Head, error) {
+	if head, done, err := s.restore(ctx); done || err != nil {
+		return head, err
+	}
 	head, err := s.etcd.Create(ctx)
 	if err != nil {
 		return head, err
@@ -78,6 +81,9 @@ func (s *shared) introduce(ctx context.Context) {
 	for {
 		err := s.introduced(ctx)
 		if err == nil {
+			err = s.introduced(ctx) // what the first document did not have
+		}
+		if err == nil {
 			return
 		}
 		if !sleep(ctx, memberMaxRetry) {
@@ -90,7 +96,7 @@ func (s *shared) introduced(ctx context.Context) error {
 	if err := s.etcd.Ready(ctx); err != nil {
 		return err
 	}
-	labels := identity.Labels(s.n.began.Node.Store.Labels)
+	labels, address := identity.Labels(s.n.began.Node.Store.Labels), s.n.began.Node.Store.Root.String()
 	_, err := s.writer.Commit(ctx, store.Proposal{Kind: store.KindNode, Author: s.name, Reason: "a member of the root", Make: func(v store.View, p *store.Proposal) error {
 		p.Edits = nil
 		doc, err := identity.NodeAt(v, s.name)
@@ -102,9 +108,9 @@ func (s *shared) introduced(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			p.Edits = []store.Edit{first}
-		case !maps.Equal(doc.Labels, labels) && len(labels) > 0:
-			p.Edits, err = identity.SetLabels(v, s.name, labels)
+			p.Edits = []store.Edit{first} // the address comes with the next commit
+		case !maps.Equal(doc.Labels, labels) && len(labels) > 0 || doc.Address != address:
+			p.Edits, err = identity.SetMember(v, s.name, labels, address)
 			return err
 		}
 		return nil

@@ -119,6 +119,7 @@ func (s *shared) start(own settings.Node) {
 		s.run(s.introduce)
 		s.run(s.keepConfirmed)
 		s.run(s.lead)
+		s.run(s.reportToMembers)
 	}
 	s.startFeed()
 	s.run(s.keepCertificate)
@@ -159,9 +160,6 @@ func (s *shared) putBlob(sum [32]byte, content []byte) error { return errors.New
 
 // blob returns content that a document names.
 func (s *shared) blob(sum [32]byte) ([]byte, error) { return nil, errors.New("not yet") }
-
-// members returns the members that etcd is started with for the first time.
-func (s *shared) members() ([]etcd.Member, bool, error) { return nil, false, nil }
 
 // whereRoot says where changes can be made.
 func (s *shared) whereRoot() string { return "ask a member of the root: ananas apply --node ADDRESS" }

@@ -46,7 +46,7 @@ func (n *Node) storeStatus() admin.StoreStatus {
 		}
 	}
 	for _, one := range s.fleet() {
-		if !one.Revoked.IsZero() {
+		if s.etcd == nil || !one.Revoked.IsZero() { // what is above a node, or beside it, it does not hear of
 			continue
 		}
 		out.Of++

@@ -107,29 +107,39 @@ func (u *user) make(m store.Map, v store.Version) (*settings.File, *settings.Tab
 	return file, tables, use, nil
 }
 
-// run follows the copy until ctx is done.
+// run follows the copy until ctx is done. Versions of another lineage may be lower, or the same.
 func (u *user) run(ctx context.Context) {
-	seen := store.Version(0)
+	var seen store.Head
 	if now := u.now.Load(); now != nil {
-		seen = max(now.version, now.refusedAt)
+		seen = u.copy.View().Head()
+		seen.Version = max(now.version, now.refusedAt)
 	}
+	timer := time.NewTicker(u.waitStep)
+	defer timer.Stop()
 	for {
-		wait, done := context.WithTimeout(ctx, u.waitStep)
-		err := u.copy.WaitFor(wait, seen+1)
-		done()
-		if ctx.Err() != nil {
-			return
-		}
+		changed := u.copy.Changed(seen.Version)
+		view := u.copy.View()
+		head := view.Head()
 		lost := u.silent() >= feedPatience
-		if err != nil && lost == u.dropped.Load() {
+		if head.Lineage == seen.Lineage && head.Version == seen.Version && lost == u.dropped.Load() {
+			select {
+			case <-changed:
+			case <-timer.C:
+			case <-ctx.Done():
+				return
+			}
 			continue
 		}
 		if u.dropped.Swap(lost) != lost && lost {
 			u.n.log.Warn("no feed for too long: change sets that are on their way are dropped until there is one", "after", feedPatience)
 		}
-		view := u.copy.View()
-		seen = view.Head().Version
-		u.use(view)
+		seen = head
+		if head.Version > 0 || u.now.Load() != nil {
+			u.use(view)
+		}
+		if ctx.Err() != nil {
+			return
+		}
 	}
 }
 

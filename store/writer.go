@@ -51,9 +51,9 @@ func (w *Writer) Commit(ctx context.Context, p Proposal) (*Record, error) {
 	if p.ID == (ID{}) {
 		p.ID = w.ID()
 	}
-	head, err := w.Root.Head(ctx)
+	head, err := w.head(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the head of the store: %w", err)
+		return nil, err
 	}
 	for attempt := 1; ; attempt++ {
 		if err := w.Copy.WaitFor(ctx, head.Version); err != nil {
@@ -86,8 +86,23 @@ func (w *Writer) Commit(ctx context.Context, p Proposal) (*Record, error) {
 		case attempt == MaxTries:
 			return nil, fmt.Errorf("committing: %d times another commit was first: %w", MaxTries, err)
 		}
-		if head, err = w.Root.Head(ctx); err != nil {
-			return nil, fmt.Errorf("reading the head of the store: %w", err)
+		if head, err = w.head(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// headTries is how often the head is asked for: a root of several members has none for a second or two after one of them was lost. Nothing was decided yet, so that to try again is safe.
+const headTries = 9
+
+func (w *Writer) head(ctx context.Context) (Head, error) {
+	for attempt := 1; ; attempt++ {
+		head, err := w.Root.Head(ctx)
+		if err == nil {
+			return head, nil
+		}
+		if attempt == headTries || w.Retry(ctx, attempt) != nil {
+			return Head{}, fmt.Errorf("reading the head of the store: %w", err)
 		}
 	}
 }

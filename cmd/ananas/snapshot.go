@@ -12,7 +12,8 @@ import (
 )
 
 type snapshotCommands struct {
-	Save snapshotSaveCommand `cmd:"" help:"Save the whole store as one file."`
+	Save    snapshotSaveCommand    `cmd:"" help:"Save the whole store as one file."`
+	Restore snapshotRestoreCommand `cmd:"" help:"Have a root begin with such a file, in a new lineage."`
 }
 
 // Help is printed below the usage.

@@ -28,17 +28,23 @@ const (
 type Registry struct {
 	now func() time.Duration // boot time
 
-	mu      sync.Mutex
-	nodes   map[string]*row
-	total   map[group]*Sum // since the registry began
-	pending map[group]*Sum // since the last report that was handed up
-	next    string         // name at which the next report begins, if not all fit into the last one
-	limits  uint64         // times that a limit was hit
+	mu     sync.Mutex
+	nodes  map[string]*row
+	total  map[group]*Sum // since the registry began
+	to     map[string]*outlet
+	limits uint64 // times that a limit was hit
 }
 
 type row struct {
-	node Node
-	seen time.Duration
+	node   Node
+	seen   time.Duration
+	onward bool // it is to be told to others
+}
+
+// outlet is somebody who is reported to.
+type outlet struct {
+	pending map[group]*Sum // since the last report
+	next    string         // name at which the next report begins, if not all fit into the last one
 }
 
 // group is what is summed together.
@@ -52,7 +58,7 @@ type Row struct {
 
 // NewRegistry makes an empty one; now is boot time.
 func NewRegistry(now func() time.Duration) *Registry {
-	return &Registry{now: now, nodes: map[string]*row{}, total: map[group]*Sum{}, pending: map[group]*Sum{}}
+	return &Registry{now: now, nodes: map[string]*row{}, total: map[group]*Sum{}, to: map[string]*outlet{}}
 }
 
 // setsKey writes change sets in one form.
@@ -73,17 +79,18 @@ func setsOf(key string) []rollout.ID {
 	return ids
 }
 
-// Take takes a report in. Rows of the node itself, which its own report has, are left out: nobody tells a node how it is.
-func (g *Registry) Take(r *Report, self string) {
+// Take takes a report in. Rows of the node itself, which its own report has, are left out: nobody tells a node how it is. onward says whether what it has is to be in this
+// node's own reports.
+func (g *Registry) Take(r *Report, self string, onward bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := range r.Nodes {
 		if r.Nodes[i].Name != self {
-			g.see(r.Nodes[i])
+			g.see(r.Nodes[i], onward)
 		}
 	}
 	for i := range r.Sums {
-		g.add(&r.Sums[i])
+		g.add(&r.Sums[i], onward)
 	}
 }
 
@@ -91,11 +98,11 @@ func (g *Registry) Take(r *Report, self string) {
 func (g *Registry) Tell(n Node, sum rollout.Sum) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.see(n)
-	g.add(&Sum{Lineage: n.Lineage, Site: n.Site, Sets: n.Sets, Nodes: 1, Sum: sum})
+	g.see(n, true)
+	g.add(&Sum{Lineage: n.Lineage, Site: n.Site, Sets: n.Sets, Nodes: 1, Sum: sum}, true)
 }
 
-func (g *Registry) see(n Node) {
+func (g *Registry) see(n Node, onward bool) {
 	at := g.nodes[n.Name]
 	if at == nil {
 		if len(g.nodes) >= MaxNodes {
@@ -105,7 +112,7 @@ func (g *Registry) see(n Node) {
 		at = new(row)
 		g.nodes[n.Name] = at
 	}
-	at.node, at.seen = n, g.now()
+	at.node, at.seen, at.onward = n, g.now(), onward
 }
 
 func (g *Registry) forgetOldest() {
@@ -118,32 +125,46 @@ func (g *Registry) forgetOldest() {
 	delete(g.nodes, oldest)
 }
 
-func (g *Registry) add(s *Sum) {
-	key := group{s.Lineage, s.Site, setsKey(s.Sets)}
-	for _, m := range []map[group]*Sum{g.total, g.pending} {
-		at := m[key]
-		if at == nil && len(m) >= MaxGroups {
-			g.limits++
-			key = group{lineage: s.Lineage, sets: key.sets}
-			at = m[key]
-		}
-		if at == nil {
-			at = &Sum{Lineage: key.lineage, Site: key.site, Sets: setsOf(key.sets)}
-			m[key] = at
-		}
-		at.Sum.Add(&s.Sum)
-		at.Nodes = s.Nodes
+func (g *Registry) add(s *Sum, onward bool) {
+	g.addTo(g.total, s)
+	if !onward {
+		return
+	}
+	for _, o := range g.to {
+		g.addTo(o.pending, s)
 	}
 }
 
-// Report makes the next report to hand up: rows that were heard of lately, and the sums since the last one. What does not fit is in the one after it.
-func (g *Registry) Report() []byte {
+func (g *Registry) addTo(m map[group]*Sum, s *Sum) {
+	key := group{s.Lineage, s.Site, setsKey(s.Sets)}
+	at := m[key]
+	if at == nil && len(m) >= MaxGroups {
+		g.limits++
+		key.site = ""
+		at = m[key]
+	}
+	if at == nil {
+		at = &Sum{Lineage: key.lineage, Site: key.site, Sets: setsOf(key.sets)}
+		m[key] = at
+	}
+	at.Sum.Add(&s.Sum)
+	at.Nodes = s.Nodes
+}
+
+// Report makes the next report to somebody: rows that were heard of lately, and the sums since the last one to him. What does not fit is in the one after it. Sums are
+// counted for him from his first report on.
+func (g *Registry) Report(to string) []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	o := g.to[to]
+	if o == nil {
+		o = &outlet{pending: map[group]*Sum{}}
+		g.to[to] = o
+	}
 	now := g.now()
 	var r Report
 	size := 16
-	for key, s := range g.pending {
+	for key, s := range o.pending {
 		n := len(appendSum(nil, s))
 		if size+n > MaxReport || len(r.Sums) == MaxRows {
 			g.limits++
@@ -151,20 +172,20 @@ func (g *Registry) Report() []byte {
 		}
 		size += n
 		r.Sums = append(r.Sums, *s)
-		delete(g.pending, key)
+		delete(o.pending, key)
 	}
 	names := slices.Sorted(maps.Keys(g.nodes))
-	from, _ := slices.BinarySearch(names, g.next)
-	g.next = ""
+	from, _ := slices.BinarySearch(names, o.next)
+	o.next = ""
 	for i := range names {
 		name := names[(from+i)%len(names)]
 		at := g.nodes[name]
-		if now-at.seen > told {
+		if !at.onward || now-at.seen > told {
 			continue
 		}
 		n := len(appendNode(nil, &at.node))
 		if size+n > MaxReport || len(r.Nodes) == MaxRows {
-			g.next = name
+			o.next = name
 			break
 		}
 		size += n

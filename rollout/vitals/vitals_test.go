@@ -111,6 +111,9 @@ func TestSumsGoUp(t *testing.T) {
 	clock := func() time.Duration { return now }
 	root := NewRegistry(clock)
 	relays := []*Registry{NewRegistry(clock), NewRegistry(clock)}
+	for _, relay := range relays {
+		relay.Report("up") // from here on sums are counted for it
+	}
 	var all uint64
 	for second := range 5 {
 		now = time.Duration(second) * time.Second
@@ -120,22 +123,23 @@ func TestSumsGoUp(t *testing.T) {
 				sum.Results[rollout.Answered] = uint64(10*i + j)
 				all += sum.Results[rollout.Answered]
 				node := NewRegistry(clock)
+				node.Report("up")
 				n := Node{NodeState: rollout.NodeState{Name: fmt.Sprintf("n%d-%d", i, j), Site: fmt.Sprint("s", i)}}
 				if j == 0 {
 					n.Sets = []rollout.ID{"9"}
 				}
 				node.Tell(n, sum)
-				r, err := Parse(node.Report())
+				r, err := Parse(node.Report("up"))
 				if err != nil {
 					t.Fatal(err)
 				}
-				relay.Take(r, fmt.Sprint("relay", i))
+				relay.Take(r, fmt.Sprint("relay", i), true)
 			}
-			r, err := Parse(relay.Report())
+			r, err := Parse(relay.Report("up"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			root.Take(r, "root")
+			root.Take(r, "root", true)
 		}
 	}
 	if n := len(root.Nodes()); n != 20 {
@@ -155,12 +159,12 @@ func TestSumsGoUp(t *testing.T) {
 func TestSilence(t *testing.T) {
 	var now time.Duration
 	g := NewRegistry(func() time.Duration { return now })
-	g.Take(&Report{Nodes: []Node{{NodeState: rollout.NodeState{Name: "a"}}, {NodeState: rollout.NodeState{Name: "me"}}}}, "me")
-	if r, _ := Parse(g.Report()); len(r.Nodes) != 1 {
+	g.Take(&Report{Nodes: []Node{{NodeState: rollout.NodeState{Name: "a"}}, {NodeState: rollout.NodeState{Name: "me"}}}}, "me", true)
+	if r, _ := Parse(g.Report("up")); len(r.Nodes) != 1 {
 		t.Fatalf("%+v", r.Nodes)
 	}
 	now = 10 * time.Second
-	if r, _ := Parse(g.Report()); len(r.Nodes) != 0 {
+	if r, _ := Parse(g.Report("up")); len(r.Nodes) != 0 {
 		t.Errorf("told after 10 s: %+v", r.Nodes)
 	}
 	if rows := g.Nodes(); len(rows) != 1 || rows[0].Silent != 10*time.Second {
@@ -183,14 +187,14 @@ func TestLimits(t *testing.T) {
 			n.Error = text
 		}
 		now = time.Duration(i)
-		g.see(n)
+		g.see(n, true)
 	}
 	if len(g.Nodes()) != MaxNodes || g.Limited() != 5 {
 		t.Errorf("%d nodes, a limit was hit %d times", len(g.Nodes()), g.Limited())
 	}
 	seen := make(map[string]bool)
 	for range 20 {
-		b := g.Report()
+		b := g.Report("up")
 		if len(b) > MaxReport {
 			t.Fatalf("a report of %d octets", len(b))
 		}
@@ -208,7 +212,7 @@ func TestLimits(t *testing.T) {
 	for i := range MaxGroups + 10 {
 		s := Sum{Site: fmt.Sprint(i)}
 		s.Results[0] = 1
-		g.add(&s)
+		g.add(&s, true)
 	}
 	var all uint64
 	for _, s := range g.Totals() {

@@ -188,8 +188,9 @@ func (f *Follower) follow(ctx context.Context, address string) error {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	c := newConnection(f, conn, address, end)
-	if err = c.run(ctx); ctx.Err() != nil && context.Cause(ctx) != nil {
-		err = context.Cause(ctx)
+	err = c.run(ctx)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
 	}
 	return err
 }

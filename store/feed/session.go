@@ -31,6 +31,7 @@ type session struct {
 
 	at      store.Version // that the follower has been sent; of the goroutine that writes
 	lineage store.Lineage
+	wants   bool // records; without it the connection is for reports alone
 }
 
 // maxAsks is how many parts of blobs a follower may wait for: it asks for one at a time.
@@ -81,7 +82,7 @@ func (ses *session) welcome(h hello) error {
 	if len(w.path) > MaxPath {
 		w.path = w.path[len(w.path)-MaxPath:]
 	}
-	ses.at, ses.lineage = h.version, h.lineage
+	ses.at, ses.lineage, ses.wants = h.version, h.lineage, h.wants&wantsRecords != 0
 	if h.lineage != w.head.Lineage || h.version > 0 && h.access != ses.peer.Access.Fingerprint() || ses.otherPast(h) {
 		ses.renew = true
 	}
@@ -254,6 +255,8 @@ func (ses *session) send() error {
 		case d.beat != nil || len(d.asks) > 0: // came in between
 			ses.put(d)
 			continue
+		case !ses.wants:
+			changed = nil // only beats and a goodbye are for it
 		case d.renew || ses.lineage != head.Lineage:
 			if err := ses.snapshot(); err != nil {
 				return err
@@ -267,7 +270,7 @@ func (ses *session) send() error {
 		case sent:
 			continue
 		}
-		if head.Version < ses.at {
+		if ses.wants && head.Version < ses.at {
 			changed = ses.s.c.Copy.Changed(head.Version) // the follower is ahead of this node, which has to catch up
 		}
 		select {

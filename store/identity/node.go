@@ -22,6 +22,9 @@ type Node struct {
 	// Was is the key before a renewal that changed it: it may ask for the certificate of Key again, should the answer have been lost, and nothing else.
 	Was Fingerprint
 
+	// Address is where a member of the root serves those who follow, as host and port; "" is not known. The other members report there.
+	Address string
+
 	Revoked *Revocation // nil: it was not
 
 	rest fields
@@ -43,7 +46,7 @@ func ParseNode(doc []byte) (*Node, error) {
 		var revoked fields
 		err = first(
 			f.take("labels", &n.Labels), f.take("role", &n.Role), f.takeTime("joined", &n.Joined), f.take("serial", &n.Serial),
-			f.take("key", &n.Key), f.takeTime("since", &n.Since), f.take("was", &n.Was), f.take("revoked", &revoked),
+			f.take("key", &n.Key), f.takeTime("since", &n.Since), f.take("was", &n.Was), f.take("address", &n.Address), f.take("revoked", &revoked),
 		)
 		if err == nil && revoked != nil {
 			n.Revoked = new(Revocation)
@@ -61,6 +64,9 @@ func ParseNode(doc []byte) (*Node, error) {
 	return n, nil
 }
 
+// maxAddress is the length of an address in octets: one of IPv6 with a zone and a port.
+const maxAddress = 128
+
 func (n *Node) check() error {
 	switch {
 	case n.Key == (Fingerprint{}):
@@ -69,6 +75,8 @@ func (n *Node) check() error {
 		return fmt.Errorf("its serial number has more than %d digits", 2*maxSerial)
 	case n.Revoked != nil && (len(n.Revoked.By) > store.MaxAuthor || len(n.Revoked.Why) > store.MaxReason):
 		return errors.New("the texts of its revocation are too long")
+	case len(n.Address) > maxAddress:
+		return fmt.Errorf("its address has more than %d octets", maxAddress)
 	}
 	if err := n.Role.check(); err != nil {
 		return err
@@ -83,7 +91,7 @@ func (n *Node) Encode() []byte {
 		revoked = r.rest.with(map[string]any{"time": r.Time, "by": r.By, "why": r.Why})
 	}
 	return encode(n.rest.with(map[string]any{
-		"labels": n.Labels, "role": n.Role, "joined": n.Joined, "serial": n.Serial, "key": n.Key, "since": n.Since, "was": n.Was, "revoked": revoked,
+		"labels": n.Labels, "role": n.Role, "joined": n.Joined, "serial": n.Serial, "key": n.Key, "since": n.Since, "was": n.Was, "address": n.Address, "revoked": revoked,
 	}))
 }
 
@@ -138,6 +146,22 @@ func Revoke(view store.View, name, by, why string, now time.Time) ([]store.Edit,
 	n.Revoked = &Revocation{Time: now, By: by, Why: why}
 	if err := n.check(); err != nil {
 		return nil, fmt.Errorf("revoking the node %q: %w", name, err)
+	}
+	return []store.Edit{edit(view, store.NodePrefix+name, n.Encode())}, nil
+}
+
+// SetMember returns the edit that gives a member of the root its labels and its address; none if it has them.
+func SetMember(view store.View, name string, labels Labels, address string) ([]store.Edit, error) {
+	n, err := existing(view, name)
+	if err != nil {
+		return nil, err
+	}
+	if len(labels) > 0 {
+		n.Labels = labels
+	}
+	n.Address = address
+	if err := n.check(); err != nil {
+		return nil, fmt.Errorf("setting the address of %q: %w", name, err)
 	}
 	return []store.Edit{edit(view, store.NodePrefix+name, n.Encode())}, nil
 }

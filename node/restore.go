@@ -1,0 +1,145 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/ananas-edge/ananas/internal/wholefile"
+	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/etcd"
+	"github.com/ananas-edge/ananas/store/replica"
+)
+
+// Files of a restore, in the folder of a node's part in a store.
+const (
+	restoreFile = "restore.snapshot" // a snapshot that the root begins with when it is started
+	etcdFolder  = "etcd"
+	etcdBefore  = "etcd.before-restore" // what etcd had, kept until the next restore
+)
+
+// PlaceSnapshot has the root whose data folder is given begin with a snapshot when it is started next: in a new lineage, which all followers take over. The node must not run, and has to be a member of
+// the root, or to have its ca.key, store.key and node.pem. The snapshot is read whole and checked before anything is touched.
+func PlaceSnapshot(data, file string) (store.Head, error) {
+	var head store.Head
+	in, err := os.Open(file)
+	if err != nil {
+		return head, fmt.Errorf("restoring a snapshot: %w", err)
+	}
+	defer in.Close()
+	if err := replica.ReadSnapshot(bufio.NewReaderSize(in, 1<<20), func(h store.Head) error { head = h; return nil }, func(string, store.Entry) error { return nil }); err != nil {
+		return head, fmt.Errorf("restoring %q: %w", file, err)
+	}
+	folder := filepath.Join(data, StoreFolder)
+	if _, err := os.Stat(filepath.Join(folder, "ca.key")); err != nil {
+		return head, hinted{fmt.Errorf("restoring %q: %q is not the folder of a member of a root: %w", file, folder, err),
+			"a new root takes ca.key, store.key and node.pem of a member of the one before, in the same folder: followers believe nobody else"}
+	}
+	lock, err := os.Open(data)
+	if err != nil {
+		return head, fmt.Errorf("restoring a snapshot: %w", err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		return head, hinted{fmt.Errorf("restoring %q: a node uses the folder %q", file, data), "stop it first"}
+	}
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
+		return head, fmt.Errorf("restoring a snapshot: %w", err)
+	}
+	if err := copyWhole(in, filepath.Join(folder, restoreFile)); err != nil {
+		return head, fmt.Errorf("restoring %q: %w", file, err)
+	}
+	// From here on the snapshot is there: whatever ends this, the next start restores it, or this is repeated.
+	was := filepath.Join(folder, etcdFolder)
+	if _, err := os.Stat(was); err == nil {
+		before := filepath.Join(folder, etcdBefore)
+		if err := os.RemoveAll(before); err != nil {
+			return head, fmt.Errorf("restoring a snapshot: removing what an earlier restore has kept: %w", err)
+		}
+		if err := os.Rename(was, before); err != nil {
+			return head, fmt.Errorf("restoring a snapshot: %w", err)
+		}
+	}
+	// A root that is restored begins with one member; the others join it anew.
+	if err := os.Remove(filepath.Join(folder, membersFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return head, fmt.Errorf("restoring a snapshot: %w", err)
+	}
+	return head, nil
+}
+
+// copyWhole writes a file of any size that is there whole or not at all.
+func copyWhole(in io.Reader, path string) error {
+	temporary := path + ".new"
+	out, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err == nil {
+		err = out.Sync()
+	}
+	if err = errors.Join(err, out.Close()); err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		os.Remove(temporary)
+		return err
+	}
+	return wholefile.OS{}.SyncDir(filepath.Dir(path))
+}
+
+// restore begins the store with a snapshot that was placed; done tells whether there was one.
+func (s *shared) restore(ctx context.Context) (head store.Head, done bool, err error) {
+	path := filepath.Join(s.folder, restoreFile)
+	in, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return head, false, nil
+	}
+	if err != nil {
+		return head, false, fmt.Errorf("restoring a snapshot: %w", err)
+	}
+	defer in.Close()
+	snapshot := etcd.Snapshot{Author: s.name, Reason: "restored from a snapshot", Time: s.n.clock.Wall()}
+	rand.Read(snapshot.ID[:])
+	errStop := errors.New("stop")
+	// The head is at the beginning of the file, and etcd wants it first.
+	err = replica.ReadSnapshot(bufio.NewReaderSize(in, 1<<20), func(h store.Head) error { snapshot.Head = h; return errStop }, nil)
+	if !errors.Is(err, errStop) {
+		return head, false, fmt.Errorf("restoring a snapshot: %w", err)
+	}
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
+		return head, false, fmt.Errorf("restoring a snapshot: %w", err)
+	}
+	snapshot.Entries = func(yield func(etcd.Entry, error) bool) {
+		err := replica.ReadSnapshot(bufio.NewReaderSize(in, 1<<20), func(store.Head) error { return nil }, func(key string, e store.Entry) error {
+			if !yield(etcd.Entry{Key: key, Entry: e}, nil) {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(etcd.Entry{}, err)
+		}
+	}
+	if head, err = s.etcd.Restore(ctx, snapshot); err != nil && !errors.Is(err, etcd.ErrMade) {
+		return head, false, err
+	}
+	if errors.Is(err, etcd.ErrMade) { // killed between the two
+		head, err = s.etcd.Head(ctx)
+	}
+	if err != nil {
+		return head, false, err
+	}
+	if err := os.Remove(path); err != nil {
+		return head, false, fmt.Errorf("restoring a snapshot: removing it after that: %w", err)
+	}
+	s.n.log.Info("the store was restored from a snapshot, and begins a new lineage", "snapshot", uint64(snapshot.Head.Version), "version", uint64(head.Version), "lineage", head.Lineage.String())
+	return head, true, nil
+}
