@@ -21,12 +21,9 @@ const (
 	minSegment  = 16 << 10         // of the first ones, so that a small store takes little
 	entryHeader = 2 + 4
 	saltLength  = len(store.Salt{})
-
-	// maxSegments bounds what a ref can say: 1 TiB of entries.
-	maxSegments = 1 << 20
 )
 
-// ref says where an entry lies: the segment and the offset in it. 0 is none.
+// ref says where an entry lies: the segment and the offset in it. 0 is none. It has 40 bits at most (refBits), which is 1 TiB of entries; Options.MaxBytes is far below.
 type ref uint64
 
 func (r ref) segment() int { return int(r >> segmentBits) }

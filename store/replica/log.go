@@ -23,7 +23,7 @@ const (
 // it is a *store.FloorError. They are of the lineage that the copy has now: who asks for a lineage looks at the view after it.
 func (r *Replica) Records(after store.Version, maxBytes int) ([]*store.Record, error) {
 	var out []*store.Record
-	head := r.View().Head()
+	head, asked := r.View().Head(), after
 	if after >= head.Version {
 		return nil, nil
 	}
@@ -46,7 +46,7 @@ func (r *Replica) Records(after store.Version, maxBytes int) ([]*store.Record, e
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading the log after version %d: %w", after, err)
+		return nil, fmt.Errorf("reading the log after version %d: %w", asked, err)
 	}
 	return out, nil
 }

@@ -23,8 +23,6 @@ type sealer struct {
 	random io.Reader
 }
 
-const sealOverhead = 12 + 16
-
 func newSealer(key []byte, random io.Reader) (*sealer, error) {
 	if key == nil {
 		return nil, nil
