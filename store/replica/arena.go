@@ -33,7 +33,8 @@ func (r ref) offset() int  { return int(r & (maxSegment - 1)) }
 type arena struct {
 	segments [][]byte // nil: forgotten, and its number can be used again
 	use      []use
-	tail     int // the segment that is written to
+	shared   bool // segments belongs to the version before as well
+	tail     int  // the segment that is written to
 	used     int64
 	live     int64
 
@@ -77,8 +78,15 @@ func (a *arena) size(r ref) int {
 
 // edited returns a copy that can be written to.
 func (a arena) edited() arena {
-	a.segments, a.use = slices.Clone(a.segments), slices.Clone(a.use)
+	a.use, a.shared = slices.Clone(a.use), true
 	return a
+}
+
+// unshare comes before a change of which segments there are, which few versions make.
+func (a *arena) unshare() {
+	if a.shared {
+		a.segments, a.shared = slices.Clone(a.segments), false
+	}
 }
 
 // add writes an entry to the end.
@@ -109,6 +117,7 @@ func (a *arena) room(n int) ([]byte, ref) {
 
 // grow begins a segment. It is a quarter of what is there: garbage and room stay in proportion.
 func (a *arena) grow(n int) {
+	a.unshare()
 	size := max(min(int(a.used/4), maxSegment), minSegment, n+1)
 	a.tail = slices.IndexFunc(a.segments, func(b []byte) bool { return b == nil })
 	if a.tail < 0 {
@@ -129,6 +138,7 @@ func (a *arena) drop(r ref) {
 
 // forget gives up a segment in which nothing lives.
 func (a *arena) forget(segment int) {
+	a.unshare()
 	a.used -= int64(a.use[segment].used)
 	a.segments[segment], a.use[segment] = nil, use{}
 }

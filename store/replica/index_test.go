@@ -144,3 +144,24 @@ func TestIndexStaysClean(t *testing.T) {
 		t.Errorf("an index of which all was taken has %d entries", x.n)
 	}
 }
+
+// BenchmarkPut makes a version of one change, of an index of a million keys.
+func BenchmarkPut(b *testing.B) {
+	x := newIndex()
+	value := bytes.Repeat([]byte("v"), 200)
+	keys := make([]string, 1_000_000)
+	e := x.edited(1)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("key/%060d", i)
+		e.put(keys[i], store.Entry{Value: value})
+	}
+	x = e.index
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		e := x.edited(uint64(i) + 2)
+		e.put(keys[i*7919%len(keys)], store.Entry{Value: value})
+		e.clean()
+		x = e.index
+	}
+}

@@ -36,6 +36,11 @@ func (r *Replica) Load(p store.Proposal) (*store.Record, error) {
 	if p.ID == (store.ID{}) {
 		random(p.ID[:])
 	}
+	if p.Make != nil {
+		if err := p.Make(r.View(), &p); err != nil {
+			return nil, err
+		}
+	}
 	salt := func() (s store.Salt) { random(s[:]); return s }
 	rec, err := store.Prepare(b.state.head, p, r.View().Entry, b.now, salt)
 	if err = cmp.Or(failed, err); err != nil || rec == nil {

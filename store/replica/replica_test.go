@@ -3,6 +3,7 @@ package replica_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -345,6 +346,14 @@ func TestLoad(t *testing.T) {
 	}
 	if second.ID == first.ID || second.Changes[0].Entry.Salt == first.Changes[0].Entry.Salt {
 		t.Error("ids and salts are random")
+	}
+	third, err := r.Load(store.Proposal{Make: func(v store.View, p *store.Proposal) error {
+		p.Kind = store.KindLoad
+		p.Edits = []store.Edit{{Key: "b", Value: fmt.Append(nil, v.Head().Version)}}
+		return nil
+	}})
+	if err != nil || third.Version != 3 || string(third.Changes[0].Entry.Value) != "2" {
+		t.Fatalf("%v, %v", third, err)
 	}
 	m, err := r.At(1)
 	if err != nil {
