@@ -11,6 +11,7 @@ import (
 type snapshotRestoreCommand struct {
 	File string `arg:"" help:"A file of ananas snapshot save."`
 	Data string `placeholder:"DIR" help:"The data folder of the member of the root, which must not run. Default: $ANANAS_DATA, else ./ananas-data."`
+	JSON bool   `help:"Print which version it is as JSON."`
 }
 
 // Help is printed below the usage.
@@ -31,6 +32,9 @@ func (c *snapshotRestoreCommand) Run(p *process) error {
 	head, err := node.PlaceSnapshot(cmp.Or(c.Data, p.env("ANANAS_DATA"), client.DefaultData), c.File)
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		return p.printJSON(map[string]any{"version": uint64(head.Version), "time": head.Time, "lineage": head.Lineage.String()})
 	}
 	return p.say("%s has version %d of %s; the root begins with it when it is started next", terminal.Clean(c.File), head.Version, head.Time.Format("2006-01-02 15:04:05 MST"))
 }
