@@ -143,7 +143,7 @@ func (w *RolloutWave) Done() float64 {
 	switch {
 	case w.State == "passed" || w.State == "failed":
 		return 100
-	case w.State != "baking" || w.Bake <= 0:
+	case w.State != "baking" && w.State != "paused" || w.Bake <= 0:
 		return 0
 	}
 	return 100 * min(1, float64(w.Elapsed)/float64(w.Bake))

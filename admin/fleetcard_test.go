@@ -107,11 +107,11 @@ func TestFleet(t *testing.T) {
 func TestHowMuchOfAWaveIsOver(t *testing.T) {
 	got := []float64{}
 	for _, w := range []RolloutWave{
-		{State: "waiting", Bake: 10}, {State: "baking", Bake: 30_000, Elapsed: 12_000}, {State: "baking", Bake: 10, Elapsed: 20}, {State: "baking"}, {State: "passed"}, {State: "failed", Bake: 10, Elapsed: 1},
+		{State: "waiting", Bake: 10}, {State: "baking", Bake: 30_000, Elapsed: 12_000}, {State: "baking", Bake: 10, Elapsed: 20}, {State: "baking"}, {State: "paused", Bake: 10, Elapsed: 5}, {State: "passed"}, {State: "failed", Bake: 10, Elapsed: 1},
 	} {
 		got = append(got, w.Done())
 	}
-	if want := []float64{0, 40, 100, 0, 100, 100}; !reflect.DeepEqual(got, want) {
+	if want := []float64{0, 40, 100, 0, 50, 100, 100}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	for ms, want := range map[int64]string{-1: "unknown", 0: "less than 1 s", 999: "less than 1 s", 61_000: "1 min 1 s", int64(26 * time.Hour / time.Millisecond): "1 d 2 h"} {

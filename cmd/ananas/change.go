@@ -94,7 +94,7 @@ func (c *changeFlags) follow(p *process, node *client.Client, done admin.Applied
 		if c.JSON {
 			screen = terminal.Screen{}
 		}
-		f := &following{p: p, node: node, id: done.Rollout, screen: screen, quiet: c.JSON}
+		f := &following{p: p, node: node, id: done.Rollout, screen: screen, quiet: c.JSON, fresh: true}
 		out.Outcome, err = f.toTheEnd()
 	}
 	if c.JSON {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -18,6 +19,8 @@ const (
 	followEvery = 500 * time.Millisecond
 	// followMisses is how often in a row the node may not answer until that is an error: 15 s, in which a root that restarts is back.
 	followMisses = 30
+	// followFresh is how often a rollout that was just opened may not be known yet: the copy that is asked may be that of a node that follows.
+	followFresh = 10
 )
 
 // following shows a rollout until it ends. On a terminal its waves are lines that are drawn again and again; elsewhere each step is a line.
@@ -27,6 +30,7 @@ type following struct {
 	id     string
 	screen terminal.Screen
 	quiet  bool // nothing is shown
+	fresh  bool // it was just opened
 
 	drawn int             // lines of the waves on the terminal, which the next ones are drawn over
 	told  map[string]bool // lines that were written where nothing can be drawn over
@@ -42,21 +46,35 @@ func (f *following) toTheEnd() (*admin.Rollout, error) {
 		case f.p.ctx.Err() != nil:
 			return r, hinted{fmt.Errorf("interrupted; rollout %s goes on", f.id), "ananas rollout show " + f.id + " --watch looks at it, ananas rollout abort " + f.id + " takes it back"}
 		case err != nil:
-			var p *admin.Problem
-			if misses++; misses == followMisses || errors.As(err, &p) && p.Status < 500 {
+			if misses++; misses >= f.patience(err) {
 				return nil, errors.Join(err, fmt.Errorf("what becomes of rollout %s is not known here; it goes on", f.id))
 			}
 		default:
-			misses = 0
+			misses, f.fresh = 0, false
 			if err := f.show(r); err != nil {
 				return r, err
 			}
 			if outcome, ended := outcome(r); ended {
 				return r, outcome
 			}
+			if err := f.blocked(r); err != nil {
+				return r, err
+			}
 		}
 		f.p.wait(f.p.ctx, followEvery)
 	}
+}
+
+// patience is how often in a row such an error may come until it is told.
+func (f *following) patience(err error) int {
+	var p *admin.Problem
+	switch {
+	case errors.As(err, &p) && p.Status == http.StatusNotFound && f.fresh:
+		return followFresh
+	case errors.As(err, &p) && p.Status < 500:
+		return 1
+	}
+	return followMisses
 }
 
 func (f *following) look() (*admin.Rollout, error) {
@@ -87,6 +105,19 @@ func outcome(r *admin.Rollout) (error, bool) {
 		return hinted{fmt.Errorf("rollout %s is paused%s", r.ID, why), "ananas rollout show " + r.ID + " tells more; resume, promote or abort it"}, true
 	}
 	return nil, false
+}
+
+// blocked is the error of a rollout that waits for one that goes no further by itself: nobody is to wait for that without end.
+func (f *following) blocked(r *admin.Rollout) error {
+	if r.State != "queued" || r.Waits == "" {
+		return nil
+	}
+	l, err := f.node.Rollouts(f.p.ctx, r.Waits)
+	if err != nil || len(l.Rollouts) == 0 || l.Rollouts[0].State != "paused" {
+		return nil // it is looked at again
+	}
+	return hinted{fmt.Errorf("rollout %s waits for rollout %s, which is paused: %s", r.ID, r.Waits, l.Rollouts[0].Why),
+		fmt.Sprintf("resume, promote or abort %s; then ananas rollout show %s --watch", r.Waits, r.ID)}
 }
 
 // show draws the rollout, or writes what is new of it.

@@ -137,6 +137,28 @@ func TestFollowingWhereTheNodeGoesAway(t *testing.T) {
 		t.Errorf("exit code %d after %d looks, %s%s", code, looks, &stdout, &stderr)
 	}
 
+	// What was just opened may not be known yet, for a while; what somebody asks for is known or not.
+	absent := `{"rollouts": []}`
+	rollouts := filepath.Join(filepath.Dir(file), "rollouts.ndjson")
+	if err := os.WriteFile(rollouts, []byte(absent+"\n"+absent+"\n"+live), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	looks = -200
+	if code := p.run([]string{"apply", file, "--yes"}); code != exitDone || looks != -198 {
+		t.Errorf("exit code %d after %d looks, %s", code, looks+200, &stderr)
+	}
+	if err := os.WriteFile(rollouts, []byte(absent), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	looks = -200
+	if code := p.run([]string{"apply", file, "--yes"}); code != exitFailed || looks != -200+followFresh-1 {
+		t.Errorf("exit code %d after %d looks, %s", code, looks+200, &stderr)
+	}
+	looks = -200
+	if code := p.run([]string{"rollout", "show", "42", "--watch"}); code != exitFailed || looks != -200 {
+		t.Errorf("exit code %d after %d looks, %s", code, looks+200, &stderr)
+	}
+
 	if err := os.WriteFile(broken, []byte("root: no majority"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -158,7 +158,7 @@ func startCmd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Logf("serving after %v", time.Since(began).Round(time.Millisecond))
 	*at = p
 	ts.Defer(func() {
-		if err := p.kill(); err != nil && *at != nil {
+		if err := p.kill(); err != nil && *at == p { // another was started since this one ended
 			panic(err)
 		}
 	})

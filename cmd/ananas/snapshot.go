@@ -14,13 +14,15 @@ import (
 type snapshotCommands struct {
 	Save    snapshotSaveCommand    `cmd:"" help:"Save the whole store as one file."`
 	Restore snapshotRestoreCommand `cmd:"" help:"Have a root begin with such a file, in a new lineage."`
+	Show    snapshotShowCommand    `cmd:"" help:"What is in such a file, and whether it is whole."`
 }
 
 // Help is printed below the usage.
 func (snapshotCommands) Help() string {
 	return `Example:
 
-  ananas snapshot save store.snapshot`
+  ananas snapshot save store.snapshot
+  ananas snapshot show store.snapshot`
 }
 
 type snapshotSaveCommand struct {
