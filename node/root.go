@@ -81,9 +81,6 @@ func (s *shared) introduce(ctx context.Context) {
 	for {
 		err := s.introduced(ctx)
 		if err == nil {
-			err = s.introduced(ctx) // what the first document did not have
-		}
-		if err == nil {
 			return
 		}
 		if !sleep(ctx, memberMaxRetry) {
@@ -104,11 +101,11 @@ func (s *shared) introduced(ctx context.Context) error {
 		case err != nil:
 			return err
 		case doc == nil:
-			first, err := s.who.First(labels)
+			first, err := s.who.First(labels, address)
 			if err != nil {
 				return err
 			}
-			p.Edits = []store.Edit{first} // the address comes with the next commit
+			p.Edits = []store.Edit{first}
 		case !maps.Equal(doc.Labels, labels) && len(labels) > 0 || doc.Address != address:
 			p.Edits, err = identity.SetMember(v, s.name, labels, address)
 			return err

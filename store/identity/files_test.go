@@ -134,7 +134,7 @@ func TestKilledAtAnyStep(t *testing.T) {
 				if err := i.Found("edge1", w.now, w.random); err != nil {
 					return err
 				}
-				_, err := i.First(nil)
+				_, err := i.First(nil, "")
 				w.must(err)
 				a, err := i.Authority()
 				w.must(err)

@@ -58,7 +58,7 @@ func newWorldFrom(t testing.TB, seed byte) *world {
 	w.must(err)
 	w.storeKey, err = w.root.StoreKey()
 	w.must(err)
-	first, err := w.root.First(Labels{"site": "lis"})
+	first, err := w.root.First(Labels{"site": "lis"}, "192.0.2.1:8054")
 	w.must(err)
 	w.must(w.commit(first))
 	return w

@@ -392,8 +392,8 @@ func (i *Identity) Found(name string, now time.Time, random io.Reader) error {
 	return nil
 }
 
-// First returns the edit that makes this node the first one of a store.
-func (i *Identity) First(labels Labels) (store.Edit, error) {
+// First returns the edit that makes this node the first one of a store, at the address where it serves those who follow.
+func (i *Identity) First(labels Labels, address string) (store.Edit, error) {
 	c := i.current.Load()
 	if c == nil {
 		return store.Edit{}, errNotJoined
@@ -402,7 +402,7 @@ func (i *Identity) First(labels Labels) (store.Edit, error) {
 		return store.Edit{}, wrong("a store begins on a node with an empty data folder", "the node %q is no member of the root", c.name)
 	}
 	at := issued(c.cert)
-	n := &Node{Labels: labels, Role: Root, Joined: at, Serial: c.cert.SerialNumber.Text(16), Key: FingerprintOf(c.cert), Since: at}
+	n := &Node{Labels: labels, Role: Root, Address: address, Joined: at, Serial: c.cert.SerialNumber.Text(16), Key: FingerprintOf(c.cert), Since: at}
 	if err := n.check(); err != nil {
 		return store.Edit{}, fmt.Errorf("making the document of the node %q: %w", c.name, err)
 	}
