@@ -43,3 +43,18 @@ func (s *shared) keepConfirmed(ctx context.Context) {
 		}
 	}
 }
+
+// trimEvery is how often the log in etcd is cut to what this node's copy keeps of it. It is looked for by members whose copies are behind, and by nobody else.
+const trimEvery = time.Minute
+
+// keepTrimmed cuts the log in etcd while this member drives, until ctx is done.
+func (s *shared) keepTrimmed(ctx context.Context) {
+	for sleep(ctx, trimEvery) {
+		if s.drives.Load() == nil {
+			continue
+		}
+		if err := s.etcd.Trim(ctx, s.copy.Floor()); err != nil && ctx.Err() == nil {
+			s.n.log.Warn("the log of the root could not be cut", "error", err)
+		}
+	}
+}

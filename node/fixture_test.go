@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -21,12 +22,30 @@ import (
 	"github.com/ananas-edge/ananas/lab"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/settings"
+	"github.com/ananas-edge/ananas/store/etcd"
 )
 
 // These tests run whole nodes: real sockets on loopback towards clients and operators, a lab in memory towards name servers. Time is
 // real, so they wait for events and never for time to pass.
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(envEtcd) != "" { // the child process of a member of a root
+		if err := etcd.RunMember(os.Stdin, os.Stdout); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// envEtcd has this test program run etcd.
+const envEtcd = "ANANAS_NODE_TEST_ETCD"
+
+func testEtcd() *exec.Cmd {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), envEtcd+"=1")
+	return c
+}
 
 // world is the internet of most of these tests. truncated.example answers over TCP alone, silent.example never.
 const world = `
@@ -107,7 +126,7 @@ func (b *bench) options() (Options, error) {
 	f, err := settings.Open(b.file)
 	return Options{
 		File: f, Reread: func() (*settings.File, error) { return settings.Open(b.file) }, Network: b.network, Version: "9.9",
-		Log: slog.New(slog.NewTextHandler(b.log, nil)),
+		Log: slog.New(slog.NewTextHandler(b.log, nil)), Etcd: testEtcd,
 	}, err
 }
 

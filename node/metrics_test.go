@@ -8,17 +8,32 @@ import (
 
 	miekg "github.com/miekg/dns"
 
+	"github.com/ananas-edge/ananas/store/feed"
 	"github.com/ananas-edge/ananas/telemetry"
 )
 
 var update = flag.Bool("update", false, "write the table in docs/metrics.md anew instead of comparing with it")
 
+// rootOnly is the file of a node that founds a store.
+const rootOnly = `
+node:
+  name: root1
+  data: data
+  cache: 4MiB
+  listen: { dns: ["127.0.0.1:0"], admin: "127.0.0.1:0" }
+  store: { root: "127.0.0.1:0" }
+`
+
 const metricsDoc = "../docs/metrics.md"
 
 // docs/metrics.md lists each metric that a running node shows, and no other.
 func TestMetricsDocument(t *testing.T) {
-	n := newBench(t, plain).start()
-	askA(t, n, "www.example.com", "192.0.2.80") // what is registered late would be by now
+	n := newBench(t, rootOnly).start() // which has those of all nodes, but for those of a follower
+	feed.NewFollower(feed.FollowerConfig{Metrics: n.metrics})
+	if err := n.shared.etcd.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, "udp", n.Addrs()[0], query("nobody.example.com", miekg.TypeA)) // what is registered late would be by now
 	ask(t, "tcp", n.Addrs()[0], query("nobody.example.com", miekg.TypeA))
 	b, err := os.ReadFile(metricsDoc)
 	if err != nil {

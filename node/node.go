@@ -161,8 +161,8 @@ func Start(o Options) (_ *Node, err error) {
 	n.local.Start()
 
 	if n.shared != nil {
+		n.shared.watchStore()
 		n.shared.start(own)
-		n.health.Check("settings", n.shared.ready)
 	} else {
 		n.keepVersions(own)
 	}

@@ -119,6 +119,7 @@ func (s *shared) start(own settings.Node) {
 		s.run(s.introduce)
 		s.run(s.keepConfirmed)
 		s.run(s.lead)
+		s.run(s.keepTrimmed)
 		s.run(s.reportToMembers)
 	}
 	s.startFeed()
