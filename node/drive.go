@@ -13,11 +13,8 @@ import (
 // endedKept is how many rollouts that have ended stay in the store, for `ananas rollout ls` and show: those of some weeks.
 const endedKept = 100
 
-// driving is what the driver of rollouts moves: change sets of settings, in the store. It works under a term.
-type driving struct {
-	s    *shared
-	term store.Term
-}
+// driving is a term in which this member of the root drives rollouts.
+type driving struct{ term store.Term }
 
 // lead has this member of the root drive rollouts whenever it is elected, until ctx is done.
 func (s *shared) lead(ctx context.Context) {
@@ -33,18 +30,16 @@ func (s *shared) lead(ctx context.Context) {
 			continue
 		}
 		led, end := context.WithCancel(ctx)
-		stop := context.AfterFunc(led, func() {})
-		go func() {
+		s.run(func(context.Context) {
 			select {
 			case <-term.Done():
-				end()
 			case <-led.Done():
 			}
-		}()
-		s.drives.Store(&driving{s, term})
+			end()
+		})
+		s.drives.Store(&driving{term})
 		s.driver.Lead(led)
 		s.drives.Store(nil)
-		stop()
 		end()
 		if ctx.Err() != nil {
 			resign, done := context.WithTimeout(context.Background(), confirmEvery)
@@ -54,7 +49,7 @@ func (s *shared) lead(ctx context.Context) {
 	}
 }
 
-// subject is what the driver sees of the store. It outlives the terms that it works under.
+// rolloutSubject is what the driver of rollouts moves: change sets of settings, in the store.
 type rolloutSubject struct{ s *shared }
 
 // Open is that of rollout.Subject. What has ended and still has its change set, because its last commit was only about the outcome, is swept here.

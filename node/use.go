@@ -1,10 +1,12 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -73,18 +75,38 @@ func (u *user) first() (*settings.File, *settings.Tables, error) {
 		u.now.Store(use)
 		return file, tables, nil
 	}
-	before, ok := u.remembered()
-	if !ok || before >= view.Head().Version {
-		return nil, nil, fmt.Errorf("compiling version %d of the settings: %w", view.Head().Version, err)
+	last := view.Head().Version
+	for _, v := range u.older(last) {
+		m, past := u.copy.At(v)
+		if past != nil {
+			break // what is older is not in the log either
+		}
+		if file, tables, use, older := u.make(m, v); older == nil {
+			return u.fallBack(view, file, tables, use, err)
+		}
 	}
-	m, past := u.copy.At(before)
-	if past != nil {
-		return nil, nil, fmt.Errorf("compiling version %d of the settings: %w (and version %d, which was in use, is not in the log any more)", view.Head().Version, err, before)
+	return nil, nil, fmt.Errorf("compiling version %d of the settings: %w (nor does one before it that the log has)", last, err)
+}
+
+// triedBack is how many versions are tried at the start where the last one does not compile: those of some minutes of somebody who tries to mend it.
+const triedBack = 16
+
+// older lists versions to try in place of one that does not compile: the one that was in use, and then those before it.
+func (u *user) older(last store.Version) []store.Version {
+	var all []store.Version
+	if v, ok := u.remembered(); ok && v < last {
+		all = append(all, v)
 	}
-	file, tables, use, older := u.make(m, before)
-	if older != nil {
-		return nil, nil, fmt.Errorf("compiling version %d of the settings: %w (nor does version %d, which was in use)", view.Head().Version, err, before)
+	for v := last - 1; v > 0 && v < last && last-v <= triedBack; v-- {
+		all = append(all, v)
 	}
+	slices.SortFunc(all, func(a, b store.Version) int { return cmp.Compare(b, a) })
+	return slices.Compact(all)
+}
+
+// fallBack takes an older version in the place of the last one, which err is about.
+func (u *user) fallBack(view store.View, file *settings.File, tables *settings.Tables, use *inUse, err error) (*settings.File, *settings.Tables, error) {
+	before := use.version
 	use.refused, use.refusedAt = err, view.Head().Version
 	_, use.refusedSets = held(view, u.member(view), false)
 	u.now.Store(use)

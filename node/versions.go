@@ -48,7 +48,7 @@ func (v versions) list(q admin.SettingsQuery, held func(store.Map) (map[string][
 		return admin.SettingsList{}, err
 	}
 	out := admin.SettingsList{Version: uint64(version), Sets: []string{}, Entries: []admin.SettingsItem{}}
-	all := m.Under(q.Prefix)
+	all, size := m.Under(q.Prefix), 0
 	if q.Held && held != nil {
 		docs, sets := held(m)
 		out.Sets = append(out.Sets, sets...)
@@ -58,7 +58,8 @@ func (v versions) list(q admin.SettingsQuery, held func(store.Map) (map[string][
 		if !below(key, q.Prefix) || key <= q.After || !q.System && !store.IsSetting(key) {
 			continue
 		}
-		if len(out.Entries) == q.Limit {
+		size += len(key) + len(value)
+		if len(out.Entries) == q.Limit || len(out.Entries) > 0 && size > q.Bytes {
 			out.More = true
 			break
 		}
@@ -93,6 +94,9 @@ func shown(key string, value []byte) string {
 	return string(value)
 }
 
+// maxDifference is how much of a difference is told, in octets: more than anybody reads.
+const maxDifference = 16 << 20
+
 // difference returns what is different between two versions.
 func (v versions) difference(from, to uint64, prefix string) (admin.SettingsDifference, error) {
 	if to == 0 {
@@ -106,11 +110,16 @@ func (v versions) difference(from, to uint64, prefix string) (admin.SettingsDiff
 	if err != nil {
 		return admin.SettingsDifference{}, err
 	}
-	out := admin.SettingsDifference{From: from, To: to, Changes: []admin.Difference{}}
+	out, size := admin.SettingsDifference{From: from, To: to, Changes: []admin.Difference{}}, 0
 	for _, d := range settings.Compare(a, b) {
-		if below(d.Key, prefix) {
-			out.Changes = append(out.Changes, differenceOf(d.Key, d.Old, d.New))
+		if !below(d.Key, prefix) {
+			continue
 		}
+		if size += len(d.Key) + len(d.Old) + len(d.New); len(out.Changes) > 0 && size > maxDifference {
+			out.More = true
+			break
+		}
+		out.Changes = append(out.Changes, differenceOf(d.Key, d.Old, d.New))
 	}
 	return out, nil
 }
@@ -146,7 +155,7 @@ const historyPage = 256
 // history lists commits, the newest first.
 func (v versions) history(ctx context.Context, q admin.HistoryQuery) (admin.HistoryList, error) {
 	out := admin.HistoryList{Commits: []admin.Commit{}, Floor: uint64(v.copy.Floor())}
-	before := store.Version(q.Before)
+	before, size := store.Version(q.Before), 0
 	if last := v.copy.View().Head().Version; before == 0 || before > last {
 		before = last + 1
 	}
@@ -167,7 +176,10 @@ func (v versions) history(ctx context.Context, q admin.HistoryQuery) (admin.Hist
 			if q.Key != "" && !touches(r, q.Key) {
 				continue
 			}
-			if len(out.Commits) == q.Limit {
+			for _, d := range c.Changes {
+				size += len(d.Key) + lengthOf(d.Old) + lengthOf(d.New)
+			}
+			if len(out.Commits) == q.Limit || len(out.Commits) > 0 && size > q.Bytes {
 				out.More = true
 				return out, nil
 			}
@@ -175,6 +187,13 @@ func (v versions) history(ctx context.Context, q admin.HistoryQuery) (admin.Hist
 		}
 	}
 	return out, nil
+}
+
+func lengthOf(text *string) int {
+	if text == nil {
+		return 0
+	}
+	return len(*text)
 }
 
 // touches tells whether a record changes a key, or one below it, live or in a change set.
