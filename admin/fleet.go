@@ -187,3 +187,43 @@ func (s *Server) rootRemove(w http.ResponseWriter, r *http.Request) *Problem {
 	writeJSON(w, http.StatusOK, node)
 	return nil
 }
+
+func (s *Server) rootAccess(w http.ResponseWriter, r *http.Request) *Problem {
+	if s.config.Settings == nil {
+		return problemMissing.with("root", "")
+	}
+	a, err := s.config.Settings.Access(r.Context())
+	return s.accessed(w, r, a, err)
+}
+
+func (s *Server) rootSetAccess(w http.ResponseWriter, r *http.Request) *Problem {
+	if s.config.Settings == nil {
+		return problemMissing.with("root", "")
+	}
+	var b Access
+	if p := s.readBody(w, r, &b); p != nil {
+		return p
+	}
+	if p := signed(r, &b.Author, b.Reason); p != nil {
+		return p
+	}
+	a, err := s.config.Settings.SetAccess(r.Context(), b)
+	return s.accessed(w, r, a, err)
+}
+
+// accessed answers with the rules.
+func (s *Server) accessed(w http.ResponseWriter, r *http.Request, a Access, err error) *Problem {
+	if err != nil {
+		return refusal(problemFailed, r.Context(), err)
+	}
+	a.Author, a.Reason = "", ""
+	listed(&a.Rules)
+	for i := range a.Rules {
+		if a.Rules[i].Labels == nil {
+			a.Rules[i].Labels = map[string]string{}
+		}
+		listed(&a.Rules[i].Read)
+	}
+	writeJSON(w, http.StatusOK, a)
+	return nil
+}

@@ -57,6 +57,7 @@ func (s *Server) routing() map[string]route {
 		"/api/v1/root":             {get: s.root},
 		"/api/v1/root/token":       {post: s.rootToken},
 		"/api/v1/root/remove":      {post: s.rootRemove},
+		"/api/v1/root/access":      {get: s.rootAccess, post: s.rootSetAccess},
 	}
 	if s.config.Pprof {
 		// It sets its own deadlines, and its parameters are its own.

@@ -38,6 +38,10 @@ type SettingsStore interface {
 	NewToken(ctx context.Context, t NewToken) (JoinToken, error)
 	// RemoveNode revokes a node, and takes it out of the root if it is a member.
 	RemoveNode(ctx context.Context, r RemoveNode) (Node, error)
+	// Access tells which nodes read what.
+	Access(ctx context.Context) (Access, error)
+	// SetAccess replaces the rules, whole.
+	SetAccess(ctx context.Context, a Access) (Access, error)
 }
 
 // Secret stands for a document that is not told.
@@ -299,6 +303,19 @@ type RemoveNode struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
 	Author string `json:"author"`
+}
+
+// Access is who reads what; the body of the request.
+type Access struct {
+	Rules  []AccessRule `json:"rules"`
+	Author string       `json:"author,omitempty"`
+	Reason string       `json:"reason,omitempty"`
+}
+
+// AccessRule lets the nodes with these labels read these folders of the settings, and no others. A node that no rule is about reads all settings.
+type AccessRule struct {
+	Labels map[string]string `json:"labels"` // that a node has all of; none: every node
+	Read   []string          `json:"read"`   // keys and folders; "*" alone is all
 }
 
 // StoreStatus is how a node follows its store, or what it has of its own versions.

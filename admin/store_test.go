@@ -174,6 +174,18 @@ func (s *shelf) RemoveNode(_ context.Context, r RemoveNode) (Node, error) {
 	return someRoot.Nodes[1], s.err
 }
 
+func (s *shelf) Access(context.Context) (Access, error) {
+	if s.empty {
+		return Access{}, s.err
+	}
+	return Access{Rules: []AccessRule{{Labels: map[string]string{"role": "edge"}, Read: []string{"forward"}}, {}}}, s.err
+}
+
+func (s *shelf) SetAccess(_ context.Context, a Access) (Access, error) {
+	s.note(a)
+	return a, s.err
+}
+
 // storeBodies are bodies of the routes of the store, and whether they are taken.
 var storeBodies = []struct {
 	path, body string
@@ -201,6 +213,8 @@ var storeBodies = []struct {
 	{"/api/v1/root/token", `{"ttl":"1h"}`, false},
 	{"/api/v1/root/remove", `{"name":"lis02","reason":"why","author":"ana"}`, true},
 	{"/api/v1/root/remove", `{"reason":"why"}`, false},
+	{"/api/v1/root/access", `{"rules":[{"labels":{},"read":["*"]}]}`, true},
+	{"/api/v1/root/access", `{"rule":[]}`, false},
 }
 
 func TestStoreBodiesAreAsDescribed(t *testing.T) {
@@ -325,7 +339,7 @@ var storeRoutes = []struct{ method, target, body string }{
 	{"GET", "/api/v1/settings", ""}, {"GET", "/api/v1/settings/diff?from=1", ""}, {"GET", "/api/v1/settings/history", ""}, {"GET", "/api/v1/settings/watch", ""},
 	{"GET", "/api/v1/snapshot", ""}, {"GET", "/api/v1/rollouts", ""}, {"GET", "/api/v1/root", ""},
 	{"POST", "/api/v1/apply", `{"files":[{"name":"a.yaml"}]}`}, {"POST", "/api/v1/rollback", `{"version":1}`}, {"POST", "/api/v1/rollouts", `{"id":"42","action":"pause"}`},
-	{"POST", "/api/v1/root/token", `{}`}, {"POST", "/api/v1/root/remove", `{"name":"x"}`},
+	{"POST", "/api/v1/root/token", `{}`}, {"POST", "/api/v1/root/remove", `{"name":"x"}`}, {"GET", "/api/v1/root/access", ``}, {"POST", "/api/v1/root/access", `{"rules":[]}`},
 }
 
 // Each kind of refusal is its own problem, everywhere.

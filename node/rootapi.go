@@ -153,3 +153,44 @@ func (a settingsAPI) RemoveNode(ctx context.Context, r admin.RemoveNode) (admin.
 	}
 	return admin.Node{Name: r.Name, Role: string(doc.Role), Labels: doc.Labels, Sets: []string{}}, nil
 }
+
+// Access is that of admin.SettingsStore.
+func (a settingsAPI) Access(context.Context) (admin.Access, error) {
+	if a.shared == nil {
+		return admin.Access{}, a.errOwner()
+	}
+	rules, err := identity.AccessIn(a.shared.copy.View())
+	if err != nil {
+		return admin.Access{}, err
+	}
+	out := admin.Access{}
+	for _, r := range rules.Rules() {
+		out.Rules = append(out.Rules, admin.AccessRule{Labels: r.Labels, Read: r.Read})
+	}
+	return out, nil
+}
+
+// SetAccess is that of admin.SettingsStore.
+func (a settingsAPI) SetAccess(ctx context.Context, r admin.Access) (admin.Access, error) {
+	s, err := a.root()
+	if err != nil {
+		return admin.Access{}, err
+	}
+	var rules []identity.AccessRule
+	for _, one := range r.Rules {
+		rules = append(rules, identity.AccessRule{Labels: one.Labels, Read: one.Read})
+	}
+	doc, err := identity.EncodeAccess(rules)
+	if err != nil {
+		return admin.Access{}, err
+	}
+	reason := r.Reason
+	if reason == "" {
+		reason = "who reads what"
+	}
+	p := store.Proposal{Kind: store.KindNode, Author: r.Author, Reason: reason, Edits: []store.Edit{{Key: store.AccessKey, Value: doc}}}
+	if _, err := s.writer.Commit(ctx, p); err != nil {
+		return admin.Access{}, refusal(err)
+	}
+	return r, nil
+}

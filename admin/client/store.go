@@ -258,3 +258,13 @@ func (c *Client) NewToken(ctx context.Context, t admin.NewToken) (j admin.JoinTo
 func (c *Client) RemoveNode(ctx context.Context, r admin.RemoveNode) (n admin.Node, err error) {
 	return n, c.ask(ctx, http.MethodPost, "/api/v1/root/remove", nil, r, &n)
 }
+
+// Access tells which nodes read what.
+func (c *Client) Access(ctx context.Context) (a admin.Access, err error) {
+	return a, c.ask(ctx, http.MethodGet, "/api/v1/root/access", nil, nil, &a)
+}
+
+// SetAccess replaces the rules.
+func (c *Client) SetAccess(ctx context.Context, a admin.Access) (now admin.Access, err error) {
+	return now, c.ask(ctx, http.MethodPost, "/api/v1/root/access", nil, a, &now)
+}

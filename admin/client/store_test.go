@@ -81,6 +81,15 @@ func (n *node) RemoveNode(_ context.Context, r admin.RemoveNode) (admin.Node, er
 	return admin.Node{Name: r.Name}, n.err
 }
 
+func (n *node) Access(context.Context) (admin.Access, error) {
+	return admin.Access{Rules: []admin.AccessRule{{Read: []string{"*"}}}}, n.err
+}
+
+func (n *node) SetAccess(_ context.Context, a admin.Access) (admin.Access, error) {
+	n.asked = append(n.asked, a)
+	return a, n.err
+}
+
 func TestEveryQuestionOfTheStore(t *testing.T) {
 	n := &node{}
 	address, data := start(t, n)

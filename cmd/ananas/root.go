@@ -17,6 +17,7 @@ import (
 type rootCommands struct {
 	Ls     rootLsCommand     `cmd:"" help:"List members of the root, all nodes, and tokens that were not used."`
 	Token  rootTokenCommand  `cmd:"" help:"Make a token that lets one node join."`
+	Access rootAccessCommand `cmd:"" help:"Show or set which nodes read what of the settings."`
 	Remove rootRemoveCommand `cmd:"" help:"Revoke a node."`
 }
 

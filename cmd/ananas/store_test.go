@@ -144,6 +144,10 @@ func (f files) NewToken(_ context.Context, t admin.NewToken) (admin.JoinToken, e
 	return stored[admin.JoinToken](f, "token.json", fmt.Sprintf("token name=%q labels=%v root=%v ttl=%d author=%q", t.Name, t.Labels, t.Root, t.TTLMS, t.Author))
 }
 
+func (f files) Access(context.Context) (admin.Access, error) { return admin.Access{}, nil }
+
+func (f files) SetAccess(_ context.Context, a admin.Access) (admin.Access, error) { return a, nil }
+
 func (f files) RemoveNode(_ context.Context, r admin.RemoveNode) (admin.Node, error) {
 	return stored[admin.Node](f, "removed.json", fmt.Sprintf("remove %s author=%q reason=%q", r.Name, r.Author, r.Reason))
 }

@@ -29,6 +29,9 @@ const everything = "*"
 // Access is who reads what, as the document [store.AccessKey] says. It is immutable.
 type Access struct{ rules []AccessRule }
 
+// Rules returns the rules, in their order. They must not be changed.
+func (a *Access) Rules() []AccessRule { return a.rules }
+
 // MaxRules is how many rules there may be: each costs every node that connects a comparison of labels.
 const MaxRules = 256
 
