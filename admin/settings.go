@@ -217,7 +217,7 @@ type Rollout struct {
 // RolloutWave is one wave of a rollout.
 type RolloutWave struct {
 	Name    string    `json:"name"`  // canary, 10%, all
-	State   string    `json:"state"` // waiting, baking, paused, passed or failed
+	State   string    `json:"state"` // waiting, baking, paused, passed, failed or skipped
 	Nodes   int       `json:"nodes"` // that hold the change in this wave, as far as is known
 	Named   []string  `json:"named"` // of a canary wave, the nodes
 	Since   time.Time `json:"since,omitzero"`

@@ -174,7 +174,7 @@ func (f *following) tell(w io.Writer, r *admin.Rollout) error {
 	}
 	for i := range r.Waves {
 		wave := &r.Waves[i]
-		if wave.State == "waiting" {
+		if wave.State == "waiting" || wave.State == "skipped" {
 			continue
 		}
 		shown := *wave

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -16,7 +17,7 @@ type rolloutCommands struct {
 	Pause   rolloutPauseCommand   `cmd:"" help:"Let it go no further."`
 	Resume  rolloutResumeCommand  `cmd:"" help:"Let it go on."`
 	Abort   rolloutAbortCommand   `cmd:"" help:"Take it back on all nodes."`
-	Promote rolloutPromoteCommand `cmd:"" help:"Let it pass the gate of its wave, whatever that says."`
+	Promote rolloutPromoteCommand `cmd:"" help:"Make it live at once, past all gates."`
 }
 
 // Help is printed below the usage.
@@ -85,7 +86,7 @@ func rolloutTable(list admin.RolloutList) *terminal.Table {
 }
 
 type rolloutShowCommand struct {
-	ID    string `arg:"" help:"The rollout; ananas rollout ls has them."`
+	ID    string `arg:"" optional:"" help:"The rollout; ananas rollout ls has them. Without it: the newest."`
 	Watch bool   `short:"w" help:"Go on showing its waves until it ends; the exit code is then that of an apply."`
 	JSON  bool   `help:"Print the rollout as JSON."`
 	nodeFlags
@@ -97,7 +98,8 @@ func (rolloutShowCommand) Help() string {
 
 Example:
 
-  ananas rollout show 42`
+  ananas rollout show
+  ananas rollout show 42 --watch`
 }
 
 // Run prints the rollout.
@@ -107,19 +109,18 @@ func (c *rolloutShowCommand) Run(p *process) error {
 		return err
 	}
 	defer node.Close()
-	if c.Watch && !c.JSON {
-		return watchRollout(p.ctx, p, node, c.ID)
-	}
 	list, err := node.Rollouts(p.ctx, c.ID)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case len(list.Rollouts) == 0 && c.JSON:
+		return hinted{errors.New("there is no rollout"), "ananas apply makes one"}
+	case len(list.Rollouts) == 0:
+		return p.say("nothing is on its way")
+	case c.Watch && !c.JSON:
+		return watchRollout(p.ctx, p, node, list.Rollouts[0].ID)
 	}
-	for i := range list.Rollouts {
-		if err := printRollout(p, list.Now, &list.Rollouts[i], c.JSON); err != nil {
-			return err
-		}
-	}
-	return nil
+	return printRollout(p, list.Now, &list.Rollouts[0], c.JSON)
 }
 
 func printRollout(p *process, now time.Time, r *admin.Rollout, json bool) error {
@@ -204,11 +205,19 @@ type rolloutPromoteCommand struct{ steerFlags }
 
 // Help is printed below the usage.
 func (rolloutPromoteCommand) Help() string {
-	return `The rollout goes on to its next wave, or is live after the last one, without the verdict of the gate: where there is too little traffic to judge by, or somebody knows better. The history has who did that.
+	return `The change is live on all nodes at once, past all gates: where there is too little traffic to judge by, or somebody knows better. The history has who did that, and why.
 
 Example:
 
   ananas rollout promote 42 --reason "checked by hand"`
+}
+
+// Validate is called when all flags are read.
+func (c *rolloutPromoteCommand) Validate() error {
+	if strings.TrimSpace(c.Reason) == "" {
+		return errors.New("to promote needs --reason TEXT: what goes past the gates says why")
+	}
+	return nil
 }
 
 // Run promotes it.
