@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/rollout"
@@ -45,8 +46,8 @@ func (s *shared) shownRollout(view store.View, r *rollout.Rollout, all []*rollou
 		ID: string(r.ID), Subject: r.Subject, State: r.State.String(), Author: r.Author, Reason: r.Reason, Opened: r.Opened, Wave: r.Wave,
 		Why: r.Why, Evidence: []string{}, Keys: sortedKeys(changeSet(view, string(r.ID))), Waves: []admin.RolloutWave{},
 	}
-	if out.Keys == nil {
-		out.Keys = []string{}
+	if len(out.Keys) == 0 {
+		out.Keys = s.openedKeys(r.ID)
 	}
 	switch r.State {
 	case rollout.Passed:
@@ -77,6 +78,25 @@ func (s *shared) shownRollout(view store.View, r *rollout.Rollout, all []*rollou
 		out.Waves = append(out.Waves, one)
 	}
 	return out
+}
+
+// openedKeys are the keys that a rollout was opened with, whose change set is gone: as far back as the log goes.
+func (s *shared) openedKeys(id rollout.ID) []string {
+	keys := []string{}
+	v, err := strconv.ParseUint(string(id), 10, 64)
+	if err != nil || v == 0 {
+		return keys
+	}
+	records, err := s.copy.Records(store.Version(v-1), 1)
+	if err != nil || len(records) == 0 {
+		return keys
+	}
+	for _, c := range records[0].Changes {
+		if set, key, ok := store.SplitSet(c.Key); ok && set == string(id) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // figure is a line of evidence.

@@ -21,10 +21,9 @@ func (n *Node) storeStatus() admin.StoreStatus {
 	view := copy.View()
 	head := view.Head()
 	out.Lineage, out.Version, out.Floor, out.Bytes = head.Lineage.String(), uint64(head.Version), uint64(view.Floor()), view.LogBytes()
-	out.Keys = view.Len()
 	s := n.shared
 	if s == nil {
-		out.Applied, out.AgeMS = out.Version, 0
+		out.Applied, out.AgeMS, out.Keys = out.Version, 0, view.Len()
 		return out
 	}
 	out.Role = "follower"
@@ -39,7 +38,7 @@ func (n *Node) storeStatus() admin.StoreStatus {
 		out.Error = err.Error()
 	}
 	if use := s.use.now.Load(); use != nil {
-		out.Applied = uint64(use.version)
+		out.Applied, out.Keys = uint64(use.version), len(use.entries)
 		out.Sets = append(out.Sets, use.sets...)
 		if use.refused != nil {
 			out.Refused = firstLine(use.refused.Error())

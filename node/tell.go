@@ -38,7 +38,9 @@ func (s *shared) self() vitals.Node {
 	if s.etcd != nil {
 		n.Role = "root"
 	}
-	n.Age, n.Via = s.age(), s.via()
+	if n.Age, n.Via = s.age(), s.via(); n.Age < 0 {
+		n.Age = -time.Millisecond // what is told is in milliseconds
+	}
 	use := s.use.now.Load()
 	if use == nil {
 		return n

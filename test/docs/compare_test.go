@@ -25,6 +25,7 @@ var varying = []struct {
 	{"the root's servers are learned beside the first question", regexp.MustCompile(`zone \., 13 name servers, from (root hints|delegation)`), "zone ., 13 name servers"},
 	{"the id of a message", regexp.MustCompile(`, id: \d+`), ", id: N"},
 	{"when a signature ends", regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
+	{"until when a token can be used", regexp.MustCompile(`\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC`), "TIME"},
 	{"questions that were lost are asked again", regexp.MustCompile(`\b\d+ questions? to name servers`), "N questions to name servers"},
 }
 
