@@ -254,8 +254,8 @@ func TestSaveSnapshot(t *testing.T) {
 	if _, err := c.SaveSnapshot(t.Context(), brokenWriter{full}); err != full {
 		t.Errorf("a full disk: %v", err)
 	}
-	n.err = errors.New("the disk is gone")
-	_, err := c.SaveSnapshot(t.Context(), io.Discard)
+	brokenAddress, brokenData := start(t, &node{err: errors.New("the disk is gone")})
+	_, err := open(t, Options{Node: brokenAddress, Data: brokenData}).SaveSnapshot(t.Context(), io.Discard)
 	fails(t, err, "EOF", "was the node stopped")
 	_, err = open(t, Options{Node: address, Data: t.TempDir()}).SaveSnapshot(t.Context(), io.Discard)
 	fails(t, err, "a token is needed", "no such file")
