@@ -45,7 +45,7 @@ var order = [][]string{
 	{"rules"},
 	{"wasm"},
 	{"store/feed"},
-	{"store/replica", "store/etcd", "store/identity"},
+	{"store/replica", "store/blobs", "store/etcd", "store/identity"},
 	{"store"},
 	{"listen"},
 	{"dns"},
