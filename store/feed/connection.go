@@ -27,7 +27,8 @@ type connection struct {
 	in      *replica.Incoming // a snapshot that is coming
 	begun   begin
 	entries uint64
-	asked   bool // a snapshot was asked for, and has not come
+	named   map[[32]byte]bool // blobs that its entries name and that are not here yet
+	asked   bool              // a snapshot was asked for, and has not come
 	parts   chan blobPart
 }
 
@@ -204,15 +205,15 @@ func (c *connection) records(ctx context.Context, body []byte) error {
 	if err != nil {
 		return &protocolError{err.Error()}
 	}
-	if err := c.fetch(ctx, records); err != nil {
-		return err
-	}
 	at := c.f.c.Copy.View().Head()
 	for len(records) > 0 && records[0].Version <= at.Version {
 		records = records[1:]
 	}
 	if len(records) == 0 {
 		return nil
+	}
+	if err := c.fetch(ctx, records); err != nil {
+		return err
 	}
 	if err := c.persist(ctx, func() error { return c.f.c.Copy.Apply(ctx, records) }); err != nil {
 		if !strayed(err) {
@@ -268,7 +269,7 @@ func (c *connection) begin(body []byte) error {
 	if c.in, err = c.f.c.Copy.BeginSnapshot(v.head); err != nil {
 		return err
 	}
-	c.begun, c.entries, c.asked = v, 0, false
+	c.begun, c.entries, c.named, c.asked = v, 0, nil, false
 	return nil
 }
 
@@ -285,6 +286,7 @@ func (c *connection) add(body []byte) error {
 	}
 	return parseEntries(body, func(key string, e store.Entry) error {
 		c.entries++
+		c.name(key, e.Value)
 		return c.in.Add(key, e)
 	})
 }

@@ -51,11 +51,13 @@ type Beat struct {
 
 // Blobs are contents that documents name by their SHA-256.
 type Blobs interface {
-	// Missing returns those that a record needs and that are not here yet.
-	Missing(r *store.Record) [][32]byte
+	// Missing returns those that the document at a key names and that are not here yet. Those that are here stay until the document has come.
+	Missing(key string, doc []byte) [][32]byte
+	// Has tells whether one is here. If it is, it stays until a document that names it has come.
+	Has(sum [32]byte) bool
 	// Part returns a part of one, from offset on and at most of max octets, and its whole size; ok is false if it is not here.
 	Part(sum [32]byte, offset int64, max int) (part []byte, size int64, ok bool, err error)
-	// Begin begins to take one in that is not here. What is put down is checked when all of it is there.
+	// Begin begins to take one in. What is put down is checked when all of it is there.
 	Begin(sum [32]byte) (BlobWriter, error)
 }
 

@@ -70,7 +70,7 @@ type Follower struct {
 }
 
 type followerMetrics struct {
-	records, snapshots, silent, failed *telemetry.Counter
+	records, snapshots, blobs, silent, failed *telemetry.Counter
 }
 
 // State is how a follower is.
@@ -93,6 +93,7 @@ func NewFollower(c FollowerConfig) *Follower {
 	f.m = followerMetrics{
 		records:   m.Counter("ananas_feed_taken_records_total", "Records of the store that came from a source."),
 		snapshots: m.Counter("ananas_feed_taken_snapshots_total", "Snapshots that came from a source and replaced the copy."),
+		blobs:     m.Counter("ananas_feed_taken_blobs_total", "Blobs that came from a source, for a version that names them."),
 		silent:    m.Counter("ananas_feed_silent_total", "Times that a source was left because no beat of the root came."),
 		failed:    m.Counter("ananas_feed_failed_total", "Times that a source could not be followed, or not any more."),
 	}

@@ -30,6 +30,8 @@ const (
 	typeReport
 	typeBlobAsk
 	typeBlobPart
+	typeBlobPut
+	typeBlobTaken
 	typeCount
 )
 
@@ -78,19 +80,21 @@ var kinds = [typeCount]struct {
 	from side
 	max  int
 }{
-	typeHello:    {up, 1 << 10},
-	typeWelcome:  {down, 8 << 10},
-	typeGoodbye:  {up | down, maxCode + 2*maxText + 8},
-	typeRecords:  {down, maxBody},
-	typeBegin:    {down, maxHead + 32 + 2 + MaxStatement},
-	typeEntries:  {down, batchBytes + 2 + store.MaxKey + 16 + 3 + store.MaxValue},
-	typeEnd:      {down, 8 + 8 + 4*8},
-	typeBeat:     {down, 8 + 16 + 8 + 8 + 1 + MaxPath*(1+maxName)},
-	typeAck:      {up, 16},
-	typeResync:   {up, 2 + maxText},
-	typeReport:   {up, MaxReport},
-	typeBlobAsk:  {up, 32 + 8},
-	typeBlobPart: {down, 1 + 32 + 8 + 8 + BlobChunk},
+	typeHello:     {up, 1 << 10},
+	typeWelcome:   {down, 8 << 10},
+	typeGoodbye:   {up | down, maxCode + 2*maxText + 8},
+	typeRecords:   {down, maxBody},
+	typeBegin:     {down, maxHead + 32 + 2 + MaxStatement},
+	typeEntries:   {down, batchBytes + 2 + store.MaxKey + 16 + 3 + store.MaxValue},
+	typeEnd:       {down, 8 + 8 + 4*8},
+	typeBeat:      {down, 8 + 16 + 8 + 8 + 1 + MaxPath*(1+maxName)},
+	typeAck:       {up, 16},
+	typeResync:    {up, 2 + maxText},
+	typeReport:    {up, MaxReport},
+	typeBlobAsk:   {up, 32 + 8},
+	typeBlobPart:  {down, 1 + 32 + 8 + 8 + BlobChunk},
+	typeBlobPut:   {up, 1 + 32 + 8 + 8 + BlobChunk},
+	typeBlobTaken: {down, 32 + 8 + 1},
 }
 
 // hello is what a follower says first. Its name is in its certificate.
@@ -103,8 +107,11 @@ type hello struct {
 	access    [32]byte // fingerprint of what its copy was made to show
 }
 
-// wantsRecords is the follower that keeps a copy. Without it a connection is for asking.
-const wantsRecords = 1
+// What a connection is for: a follower that keeps a copy wants records; blobs alone make it an [Exchange], and nothing a [Reporter].
+const (
+	wantsRecords = 1 << iota
+	wantsBlobs
+)
 
 const helloWords = "ananas feed\n"
 
@@ -360,6 +367,32 @@ func parseBlobPart(b []byte) (p blobPart, err error) {
 		d.fail("%d octets at %d are no part of %d", n, p.offset, p.size)
 	}
 	return p, d.close("a part of a blob")
+}
+
+// blobTaken answers a part of a blob that was put: how far the blob is there, and whether it is there whole.
+type blobTaken struct {
+	sum    [32]byte
+	offset uint64
+	whole  bool
+}
+
+func appendBlobTaken(b []byte, t blobTaken) []byte {
+	b = binary.LittleEndian.AppendUint64(append(b, t.sum[:]...), t.offset)
+	if t.whole {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func parseBlobTaken(b []byte) (t blobTaken, err error) {
+	d := decoder{b: b}
+	d.fixed(t.sum[:])
+	t.offset = d.uint64()
+	whole := d.octet()
+	if t.whole = whole == 1; whole > 1 {
+		d.fail("%d is neither yes nor no", whole)
+	}
+	return t, d.close("the answer to a part of a blob")
 }
 
 // reader reads the frames of the other side.

@@ -22,6 +22,8 @@ type session struct {
 	cancel context.CancelFunc
 	wake   chan struct{} // something below is set
 
+	blobs bool // it is an exchange of blobs, and nothing below is of use
+
 	mu      sync.Mutex
 	peer    Peer
 	goodbye *Goodbye
@@ -309,15 +311,7 @@ func (ses *session) sendBeside() (sent bool, err error) {
 	}
 	for _, a := range asks {
 		sent = true
-		part := blobPart{missing: true, sum: a.sum, offset: a.offset}
-		if ses.s.c.Blobs != nil && a.offset < 1<<62 {
-			data, size, ok, err := ses.s.c.Blobs.Part(a.sum, int64(a.offset), BlobChunk)
-			if err != nil {
-				ses.s.c.Log.Warn("a part of a blob could not be read", "error", err)
-			} else if ok {
-				part.missing, part.data, part.size = false, data, uint64(size)
-			}
-		}
+		part := ses.s.blobPart(a)
 		if err := ses.write(frame(typeBlobPart, func(b []byte) []byte { return appendBlobPart(b, part) })); err != nil {
 			return sent, err
 		}

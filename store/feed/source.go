@@ -25,6 +25,9 @@ const (
 	// maxSnapshots is how many snapshots are sent at one time. Each is as fast as the line or the follower's disk; others wait, and get beats meanwhile.
 	maxSnapshots = 8
 
+	// maxExchanges is how many connections may be there for blobs alone: those of four other members of a root, some for each, and of followers whose blobs were lost.
+	maxExchanges = 64
+
 	// handshakeTime is for TLS and the hello.
 	handshakeTime = 10 * time.Second
 
@@ -45,6 +48,7 @@ type SourceConfig struct {
 	Gate      Gate
 	Reports   Reports         // nil: reports are dropped
 	Blobs     Blobs           // nil: there are none
+	MayPut    func(Peer) bool // tells who may put blobs here; nil: nobody
 	Statement func() []byte   // that the lineage has begun, signed
 	Path      func() []string // names from the root to this node, without it; nil: it is a root
 	Log       *slog.Logger
@@ -61,6 +65,7 @@ type Source struct {
 
 	handshakes chan struct{}
 	snapshots  chan struct{}
+	exchanges  chan struct{}
 	frames     frames
 
 	mu        sync.Mutex
@@ -71,13 +76,13 @@ type Source struct {
 }
 
 type sourceMetrics struct {
-	records, octets, snapshots, encodings *telemetry.Counter
-	limits, goodbyes                      *telemetry.CounterVec
+	records, octets, snapshots, blobs, encodings *telemetry.Counter
+	limits, goodbyes                             *telemetry.CounterVec
 }
 
 // NewSource makes a source; Serve takes connections.
 func NewSource(c SourceConfig) *Source {
-	s := &Source{c: c, handshakes: make(chan struct{}, maxHandshakes), snapshots: make(chan struct{}, maxSnapshots), followers: make(map[string]*session)}
+	s := &Source{c: c, handshakes: make(chan struct{}, maxHandshakes), snapshots: make(chan struct{}, maxSnapshots), exchanges: make(chan struct{}, maxExchanges), followers: make(map[string]*session)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if s.c.Log == nil {
 		s.c.Log = slog.New(slog.DiscardHandler)
@@ -87,6 +92,7 @@ func NewSource(c SourceConfig) *Source {
 		records:   m.Counter("ananas_feed_sent_records_total", "Records of the store that were sent to followers."),
 		octets:    m.Counter("ananas_feed_sent_bytes_total", "Octets of records and snapshots that were sent to followers."),
 		snapshots: m.Counter("ananas_feed_sent_snapshots_total", "Snapshots that were sent to followers."),
+		blobs:     m.Counter("ananas_feed_sent_blob_bytes_total", "Octets of blobs that were sent to other nodes."),
 		encodings: m.Counter("ananas_feed_encodings_total", "Times that records were put into the form that they are sent in; followers that read the same share it."),
 		limits:    m.CounterVec("ananas_feed_limit_reached_total", "Times that a limit of the feed was reached, by limit.", "limit"),
 		goodbyes:  m.CounterVec("ananas_feed_goodbyes_total", "Connections of followers that this node ended, by reason.", "code"),
@@ -141,10 +147,13 @@ func (s *Source) Take(conn net.Conn) {
 		defer conn.Close()
 		ses, err := s.greet(conn)
 		<-s.handshakes
-		if err != nil || ses == nil {
-			return
+		switch {
+		case err != nil || ses == nil:
+		case ses.blobs:
+			ses.exchange()
+		default:
+			ses.serve()
 		}
-		ses.serve()
 	}()
 }
 
@@ -173,11 +182,18 @@ func (s *Source) greet(conn net.Conn) (*session, error) {
 		return nil, errors.Join(err, ctx.Err())
 	}
 	conn.SetDeadline(time.Time{})
-	if g := s.enter(ses); g != nil {
+	enter := s.enter
+	if ses.blobs = h.wants == wantsBlobs; ses.blobs {
+		enter = s.enterExchange
+	}
+	if g := enter(ses); g != nil {
 		ses.part(g)
 		return nil, g
 	}
-	return ses, ses.welcome(h)
+	if err = ses.welcome(h); err != nil {
+		ses.cancel()
+	}
+	return ses, err
 }
 
 // ErrTaken is what a gate returns for a connection that it has dealt with itself.
