@@ -29,6 +29,7 @@ type change struct {
 	reason  string
 	now     bool
 	confirm string
+	blobs   map[[32]byte][]byte // contents that it names and that may not be here: of a change that is only tried
 }
 
 // drafted is a change made for one version.
@@ -54,6 +55,7 @@ func draft(v store.View, c change, plan rollout.Plan, now time.Time) (*drafted, 
 		return nil, &store.ConflictError{Head: v.Head(), Key: anyKey(d.changes)}
 	}
 	if len(d.changes) == 0 {
+		d.kind = store.KindNow // of no commit, but it has to have one
 		return d, nil
 	}
 	open := openRollouts(v)
@@ -189,6 +191,15 @@ func wantFiles(files []*settings.Entries) func(map[string][]byte, store.View) (m
 	}
 }
 
+// contents returns the contents that documents of files name.
+func contents(files []*settings.Entries) map[[32]byte][]byte {
+	all := make(map[[32]byte][]byte)
+	for _, f := range files {
+		maps.Copy(all, f.Blobs)
+	}
+	return all
+}
+
 // wantVersion makes all settings what they were at a version.
 func wantVersion(past map[string][]byte) func(map[string][]byte, store.View) (map[string][]byte, error) {
 	return func(live map[string][]byte, _ store.View) (map[string][]byte, error) {
@@ -273,7 +284,12 @@ func (s *shared) commit(ctx context.Context, c change, dry bool) (admin.Applied,
 		if err := p.Make(view, &p); err != nil {
 			return admin.Applied{}, err
 		}
-		return last.applied(), s.check(store.Overlay(view, p.Edits), p)
+		return last.applied(), s.checkWith(store.Overlay(view, p.Edits), p, func(sum [32]byte) ([]byte, error) {
+			if content, ok := c.blobs[sum]; ok {
+				return content, nil
+			}
+			return s.blob(sum)
+		})
 	}
 	r, err := s.writer.Commit(ctx, p)
 	if err != nil {

@@ -75,7 +75,7 @@ func (s *shared) openFeed(own settings.Node) error {
 		}
 		s.follower = feed.NewFollower(feed.FollowerConfig{
 			Name: s.name, Copy: s.copy, Sources: sources, Dial: s.dial, Lineage: s.takeLineage, Access: s.access, Accessed: s.accessed,
-			Reports: reports{s}, Boot: s.n.clock.Boot, Log: s.n.log, Metrics: s.n.metrics,
+			Reports: reports{s}, Blobs: feedBlobs{s.blobs}, Boot: s.n.clock.Boot, Log: s.n.log, Metrics: s.n.metrics,
 			Random: func() uint64 { at = at*6364136223846793005 + 1442695040888963407; return at >> 1 },
 			Beat: func(b feed.Beat) {
 				if s.feed != nil {
@@ -95,7 +95,8 @@ func (s *shared) openFeed(own settings.Node) error {
 		return hinted{fmt.Errorf("opening the address that others follow this node at: %w", err), "another process may have it: choose another in node.store"}
 	}
 	c := feed.SourceConfig{
-		Name: s.name, Copy: s.copy, Gate: feedGate{s}, Reports: reports{s}, Statement: s.statementNow, Log: s.n.log, Metrics: s.n.metrics,
+		Name: s.name, Copy: s.copy, Gate: feedGate{s}, Reports: reports{s}, Blobs: feedBlobs{s.blobs}, MayPut: func(p feed.Peer) bool { return s.etcd != nil && p.ID.(identity.Peer).Role == identity.Root },
+		Statement: s.statementNow, Log: s.n.log, Metrics: s.n.metrics,
 	}
 	if s.follower != nil {
 		c.Path = s.follower.Path

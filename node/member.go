@@ -64,7 +64,7 @@ func (s *shared) followRoot(ctx context.Context) error {
 	}
 	s.trouble(nil)
 	err = s.etcd.Follow(ctx, s.copy.View().Head().Version, func(r *store.Record) error {
-		if err := s.copy.Apply(ctx, []*store.Record{r}); err != nil {
+		if err := s.applyRecord(ctx, r); err != nil {
 			return err
 		}
 		s.trouble(nil)
@@ -91,12 +91,20 @@ func (s *shared) copyEntries(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		read, err := s.etcd.Entries(ctx, in.Add)
+		var missing [][32]byte
+		read, err := s.etcd.Entries(ctx, func(key string, e store.Entry) error {
+			missing = append(missing, feedBlobs{s.blobs}.Missing(key, e.Value)...)
+			return in.Add(key, e)
+		})
 		switch {
 		case err != nil:
 			in.Abort()
 			return err
 		case read == head:
+			if err := s.fetchBlobs(ctx, missing); err != nil {
+				in.Abort()
+				return fmt.Errorf("taking over version %d: %w", head.Version, err)
+			}
 			return in.Commit()
 		}
 		in.Abort() // another commit came in between

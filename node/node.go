@@ -127,7 +127,8 @@ func Start(o Options) (_ *Node, err error) {
 		case file != nil:
 			n.file, tables = file, stored
 		default:
-			wait = n.shared.etcd == nil || len(own.Store.Join) > 0 // a new store has the defaults, but to follow one is not to make up settings
+			n.shared.waits = n.shared.copy.View().Head().Version > 0
+			wait = n.shared.etcd == nil || len(own.Store.Join) > 0 || n.shared.waits // a new store has the defaults, but to follow one is not to make up settings
 		}
 	}
 	n.fingerprint = tables.Fingerprint()
@@ -157,7 +158,7 @@ func Start(o Options) (_ *Node, err error) {
 	})
 
 	// What there is of the root zone without the network is there before the first query; it is verified by the anchors that hold.
-	n.local.Configure(tables.Nameserver.Recursion.LocalRoot, n.file.Path(tables.Nameserver.Recursion.LocalRoot.File))
+	n.local.Configure(tables.Nameserver.Recursion.LocalRoot, n.localRootFile(n.file, tables.Nameserver.Recursion.LocalRoot.File))
 	n.local.Start()
 
 	if n.shared != nil {

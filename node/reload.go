@@ -125,7 +125,7 @@ func (n *Node) swap(next *settings.File, tables *settings.Tables) (warnings []st
 	}
 	// Files that the settings name are read again, also where nothing else has changed.
 	root := n.server.Table().Recursion.LocalRoot
-	n.local.Configure(root, next.Path(root.File))
+	n.local.Configure(root, n.localRootFile(next, root.File))
 	if w := n.local.Warning(); w != "" {
 		warnings = append(warnings, w)
 	}

@@ -116,19 +116,22 @@ func (s *shared) introduced(ctx context.Context) error {
 }
 
 // check compiles what a commit would lead to.
-func (s *shared) check(next store.Map, p store.Proposal) error {
+func (s *shared) check(next store.Map, p store.Proposal) error { return s.checkWith(next, p, s.blob) }
+
+// checkWith is check with blobs that may not be here yet.
+func (s *shared) checkWith(next store.Map, p store.Proposal, blob func([32]byte) ([]byte, error)) error {
 	if err := identity.CheckEdits(p.Edits); err != nil {
 		return err
 	}
 	return checkResult(next, p, func(entries map[string][]byte) error {
-		_, _, err := s.compile(entries)
+		_, _, err := s.compile(entries, blob)
 		return err
 	})
 }
 
 // compile makes tables of settings, as this node would.
-func (s *shared) compile(entries map[string][]byte) (*settings.File, *settings.Tables, error) {
-	file, err := settings.Assemble(s.n.began.Node, entries, s.blob)
+func (s *shared) compile(entries map[string][]byte, blob func([32]byte) ([]byte, error)) (*settings.File, *settings.Tables, error) {
+	file, err := s.use.assemble(entries, blob)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,7 +141,7 @@ func (s *shared) compile(entries map[string][]byte) (*settings.File, *settings.T
 
 // plan is how a change goes through the fleet that is opened on a version.
 func (s *shared) plan(v store.View) rollout.Plan {
-	if _, tables, err := s.compile(liveSettings(v)); err == nil {
+	if _, tables, err := s.compile(liveSettings(v), s.blob); err == nil {
 		return tables.Rollout.Plan
 	}
 	return rollout.DefaultPlan()

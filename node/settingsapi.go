@@ -81,16 +81,13 @@ func (a settingsAPI) Apply(ctx context.Context, r admin.Apply) (admin.Applied, e
 	if err != nil {
 		return admin.Applied{}, err
 	}
+	s.mendBlobs(entries)
 	if !r.Dry {
-		for _, e := range entries {
-			for sum, content := range e.Blobs {
-				if err := s.putBlob(sum, content); err != nil {
-					return admin.Applied{}, err
-				}
-			}
+		if err := s.putBlobs(ctx, entries); err != nil {
+			return admin.Applied{}, err
 		}
 	}
-	done, err := s.commit(ctx, change{wanted: wantFiles(entries), author: r.Author, reason: r.Reason, now: r.Now, confirm: r.Confirm}, r.Dry)
+	done, err := s.commit(ctx, change{wanted: wantFiles(entries), blobs: contents(entries), author: r.Author, reason: r.Reason, now: r.Now, confirm: r.Confirm}, r.Dry)
 	return done, refusal(err)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/ananas-edge/ananas/rollout/vitals"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/blobs"
 	"github.com/ananas-edge/ananas/store/etcd"
 	"github.com/ananas-edge/ananas/store/feed"
 	"github.com/ananas-edge/ananas/store/identity"
@@ -33,6 +34,9 @@ type shared struct {
 	folder string
 
 	copy     *replica.Replica
+	blobs    *blobs.Folder
+	lost     chan struct{} // a blob that is named is not there
+	waits    bool          // the node was started without settings although the copy has them: a blob was lost
 	use      *user
 	registry *vitals.Registry
 	probes   prober
@@ -62,7 +66,7 @@ type shared struct {
 
 // openShared opens the copy of a node that belongs to a store. Nothing is asked of anybody until start.
 func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
-	s := &shared{n: n, name: nodeName(own), folder: filepath.Join(own.Data, StoreFolder)}
+	s := &shared{n: n, name: nodeName(own), folder: filepath.Join(own.Data, StoreFolder), lost: make(chan struct{}, 1)}
 	if err := MakeFolder(s.folder); err != nil {
 		return nil, err
 	}
@@ -86,6 +90,9 @@ func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
 	}
 	if broken := s.copy.Found(); broken != nil {
 		n.log.Error("this node's copy of the store was spoilt and begins anew", "error", broken, "hint", broken.Hint())
+	}
+	if s.blobs, err = blobs.Open(filepath.Join(s.folder, blobFolder), blobs.Options{Boot: n.clock.Boot, Log: n.log, Metrics: n.metrics}); err != nil {
+		return nil, err
 	}
 	var b [8]byte
 	rand.Read(b[:])
@@ -123,6 +130,7 @@ func (s *shared) start(own settings.Node) {
 		s.run(s.reportToMembers)
 	}
 	s.startFeed()
+	s.run(s.keepBlobs)
 	s.run(s.keepCertificate)
 	s.run(s.probe)
 	s.run(s.tell)
@@ -130,8 +138,12 @@ func (s *shared) start(own settings.Node) {
 
 // ready tells whether there are settings at all.
 func (s *shared) ready() error {
-	if s.use.now.Load() == nil && s.etcd == nil {
+	use := s.use.now.Load()
+	if use == nil && s.etcd == nil {
 		return errors.New("there is no copy of the store yet: queries are answered as soon as one has come")
+	}
+	if s.waits && (use == nil || use.version == 0) {
+		return errors.New("a file that the settings name was lost: queries are answered as soon as it was got anew")
 	}
 	return nil
 }
@@ -155,12 +167,6 @@ func (s *shared) silent() time.Duration {
 	}
 	return s.n.clock.Boot() - s.opened
 }
-
-// putBlob keeps content that a document names.
-func (s *shared) putBlob(sum [32]byte, content []byte) error { return errors.New("not yet") }
-
-// blob returns content that a document names.
-func (s *shared) blob(sum [32]byte) ([]byte, error) { return nil, errors.New("not yet") }
 
 // whereRoot says where changes can be made.
 func (s *shared) whereRoot() string { return "ask a member of the root: ananas apply --node ADDRESS" }

@@ -16,6 +16,7 @@ import (
 	"github.com/ananas-edge/ananas/rollout"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/blobs"
 	"github.com/ananas-edge/ananas/store/replica"
 )
 
@@ -60,28 +61,48 @@ type user struct {
 	memory   string               // file with the version in use; "": it is not remembered
 	swapped  func(*inUse)         // called after a swap, from the loop; nil: nobody wants to know
 	now      atomic.Pointer[inUse]
-	dropped  atomic.Bool // the change sets, for want of a feed
+	file     atomic.Pointer[settings.File] // what is in use was made from; of it the next one takes what is the same
+	dropped  atomic.Bool                   // the change sets, for want of a feed
+	again    atomic.Bool                   // what was refused may compile now
 	waitStep time.Duration
 }
 
-// first makes the tables that a node starts with: those of the copy's last version, or, where that does not compile here, of the one that was in use. nil: the copy has none.
+// first makes the tables that a node starts with. nil: the copy has none, or all that it has need blobs that were lost, which others have.
 func (u *user) first() (*settings.File, *settings.Tables, error) {
+	file, tables, err := u.start()
+	var lost *blobs.MissingError
+	if errors.As(err, &lost) {
+		u.n.log.Error("a file that the settings name was lost; it is asked for anew, and nothing is answered until then", "error", err)
+		return nil, nil, nil
+	}
+	return file, tables, err
+}
+
+// start makes them: those of the copy's last version, or, where that does not compile here, of the one that was in use. nil: the copy has none.
+func (u *user) start() (*settings.File, *settings.Tables, error) {
 	view := u.copy.View()
 	if view.Head().Version == 0 {
 		return nil, nil, nil
 	}
 	file, tables, use, err := u.make(view, view.Head().Version)
 	if err == nil {
+		u.file.Store(file)
 		u.now.Store(use)
 		return file, tables, nil
 	}
 	last := view.Head().Version
+	var lost *blobs.MissingError
+	errors.As(err, &lost)
 	for _, v := range u.older(last) {
 		m, past := u.copy.At(v)
 		if past != nil {
 			break // what is older is not in the log either
 		}
-		if file, tables, use, older := u.make(m, v); older == nil {
+		file, tables, use, older := u.make(m, v)
+		if lost != nil && older == nil && len(use.entries) == 0 {
+			break // to be without settings for a while is better than the defaults
+		}
+		if older == nil {
 			return u.fallBack(view, file, tables, use, err)
 		}
 	}
@@ -109,6 +130,7 @@ func (u *user) fallBack(view store.View, file *settings.File, tables *settings.T
 	before := use.version
 	use.refused, use.refusedAt = err, view.Head().Version
 	_, use.refusedSets = held(view, u.member(view), false)
+	u.file.Store(file)
 	u.now.Store(use)
 	u.n.log.Error("the last version of the settings does not compile here; the one from before serves", "version", view.Head().Version, "serves", before, "error", err)
 	return file, tables, nil
@@ -118,7 +140,7 @@ func (u *user) fallBack(view store.View, file *settings.File, tables *settings.T
 func (u *user) make(m store.Map, v store.Version) (*settings.File, *settings.Tables, *inUse, error) {
 	use := &inUse{version: v}
 	use.entries, use.sets = held(m, u.member(m), u.dropped.Load())
-	file, err := settings.Assemble(u.n.began.Node, use.entries, u.blob)
+	file, err := u.assemble(use.entries, u.blob)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -127,6 +149,14 @@ func (u *user) make(m store.Map, v store.Version) (*settings.File, *settings.Tab
 		return nil, nil, nil, err
 	}
 	return file, tables, use, nil
+}
+
+// assemble puts a file together.
+func (u *user) assemble(entries map[string][]byte, blob func([32]byte) ([]byte, error)) (*settings.File, error) {
+	if before := u.file.Load(); before != nil {
+		return before.Reassemble(entries, blob)
+	}
+	return settings.Assemble(u.n.began.Node, entries, blob)
 }
 
 // run follows the copy until ctx is done. Versions of another lineage may be lower, or the same.
@@ -143,7 +173,7 @@ func (u *user) run(ctx context.Context) {
 		view := u.copy.View()
 		head := view.Head()
 		lost := u.silent() >= feedPatience
-		if head.Lineage == seen.Lineage && head.Version == seen.Version && lost == u.dropped.Load() {
+		if head.Lineage == seen.Lineage && head.Version == seen.Version && lost == u.dropped.Load() && !u.again.Swap(false) {
 			select {
 			case <-changed:
 			case <-timer.C:
@@ -186,6 +216,7 @@ func (u *user) use(view store.View) {
 		u.store(&kept)
 		return
 	}
+	u.file.Store(file)
 	u.n.log.Info("settings in use", "version", v, "change_sets", strings.Join(use.sets, ","))
 	u.store(use)
 	u.remember(v)

@@ -141,20 +141,20 @@ func (f *File) Path(name string) string {
 	return name
 }
 
-// maxNamedFile bounds the files that settings name, in octets: ten thousand trust anchors of 400 octets.
-const maxNamedFile = 4 << 20
+// MaxNamedFile bounds the files that settings name, in octets: ten thousand trust anchors of 400 octets.
+const MaxNamedFile = 4 << 20
 
 // readNamed reads a file that f names.
 func (f *File) readNamed(name string) ([]byte, error) {
 	if f.carried == nil {
-		return readFile(f.Path(name), maxNamedFile)
+		return readFile(f.Path(name), MaxNamedFile)
 	}
 	b, ok := f.carried[name]
 	switch {
 	case !ok:
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	case len(b) > maxNamedFile:
-		return nil, fmt.Errorf("%s %w: more than %d octets", name, errTooLarge, maxNamedFile)
+	case len(b) > MaxNamedFile:
+		return nil, fmt.Errorf("%s %w: more than %d octets", name, errTooLarge, MaxNamedFile)
 	}
 	return b, nil
 }

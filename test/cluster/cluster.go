@@ -155,7 +155,8 @@ func (n *Node) read(out io.Reader) {
 	s.Buffer(make([]byte, 64<<10), 4<<20)
 	for s.Scan() {
 		var l Line
-		if json.Unmarshal(bytes.TrimSpace(s.Bytes()), &l) != nil {
+		var other *json.UnmarshalTypeError // the version of the program has the same name
+		if err := json.Unmarshal(bytes.TrimSpace(s.Bytes()), &l); err != nil && !errors.As(err, &other) {
 			l = Line{Msg: s.Text()} // a crash
 		}
 		n.mu.Lock()

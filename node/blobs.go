@@ -1,0 +1,373 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/settings"
+	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/blobs"
+	"github.com/ananas-edge/ananas/store/feed"
+	"github.com/ananas-edge/ananas/store/identity"
+)
+
+// blobFolder is where a node's blobs are, in the folder of its part in a store.
+const blobFolder = "blobs"
+
+// Times of blobs.
+const (
+	// blobPutTime is how long the other members of the root may take until a majority has a blob: the largest on a line of 40 Mbit/s.
+	blobPutTime = time.Minute
+
+	// blobSweep is how often it is looked for blobs that no version names any more, and for such as are named and were lost.
+	blobSweep = time.Hour
+
+	// blobRetry is how long a node waits before it asks again for blobs that it has lost, doubled up to blobMaxRetry.
+	blobRetry    = time.Second
+	blobMaxRetry = time.Minute
+)
+
+// blobsOf returns the blobs that the document at a key names: settings do, live or in a change set.
+func blobsOf(key string, doc []byte) [][32]byte {
+	if _, _, set := store.SplitSet(key); !set && !store.IsSetting(key) {
+		return nil
+	}
+	return settings.Blobs(doc)
+}
+
+// feedBlobs are the blobs as the feed sees them.
+type feedBlobs struct{ *blobs.Folder }
+
+// Missing is that of feed.Blobs.
+func (b feedBlobs) Missing(key string, doc []byte) [][32]byte {
+	return slices.DeleteFunc(blobsOf(key, doc), b.Has)
+}
+
+// Begin is that of feed.Blobs.
+func (b feedBlobs) Begin(sum [32]byte) (feed.BlobWriter, error) {
+	w, err := b.Folder.Begin(sum)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// blob returns content that a document names. One that was lost is asked for anew, in the background.
+func (s *shared) blob(sum [32]byte) ([]byte, error) {
+	content, err := s.blobs.Read(sum, settings.MaxNamedFile)
+	var missing *blobs.MissingError
+	if errors.As(err, &missing) {
+		select {
+		case s.lost <- struct{}{}:
+		default:
+		}
+	}
+	return content, err
+}
+
+// putBlobs keeps contents that documents of a commit name, here and on so many members of the root that a majority has them.
+func (s *shared) putBlobs(ctx context.Context, entries []*settings.Entries) error {
+	for _, e := range entries {
+		for sum, content := range e.Blobs {
+			if _, err := s.blobs.Put(bytes.NewReader(content)); err != nil {
+				return err
+			}
+			if err := s.spread(ctx, sum); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// mendBlobs puts back contents that the last version names and that were lost: somebody applies the files again that they are of. It is no change, so that one that is only
+// tried does it too.
+func (s *shared) mendBlobs(entries []*settings.Entries) {
+	mended := false
+	for _, sum := range s.lostBlobs() {
+		for _, e := range entries {
+			if content, ok := e.Blobs[sum]; ok {
+				_, err := s.blobs.Put(bytes.NewReader(content))
+				mended = mended || err == nil
+			}
+		}
+	}
+	if mended {
+		s.n.log.Info("what was applied has put blobs back that were lost")
+		s.use.again.Store(true)
+	}
+}
+
+// spread hands a blob that is here to the other members of the root, until a majority has it. The rest get it too, if they can be reached.
+func (s *shared) spread(ctx context.Context, sum [32]byte) error {
+	members, err := s.etcd.Members(ctx)
+	if err != nil {
+		return refusal(err)
+	}
+	have, voters := 0, 0
+	var others []string
+	for _, m := range members {
+		if m.Name == s.name && !m.Learner {
+			have++
+		}
+		if m.Name != s.name {
+			others = append(others, m.Name)
+		}
+		if !m.Learner {
+			voters++
+		}
+	}
+	learns := func(name string) bool {
+		for _, m := range members {
+			if m.Name == name {
+				return m.Learner
+			}
+		}
+		return false
+	}
+	if 2*have > voters && len(others) == 0 {
+		return nil
+	}
+	type outcome struct {
+		name string
+		err  error
+	}
+	done := make(chan outcome, len(others))
+	for _, name := range others {
+		s.run(func(all context.Context) {
+			all, cancel := context.WithTimeout(all, blobPutTime)
+			defer cancel()
+			done <- outcome{name, s.putOn(all, name, sum)}
+		})
+	}
+	var errs []error
+	for range others {
+		if 2*have > voters {
+			break
+		}
+		select {
+		case o := <-done:
+			switch {
+			case o.err != nil:
+				errs = append(errs, fmt.Errorf("%s: %w", o.name, o.err))
+			case !learns(o.name):
+				have++
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if 2*have > voters {
+		return nil
+	}
+	return &admin.Refusal{Why: admin.Unreachable, Err: hinted{
+		fmt.Errorf("a file that is too large for a document is on %d of %d members of the root, and has to be on %d before a commit names it: %w", have, voters, voters/2+1, errors.Join(errs...)),
+		"ananas root ls shows the members: see to it that a majority of them runs and can be reached, and apply it again"}}
+}
+
+// putOn hands a blob to another member of the root.
+func (s *shared) putOn(ctx context.Context, name string, sum [32]byte) error {
+	doc, err := identity.NodeAt(s.copy.View(), name)
+	if err != nil {
+		return err
+	}
+	if doc == nil || doc.Address == "" {
+		return errors.New("its address is not known yet")
+	}
+	return s.exchange(ctx, doc.Address, func(x *feed.Exchange) error { return x.Put(sum, feedBlobs{s.blobs}) })
+}
+
+// exchange connects to another node for blobs.
+func (s *shared) exchange(ctx context.Context, address string, do func(*feed.Exchange) error) error {
+	conn, err := s.dial(ctx, address)
+	if err != nil {
+		return err
+	}
+	x, err := feed.NewExchange(ctx, conn)
+	if err != nil {
+		return err
+	}
+	defer x.Close()
+	return do(x)
+}
+
+// blobSources are the addresses at which this node may find a blob: those that it follows, and on a member of the root those of the others.
+func (s *shared) blobSources() []string {
+	var out []string
+	for _, a := range s.n.began.Node.Store.Join {
+		out = append(out, a.String())
+	}
+	if s.etcd == nil {
+		return out
+	}
+	view := s.copy.View()
+	for key := range view.Under(store.NodePrefix) {
+		name := strings.TrimPrefix(key, store.NodePrefix)
+		doc, err := identity.NodeAt(view, name)
+		if err == nil && doc != nil && name != s.name && doc.Role == identity.Root && doc.Revoked == nil && doc.Address != "" && !slices.Contains(out, doc.Address) {
+			out = append(out, doc.Address)
+		}
+	}
+	return out
+}
+
+// fetchBlobs gets blobs from other nodes.
+func (s *shared) fetchBlobs(ctx context.Context, sums [][32]byte) error {
+	for _, sum := range sums {
+		if s.blobs.Has(sum) {
+			continue
+		}
+		var errs []error
+		got := false
+		for _, address := range s.blobSources() {
+			err := s.exchange(ctx, address, func(x *feed.Exchange) error { return x.Fetch(ctx, sum, feedBlobs{s.blobs}) })
+			if got = err == nil; got {
+				break
+			}
+			errs = append(errs, fmt.Errorf("asking %s: %w", address, err))
+		}
+		if !got {
+			return errors.Join(append([]error{&blobs.MissingError{Sum: sum}}, errs...)...)
+		}
+	}
+	return nil
+}
+
+// applyRecord puts a record from the root on this member's copy, once the blobs that it names are here.
+func (s *shared) applyRecord(ctx context.Context, r *store.Record) error {
+	var missing [][32]byte
+	for i := range r.Changes {
+		missing = append(missing, feedBlobs{s.blobs}.Missing(r.Changes[i].Key, r.Changes[i].Entry.Value)...)
+	}
+	if err := s.fetchBlobs(ctx, missing); err != nil {
+		return fmt.Errorf("taking over version %d: %w", r.Version, err)
+	}
+	return s.copy.Apply(ctx, []*store.Record{r})
+}
+
+// keepBlobs gets anew what was lost, and sweeps what no version names any more, until ctx is done.
+func (s *shared) keepBlobs(ctx context.Context) {
+	log := blobLog{last: make(map[[32]byte]store.Version)}
+	wait := blobRetry
+	for {
+		lost := s.lostBlobs()
+		next := blobSweep
+		if len(lost) > 0 {
+			if err := s.fetchBlobs(ctx, lost); err != nil {
+				args := []any{"error", err}
+				var h interface{ Hint() string }
+				if errors.As(err, &h) {
+					args = append(args, "hint", h.Hint())
+				}
+				s.n.log.Error("a blob that the settings name was lost and is not to be had now; it is tried again", args...)
+				next, wait = wait, min(2*wait, blobMaxRetry)
+			} else {
+				s.n.log.Info("blobs that were lost are here again", "blobs", len(lost))
+				wait = blobRetry
+				s.use.again.Store(true)
+			}
+		} else if err := s.sweepBlobs(&log); err != nil && ctx.Err() == nil {
+			s.n.log.Warn("blobs that no version names any more could not be removed", "error", err)
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-timer.C:
+		case <-s.lost:
+			if next < blobSweep { // it is known
+				select {
+				case <-timer.C:
+				case <-ctx.Done():
+				}
+			}
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// lostBlobs returns the blobs that the last version names and that are not here.
+func (s *shared) lostBlobs() (lost [][32]byte) {
+	for key, doc := range s.copy.View().Under("") {
+		lost = append(lost, feedBlobs{s.blobs}.Missing(key, doc)...)
+	}
+	return lost
+}
+
+// blobLog remembers which blobs the records name that a copy has in its log, so that each is read once.
+type blobLog struct {
+	lineage store.Lineage
+	read    store.Version
+	last    map[[32]byte]store.Version // by blob: the last version whose record names it, after it or before
+}
+
+// blobBatch is about how many octets of records are in memory while the log is read.
+const blobBatch = 1 << 20
+
+// advance reads the records that have come, and forgets those that are gone.
+func (l *blobLog) advance(s *shared, view store.View) error {
+	head := view.Head()
+	if l.lineage != head.Lineage || l.read > head.Version {
+		*l = blobLog{lineage: head.Lineage, last: make(map[[32]byte]store.Version)}
+	}
+	for l.read < head.Version {
+		l.read = max(l.read, s.copy.Floor())
+		records, err := s.copy.Records(l.read, blobBatch)
+		var floor *store.FloorError
+		if errors.As(err, &floor) {
+			continue // it was cut meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			break
+		}
+		for _, r := range records {
+			for i := range r.Changes {
+				c := &r.Changes[i]
+				for _, sum := range append(blobsOf(c.Key, c.Entry.Value), blobsOf(c.Key, c.Was.Value)...) {
+					l.last[sum] = r.Version
+				}
+			}
+			l.read = r.Version
+		}
+	}
+	floor := s.copy.Floor()
+	for sum, v := range l.last {
+		if v <= floor {
+			delete(l.last, sum)
+		}
+	}
+	return nil
+}
+
+// sweepBlobs removes the blobs that neither the last version names nor one that can be gone back to. What is being committed right now names only blobs that were asked for a moment ago.
+func (s *shared) sweepBlobs(l *blobLog) error {
+	if s.blobs.Len() == 0 {
+		return nil
+	}
+	view := s.copy.View()
+	if err := l.advance(s, view); err != nil {
+		return err
+	}
+	live := make(map[[32]byte]bool)
+	for key, doc := range view.Under("") {
+		for _, sum := range blobsOf(key, doc) {
+			live[sum] = true
+		}
+	}
+	removed, err := s.blobs.Sweep(func(sum [32]byte) bool { return live[sum] || l.last[sum] > 0 })
+	if removed > 0 {
+		s.n.log.Info("blobs that no version names any more were removed", "blobs", removed)
+	}
+	return err
+}
