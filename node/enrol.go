@@ -262,11 +262,7 @@ func askOne(ctx context.Context, address netip.AddrPort, config *tls.Config, kin
 }
 
 // join has this node join the store with a token. It is repeated with the same key until an answer has come, since the token may be used up already.
-func (s *shared) join(ctx context.Context, text string) error {
-	token, err := identity.ParseToken(text)
-	if err != nil {
-		return err
-	}
+func (s *shared) join(ctx context.Context, token identity.Token) error {
 	request, err := s.who.Join(token, s.name, rand.Reader)
 	if err != nil {
 		return err

@@ -29,14 +29,18 @@ const (
 const joinTime = 30 * time.Second
 
 // openFollower makes this node one that follows others: it joins their store if it has not yet.
-func (s *shared) openFollower(own settings.Node, token string) error {
+func (s *shared) openFollower(own settings.Node, text string) error {
 	if own.Store.Root.IsValid() && !own.Store.Peer.IsValid() {
 		return hinted{errors.New("this node is to be one of several members of the root, and has no address for the others"), "set node.store.peer"}
 	}
 	if !s.who.Joined() {
-		if token == "" {
+		if text == "" {
 			return hinted{errors.New("this node has not joined the store of node.store.join yet, and has no token to join with"),
 				"make one on a member of the root: ananas root token; then start this node with --token TOKEN, or ANANAS_JOIN_TOKEN in its environment"}
+		}
+		token, err := identity.ParseToken(text)
+		if err != nil {
+			return err
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, joinTime)
 		defer cancel()
