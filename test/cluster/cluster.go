@@ -52,9 +52,20 @@ type Line struct {
 	Level   string    `json:"level"`
 	Msg     string    `json:"msg"`
 	Error   string    `json:"error"`
-	Version uint64    `json:"version"`
+	Version Version   `json:"version"`
 	Sets    string    `json:"change_sets"`
 	PID     int       `json:"pid"`
+}
+
+// Version is the version of a store in a line; 0 if there is none. The program's own, a text, is none.
+type Version uint64
+
+// UnmarshalJSON reads a number, and takes a text for none.
+func (v *Version) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return nil
+	}
+	return json.Unmarshal(b, (*uint64)(v))
 }
 
 // Config is what a node is made with.
