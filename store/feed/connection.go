@@ -94,6 +94,7 @@ type received struct {
 
 // read reads frames ahead of what is done with them. Beats and parts of blobs are taken at once: the disk may keep the rest waiting for longer than the root may be silent.
 func (c *connection) read(ctx context.Context, frames chan<- received) {
+	var begun parts
 	for {
 		t, body, err := c.r.next()
 		if err == nil && t == typeBeat {
@@ -109,6 +110,12 @@ func (c *connection) read(ctx context.Context, frames chan<- received) {
 				case c.parts <- p:
 				case <-ctx.Done():
 				}
+				continue
+			}
+		}
+		if err == nil {
+			var whole bool
+			if body, whole, err = begun.take(t, body); err == nil && !whole {
 				continue
 			}
 		}

@@ -10,7 +10,7 @@ import (
 // after an outage for some in a row.
 const keptFrames = 64
 
-// recordFrame is a frame of records, ready to be sent to all who may read the same.
+// recordFrame is the frames of some records, ready to be sent to all who may read the same.
 type recordFrame struct {
 	after, last store.Version
 	access      [32]byte
@@ -43,16 +43,15 @@ func (f *frames) after(c Copy, v store.Version, access Access) (*recordFrame, er
 		return nil, nil // another lineage began in between: the session finds out
 	}
 	out := &recordFrame{after: v, access: class, lineage: lineage}
-	out.octets = make([]byte, frameHeader, batchBytes)
+	var body []byte
 	for _, r := range records {
-		if len(out.octets) > frameHeader && len(out.octets) > batchBytes {
+		if len(body) > batchBytes {
 			break
 		}
-		out.octets = appendRecord(out.octets, r.For(access.Readable))
+		body = appendRecord(body, r.For(access.Readable))
 		out.last = r.Version
 	}
-	h := header(typeRecords, len(out.octets)-frameHeader)
-	copy(out.octets, h[:])
+	out.octets = appendFrames(make([]byte, 0, len(body)+frameHeader*(1+len(body)/batchBytes)), body)
 	f.m.encodings.Inc()
 	if f.kept = append(f.kept, out); len(f.kept) > keptFrames {
 		f.kept = append(f.kept[:0], f.kept[1:]...)

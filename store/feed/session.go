@@ -331,13 +331,34 @@ func (ses *session) records(peer Peer) error {
 	case f == nil:
 		return nil
 	}
-	if err := ses.write(f.octets); err != nil {
+	if err := ses.writeFrames(f.octets); err != nil {
 		return err
 	}
 	ses.s.m.records.Add(uint64(f.last - ses.at))
 	ses.s.m.octets.Add(uint64(len(f.octets)))
 	ses.at = f.last
 	return nil
+}
+
+// writeFrames writes the frames of records, and beats that come meanwhile between them.
+func (ses *session) writeFrames(octets []byte) error {
+	const most = frameHeader + batchBytes
+	for len(octets) > most {
+		if err := ses.write(octets[:most]); err != nil {
+			return err
+		}
+		octets = octets[most:]
+		if _, err := ses.sendBeside(); err != nil {
+			return err
+		}
+		ses.mu.Lock()
+		g := ses.goodbye
+		ses.mu.Unlock()
+		if g != nil {
+			return g
+		}
+	}
+	return ses.write(octets)
 }
 
 // snapshot sends all that the follower may read of one version. Beats go on meanwhile.
