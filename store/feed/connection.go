@@ -47,7 +47,7 @@ func (c *connection) write(b []byte) error {
 // run follows until something fails.
 func (c *connection) run(ctx context.Context) error {
 	f := c.f
-	head := f.c.Copy.View().Head()
+	head := f.c.Copy.Head()
 	h := hello{low: protocolLow, high: protocolHigh, wants: wantsRecords, lineage: head.Lineage, version: head.Version, hash: head.Hash, access: f.c.Access()}
 	if err := c.write(frame(typeHello, func(b []byte) []byte { return appendHello(b, h) })); err != nil {
 		return err
@@ -155,7 +155,7 @@ func (c *connection) welcomed() error {
 	if err := c.f.loop(w.path); err != nil {
 		return err
 	}
-	if own := c.f.c.Copy.View().Head(); own.Lineage != w.head.Lineage {
+	if own := c.f.c.Copy.Head(); own.Lineage != w.head.Lineage {
 		if err := c.f.c.Lineage(w.head.Lineage, w.statement); err != nil {
 			return &LineageError{w.head.Lineage, err}
 		}
@@ -212,7 +212,7 @@ func (c *connection) records(ctx context.Context, body []byte) error {
 	if err != nil {
 		return &protocolError{err.Error()}
 	}
-	at := c.f.c.Copy.View().Head()
+	at := c.f.c.Copy.Head()
 	for len(records) > 0 && records[0].Version <= at.Version {
 		records = records[1:]
 	}
@@ -268,7 +268,7 @@ func (c *connection) begin(body []byte) error {
 		return &protocolError{err.Error()}
 	}
 	c.abort()
-	if own := c.f.c.Copy.View().Head(); own.Lineage != v.head.Lineage {
+	if own := c.f.c.Copy.Head(); own.Lineage != v.head.Lineage {
 		if err := c.f.c.Lineage(v.head.Lineage, v.statement); err != nil {
 			return &LineageError{v.head.Lineage, err}
 		}

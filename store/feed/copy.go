@@ -68,8 +68,18 @@ type BlobWriter interface {
 	Abort()
 }
 
-// Copy is the copy that a source reads and a follower writes.
+// Copy is the copy that a source reads.
 type Copy = *replica.Replica
+
+// Target is the copy that a follower writes: a Copy, but for who has 10,000 of them in one process and no disk for each.
+type Target interface {
+	// Head returns what the copy has come to.
+	Head() store.Head
+	// Apply puts records on the copy, in their order; its errors are those of [replica.Replica.Apply].
+	Apply(ctx context.Context, records []*store.Record) error
+	// BeginSnapshot begins to receive the map as it is at head.
+	BeginSnapshot(head store.Head) (*replica.Incoming, error)
+}
 
 // strayed tells whether an error of a copy means that only a snapshot mends it.
 func strayed(err error) bool {

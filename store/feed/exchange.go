@@ -21,7 +21,9 @@ type Exchange struct {
 func NewExchange(ctx context.Context, conn net.Conn) (*Exchange, error) {
 	x := &Exchange{conn: conn, r: reader{r: bufio.NewReaderSize(conn, 64<<10), from: down}}
 	x.stop = context.AfterFunc(ctx, func() { conn.Close() })
-	t, body, err := x.ask(frame(typeHello, func(b []byte) []byte { return appendHello(b, hello{low: protocolLow, high: protocolHigh, wants: wantsBlobs}) }), handshakeTime)
+	t, body, err := x.ask(frame(typeHello, func(b []byte) []byte {
+		return appendHello(b, hello{low: protocolLow, high: protocolHigh, wants: wantsBlobs})
+	}), handshakeTime)
 	if err == nil && t != typeWelcome {
 		err = &protocolError{"it does not begin with a welcome"}
 	}

@@ -37,7 +37,7 @@ const (
 // FollowerConfig is what a follower is made of.
 type FollowerConfig struct {
 	Name    string // of this node
-	Copy    Copy
+	Copy    Target
 	Sources []string // addresses, in the order in which they are preferred
 	Dial    func(ctx context.Context, address string) (net.Conn, error)
 

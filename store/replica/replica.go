@@ -182,6 +182,9 @@ func (r *Replica) Found() *BrokenError { return r.found }
 // View returns the copy as it is now.
 func (r *Replica) View() *View { return r.view.Load() }
 
+// Head returns what the copy has come to.
+func (r *Replica) Head() store.Head { return r.View().Head() }
+
 // Copy returns r as a writer needs it.
 func (r *Replica) Copy() store.Copy { return copyOf{r} }
 
