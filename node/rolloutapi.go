@@ -39,7 +39,7 @@ func noRollout(id string) error {
 // shownRollout is a rollout for people; all are all that there are, the newest first.
 func (s *shared) shownRollout(view store.View, r *rollout.Rollout, all []*rollout.Rollout) admin.Rollout {
 	var progress rollout.Progress
-	if s.driver != nil {
+	if s.driver != nil && r.State.Open() { // the driver forgets one that has ended only when it looks next
 		progress, _ = s.driver.Progress(r.ID)
 	}
 	out := admin.Rollout{
