@@ -65,6 +65,8 @@ type user struct {
 	dropped  atomic.Bool                   // the change sets, for want of a feed
 	again    atomic.Bool                   // what was refused may compile now
 	waitStep time.Duration
+
+	unnoted bool // a version came into use that is not remembered yet; of the loop
 }
 
 // first makes the tables that a node starts with. nil: the copy has none, or all that it has need blobs that were lost, which others have.
@@ -168,6 +170,7 @@ func (u *user) run(ctx context.Context) {
 	}
 	timer := time.NewTicker(u.waitStep)
 	defer timer.Stop()
+	defer u.remember()
 	for {
 		changed := u.copy.Changed(seen.Version)
 		view := u.copy.View()
@@ -177,6 +180,7 @@ func (u *user) run(ctx context.Context) {
 			select {
 			case <-changed:
 			case <-timer.C:
+				u.remember()
 			case <-ctx.Done():
 				return
 			}
@@ -219,7 +223,7 @@ func (u *user) use(view store.View) {
 	u.file.Store(file)
 	u.n.log.Info("settings in use", "version", v, "change_sets", strings.Join(use.sets, ","))
 	u.store(use)
-	u.remember(v)
+	u.unnoted = true
 }
 
 func (u *user) store(use *inUse) {
@@ -229,12 +233,14 @@ func (u *user) store(use *inUse) {
 	}
 }
 
-// remember writes down which version is in use, for a start at which the last one does not compile. Losing it costs nothing but that.
-func (u *user) remember(v store.Version) {
-	if u.memory == "" {
+// remember writes down which version is in use, for a start at which the last one does not compile. Losing it costs nothing but that. So it is not written with each version, for a whole fleet
+// to wait for its disks at one time, but within a second of the last.
+func (u *user) remember() {
+	if u.memory == "" || !u.unnoted {
 		return
 	}
-	if err := wholefile.Write(wholefile.OS{}, u.memory, []byte(strconv.FormatUint(uint64(v), 10)+"\n")); err != nil {
+	u.unnoted = false // an error is told once
+	if err := wholefile.Write(wholefile.OS{}, u.memory, []byte(strconv.FormatUint(uint64(u.now.Load().version), 10)+"\n")); err != nil {
 		u.n.log.Warn("the version in use could not be written down", "file", u.memory, "error", err)
 	}
 }
