@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,6 +38,7 @@ type Node struct {
 	Address string // its loopback address
 	Data    string // its data folder
 	file    string
+	wrap    []string
 	c       *Cluster
 
 	mu    sync.Mutex
@@ -78,6 +80,10 @@ type Config struct {
 	Labels string   // in YAML: { site: lis }; of a first member of a root
 	Extra  string   // more of the part node, indented by two
 	Env    []string // more of the environment
+
+	Address string   // its address, for one that is no loopback address of the cluster's
+	JoinAt  []string // addresses and ports that it follows, beside those of Join: proxies
+	Wrap    []string // a program, with arguments, that runs the node
 }
 
 // Add makes a node, and does not start it.
@@ -86,6 +92,10 @@ func (c *Cluster) Add(o Config) (*Node, error) {
 	defer c.mu.Unlock()
 	i := len(c.nodes) + 1
 	n := &Node{Name: o.Name, Address: fmt.Sprintf("127.%d.%d.%d", c.Net, i/250, i%250+1), Data: filepath.Join(c.Dir, o.Name), c: c, heard: make(chan struct{})}
+	if o.Address != "" {
+		n.Address = o.Address
+	}
+	n.wrap = o.Wrap
 	n.file = filepath.Join(c.Dir, o.Name+".yaml")
 	var b strings.Builder
 	fmt.Fprintf(&b, "node:\n  name: %s\n  data: %s\n  cache: 1MiB\n  listen: { dns: [\"%s:5335\"], admin: \"%s:8053\", loops: 1 }\n  store:\n", o.Name, n.Data, n.Address, n.Address)
@@ -101,8 +111,11 @@ func (c *Cluster) Add(o Config) (*Node, error) {
 	if o.Labels != "" {
 		fmt.Fprintf(&b, "    labels: %s\n", o.Labels)
 	}
-	if len(o.Join) > 0 {
+	if len(o.Join) > 0 || len(o.JoinAt) > 0 {
 		var join []string
+		for _, at := range o.JoinAt {
+			join = append(join, fmt.Sprintf("%q", at))
+		}
 		for _, j := range o.Join {
 			join = append(join, fmt.Sprintf("%q", j.Address+":8054"))
 		}
@@ -123,7 +136,8 @@ func (n *Node) Start(token string, env ...string) error {
 	if n.running() {
 		return fmt.Errorf("starting %s: it runs", n.Name)
 	}
-	cmd := exec.Command(n.c.Binary, "serve", "--config", n.file)
+	args := append(slices.Clone(n.wrap), n.c.Binary, "serve", "--config", n.file)
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=2"), env...)
 	if token != "" {
 		cmd.Env = append(cmd.Env, "ANANAS_JOIN_TOKEN="+token)
