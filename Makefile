@@ -5,7 +5,7 @@ FUZZTIME ?= 10m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run test race fuzz bench bench-cold bench-validate diff-peers bench-attack bench-hostile bench-memory bench-cached soak lint check gen clean
+.PHONY: help build run test race fuzz bench chaos-store bench-cold bench-validate diff-peers bench-attack bench-hostile bench-memory bench-cached soak lint check gen clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench-attack: build ## random names under a zone that drops, beside Unbound (roo
 soak: ## 30 minutes of everything at once, under the race detector and without (gcc)
 	CGO_ENABLED=1 $(GO) run -race -tags heaparena ./test/soak -growth=false
 	$(GO) run ./test/soak
+
+chaos-store: ## break a store while it is written to: 50 seeded runs of real processes and etcd (root, Linux, iproute2)
+	$(GO) run ./test/chaos -process 50
 
 bench-hostile: build ## what zones that are made to cost take a validator, beside Unbound; fails above its bounds (root; Debian's unbound)
 	$(GO) run ./test/bench/hostile

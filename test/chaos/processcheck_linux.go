@@ -73,7 +73,7 @@ func (r *run) watch(ctx context.Context, m *member) {
 
 // numberOf returns the number of a pair, whose two keys must have the same.
 func numberOf(entries []admin.SettingsItem) (int, error) {
-	var one, two int
+	one, two := -1, -1
 	for _, e := range entries {
 		text := strings.TrimSpace(e.Value)
 		switch e.Key {
@@ -108,11 +108,18 @@ func (r *run) converge(ctx context.Context) (last uint64, err error) {
 		defer cancel()
 		w := commitPair(one, r.root.api, r.written)
 		r.writes = append(r.writes, w)
-		last = w.version
 		return w.err
 	}); err != nil {
 		return 0, fmt.Errorf("writes do not resume: %w", err)
 	}
+	if err := r.endRollouts(ctx); err != nil {
+		return 0, fmt.Errorf("a rollout hangs: %w", err)
+	}
+	s, err := r.root.api.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	last = s.Store.Version
 	for _, m := range r.members {
 		if err := r.settles(ctx, func() error { return r.reached(ctx, m, last) }); err != nil {
 			return 0, fmt.Errorf("the nodes do not converge: %w", err)
@@ -142,34 +149,46 @@ func (r *run) history(ctx context.Context, m *member) (map[uint64]admin.Commit, 
 
 // check looks at what is there when all has settled.
 func (r *run) check(ctx context.Context, last uint64) error {
-	truth, floor, err := r.history(ctx, r.root)
-	if err != nil {
-		return err
-	}
-	at := r.checkWrites(truth, floor, last)
-	for _, m := range r.members {
+	// A copy that was spoilt begins anew and has no history of before. The truth is what the root has, and before that what any node has; where two have a version, they have the same.
+	truth := make(map[uint64]admin.Commit)
+	floors := make(map[*member]uint64)
+	for _, m := range r.members { // the root is the first
 		mine, floor, err := r.history(ctx, m)
 		if err != nil {
 			return err
 		}
+		floors[m] = floor
 		for v := floor + 1; v <= last; v++ {
 			c, ok := mine[v]
 			if !ok {
 				r.bad("%s lacks version %d; its history begins after %d", m.Name, v, floor)
 				continue
 			}
-			// Tokens are for members of the root alone.
-			want := truth[v]
-			if _, kept := truth[v]; kept && (c.ID != want.ID || c.Reason != want.Reason || c.Hidden == 0 && !reflect.DeepEqual(c.Changes, want.Changes)) {
-				r.bad("%s has another version %d: %+v, and the root %+v", m.Name, v, c, want)
+			want, known := truth[v]
+			if known && (c.ID != want.ID || c.Reason != want.Reason || c.Hidden == 0 && want.Hidden == 0 && !reflect.DeepEqual(c.Changes, want.Changes)) {
+				r.bad("%s has another version %d: %+v, and a node before it %+v", m.Name, v, c, want)
+			}
+			if !known || want.Hidden > 0 {
+				truth[v] = c
 			}
 		}
+	}
+	floor := last
+	for floor > 0 && truth[floor].Version == floor {
+		floor--
+	}
+	r.forgotten = floor
+	at := r.checkWrites(truth, floor, last)
+	if err := r.checkRollouts(ctx, truth, floor, last); err != nil {
+		return err
+	}
+	for _, m := range r.members {
 		for v, number := range m.seen.pairs {
 			if want, ok := at[v]; ok && number != want {
-				r.bad("%s had write %d at version %d, and the root write %d", m.Name, number, v, want)
+				r.bad("%s had write %d at version %d, and the history write %d", m.Name, number, v, want)
 			}
 		}
-		if err := r.sameSettings(ctx, m, max(floor, last-min(last, 20))+1, last); err != nil {
+		if err := r.sameSettings(ctx, m, max(floors[m], floors[r.root], last-min(last, 20))+1, last); err != nil {
 			return err
 		}
 		var before uint64
@@ -210,11 +229,11 @@ func (r *run) sameSettings(ctx context.Context, m *member, from, to uint64) erro
 func (r *run) checkWrites(truth map[uint64]admin.Commit, floor, last uint64) map[uint64]int {
 	at := make(map[uint64]int)
 	made := make(map[string]admin.Commit)
-	number, acknowledged := 0, 0
+	number, acknowledged := -1, 0
 	for v := floor + 1; v <= last; v++ {
 		c, ok := truth[v]
 		if !ok {
-			r.bad("the root lacks version %d; its history begins after %d, and the last is %d", v, floor, last)
+			r.bad("no node has version %d; the histories begin after %d, and the last is %d", v, floor, last)
 			continue
 		}
 		if text, ok := strings.CutPrefix(c.Reason, "write "); ok {
@@ -227,7 +246,9 @@ func (r *run) checkWrites(truth map[uint64]admin.Commit, floor, last uint64) map
 				r.bad("version %d has %d changes of the two of a pair", v, len(c.Changes))
 			}
 		}
-		at[v] = number
+		if number >= 0 {
+			at[v] = number
+		}
 	}
 	for i := range r.writes {
 		w := &r.writes[i]

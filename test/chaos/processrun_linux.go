@@ -17,7 +17,7 @@ import (
 	"github.com/ananas-edge/ananas/test/cluster"
 )
 
-// chaosTime is how long faults are made.
+// chaosTime is how long faults are made. A driver of rollouts begins none in its first 10 s, so that there is as much again.
 const chaosTime = 20 * time.Second
 
 // convergeTime is how long nodes may take, after the last fault has ended, until all have the root's last version: a silent source is left after 10 s, and a node tries again
@@ -46,8 +46,12 @@ type run struct {
 	root    *member
 	between time.Duration // two writes
 
-	written int
-	writes  []write
+	written   int
+	writes    []write
+	rollouts  []opened
+	forgotten uint64         // versions that no node's history has any more: all copies were spoilt since
+	paused    int            // rollouts at the end, which were promoted
+	ended     map[string]int // rollouts, by how
 
 	mu     sync.Mutex
 	faults []string // in words
@@ -74,7 +78,7 @@ func runInside(in inside) error {
 	if err := prepare(); err != nil {
 		return err
 	}
-	r := &run{seed: in.Seed, random: rand.New(rand.NewPCG(in.Seed, 5)), dir: in.Dir, c: &cluster.Cluster{Dir: in.Dir, Binary: in.Binary}}
+	r := &run{seed: in.Seed, random: rand.New(rand.NewPCG(in.Seed, 5)), dir: in.Dir, ended: make(map[string]int), c: &cluster.Cluster{Dir: in.Dir, Binary: in.Binary}}
 	r.between = time.Duration(r.random.IntN(60)) * time.Millisecond
 	began := time.Now()
 	err := r.whole()
@@ -98,8 +102,8 @@ func runInside(in inside) error {
 	for _, w := range r.writes {
 		told[w.outcome]++
 	}
-	fmt.Printf("seed %d: ok in %v: %d faults; writes: %d done, %d not done, %d unknown; full nodes answered %d times\n",
-		in.Seed, time.Since(began).Round(time.Second), len(r.faults), told[done], told[notDone], told[unknown], r.full)
+	fmt.Printf("seed %d: ok in %v: %d faults; writes: %d done, %d not done, %d unknown; rollouts: %d live, %d withdrawn, %d paused at the end; full nodes answered %d times; %d versions are in no history\n",
+		in.Seed, time.Since(began).Round(time.Second), len(r.faults)-1, told[done], told[notDone], told[unknown], r.ended["live"], r.ended["withdrawn"], r.paused, r.full, r.forgotten)
 	return nil
 }
 
@@ -117,10 +121,11 @@ func (r *run) whole() error {
 	for _, m := range r.members {
 		all.Go(func() { r.watch(watching, m) })
 	}
-	writing := make(chan struct{})
-	go func() { defer close(writing); r.commit(chaos) }()
+	var writers sync.WaitGroup
+	writers.Go(func() { r.commit(chaos) })
+	writers.Go(func() { r.roll(chaos) })
 	r.chaos(chaos)
-	<-writing
+	writers.Wait()
 	last, err := r.converge(ctx)
 	stop()
 	all.Wait()
@@ -171,8 +176,17 @@ func (r *run) start(ctx context.Context) error {
 	if r.root, err = add("root1", cluster.Config{Root: true}, "512m"); err != nil {
 		return err
 	}
-	if err := r.settles(ctx, func() error { w := commitPair(ctx, r.root.api, 0); return w.err }); err != nil {
+	if err := serveNames(); err != nil {
+		return err
+	}
+	if err := r.settles(ctx, func() error {
+		_, err := r.root.api.Apply(ctx, admin.Apply{Files: []admin.SettingsFile{{Name: "first", Text: firstSettings}}, Author: "chaos"})
+		return err
+	}); err != nil {
 		return fmt.Errorf("the first settings: %w", err)
+	}
+	if w := commitPair(ctx, r.root.api, 0); w.err != nil {
+		return fmt.Errorf("the first pair: %w", w.err)
 	}
 	relay, err := add("relay1", cluster.Config{Relay: true}, "64m", r.root)
 	if err != nil {
