@@ -92,14 +92,21 @@ func (in *Incoming) Abort() {
 	in.view, in.edit = nil, nil
 }
 
-// Commit checks the whole against the head, writes it beside the copy, and puts it in its place. The log is empty then, and its floor is the head. After an error the copy is the old one, but for one: a *DiskError of the
-// folder's sync, after which it is the new one, and might be the old one again after a failure of power.
-func (in *Incoming) Commit() error {
+// Commit checks the whole against the head, writes it beside the copy, and puts it in its place. The log is empty then, and its floor is the head. After a *DiskError the copy is the old one, and Commit may be called
+// again, until the disk has room; if it was the sync of the folder that failed the copy is the new one, and might be the old one again after a failure of power: calling it again does that once more.
+// After any other error the snapshot is given up.
+func (in *Incoming) Commit() (err error) {
 	if in.done {
 		return errDone
 	}
 	r, view, edit, sum := in.r, in.view, in.edit, in.sum
 	in.Abort()
+	defer func() {
+		var disk *DiskError
+		if errors.As(err, &disk) {
+			in.view, in.edit, in.done = view, edit, false
+		}
+	}()
 	if sum.Plus(view.state.hiddenSum) != view.state.head.Sum {
 		return &store.DivergenceError{Have: view.state.head.Version, Got: view.state.head.Version, Why: "the sum of the snapshot's entries is not what its head says"}
 	}
