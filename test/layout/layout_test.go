@@ -71,7 +71,7 @@ var onlyBy = map[string][]string{
 var libraries = map[string][]string{
 	"github.com/alecthomas/kong":          {"cmd/ananas"},
 	"github.com/cloudflare/circl":         {"lab", "nameserver/dnssec"}, // Ed448
-	"github.com/miekg/dns":                {"dns", "lab"},               // never on the path of a query
+	"github.com/miekg/dns":                {"dns", "lab", "test/chaos"}, // never on the path of a query
 	"github.com/prometheus/client_golang": {"telemetry"},
 	"github.com/prometheus/common/expfmt": {"telemetry"},
 	"go.yaml.in/yaml/v4":                  {"internal/strictyaml"},
