@@ -56,6 +56,40 @@ func TestStore(t *testing.T) {
 		})
 	})
 
+	step("a node reads what its labels allow", func(r *rig) {
+		guest := r.add(cluster.Config{Name: "guest", Join: []*cluster.Node{root}}, r.token(root, admin.NewToken{Labels: map[string]string{"role": "guest"}}))
+		list := func(n *cluster.Node, key string) []admin.SettingsItem {
+			l, err := r.api(n).AllSettings(r.ctx, admin.SettingsQuery{Prefix: key, Limit: 100})
+			r.must(err)
+			return l.Entries
+		}
+		r.eventually("the guest has all settings", func() error {
+			if len(list(guest, "forward")) != 2 {
+				return fmt.Errorf("it has %+v", list(guest, ""))
+			}
+			return nil
+		})
+		_, err := r.api(root).SetAccess(r.ctx, admin.Access{Rules: []admin.AccessRule{{Labels: map[string]string{"role": "guest"}, Read: []string{"recursion", "rollout"}}}})
+		r.must(err)
+		r.eventually("the guest has no forwards any more", func() error {
+			if got := list(guest, "forward"); len(got) > 0 {
+				return fmt.Errorf("it has %+v", got)
+			}
+			return nil
+		})
+		done := r.applied(root, forwards(all.address, three.address), true, "hidden from the guest")
+		r.reaches(done.Version, guest, f1)
+		if got := list(guest, "forward"); len(got) > 0 || len(list(guest, "recursion")) != 1 || len(list(f1, "forward")) != 2 {
+			r.Errorf("the guest has %+v and %+v, and f1 %+v", got, list(guest, "recursion"), list(f1, "forward"))
+		}
+		h, err := r.api(guest).History(r.ctx, admin.HistoryQuery{Limit: 1})
+		r.must(err)
+		if c := h.Commits[0]; c.Version != done.Version || c.Hidden != 1 || len(c.Changes) != 0 {
+			r.Errorf("the guest's history has %+v; want one hidden change", c)
+		}
+		r.must(guest.Stop())
+	})
+
 	step("a relay is killed", func(r *rig) {
 		relay.Kill()
 		done := r.applied(root, forwards(all.address, two.address), true, "without the relay")
