@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -44,6 +45,7 @@ func appendBytes(b, v []byte) []byte {
 
 // appendText appends a text; what is beyond its limit is cut off.
 func appendText(b []byte, text string, most int) []byte {
+	text = strings.ToValidUTF8(text, "\uFFFD")
 	if len(text) > most {
 		text = text[:most]
 		for !utf8.ValidString(text) && len(text) > most-utf8.UTFMax {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ananas-edge/ananas/store"
@@ -29,7 +30,14 @@ type connection struct {
 	entries uint64
 	named   map[[32]byte]bool // blobs that its entries name and that are not here yet
 	asked   bool              // a snapshot was asked for, and has not come
-	parts   chan blobPart
+	mended  bool              // it was asked for before: once is all that a connection is worth
+
+	busy  atomic.Bool   // something is being put on the copy
+	taken atomic.Uint64 // octets of records and entries that were dealt with
+	came  atomic.Uint64 // octets of parts of records that have come
+
+	waits waits // of the goroutine that reads
+	parts chan blobPart
 }
 
 func newConnection(f *Follower, conn net.Conn, address string, end context.CancelCauseFunc) *connection {
@@ -63,21 +71,26 @@ func (c *connection) run(ctx context.Context) error {
 	})
 	defer c.silence.Stop()
 	var reports sync.WaitGroup
-	reports.Add(1)
-	go func() { defer reports.Done(); c.report(ctx) }()
-	defer reports.Wait()
-	defer c.end(nil)
-	defer c.abort()
 	frames := make(chan received, 4)
-	go c.read(ctx, frames)
+	reports.Go(func() { c.report(ctx) })
+	reports.Go(func() { c.read(ctx, frames) })
+	defer reports.Wait() // a beat of this source must not come behind one of the next
+	defer c.end(nil)     // closes the connection
+	defer c.abort()
 	for {
 		select {
 		case r := <-frames:
 			if r.err != nil {
 				return r.err
 			}
-			if err := c.do(ctx, r.t, r.body); err != nil {
+			c.busy.Store(true)
+			err := c.do(ctx, r.t, r.body)
+			c.busy.Store(false)
+			if err != nil {
 				return err
+			}
+			if r.t == typeRecords || r.t == typeEntries {
+				c.taken.Add(uint64(len(r.body)))
 			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -114,6 +127,9 @@ func (c *connection) read(ctx context.Context, frames chan<- received) {
 			}
 		}
 		if err == nil {
+			if t == typePart {
+				c.came.Add(uint64(len(body)))
+			}
 			var whole bool
 			if body, whole, err = begun.take(t, body); err == nil && !whole {
 				continue
@@ -124,13 +140,43 @@ func (c *connection) read(ctx context.Context, frames chan<- received) {
 		}
 		select {
 		case frames <- received{t, body, err}:
-		case <-ctx.Done():
-			return
+		default:
+			// It is this node that keeps the source waiting, and with it the beats behind this frame: that is no silence of the source.
+			c.silence.Stop()
+			select {
+			case frames <- received{t, body, err}:
+				c.silence.Reset(Silence)
+			case <-ctx.Done():
+				return
+			}
 		}
 		if err != nil {
 			return
 		}
 	}
+}
+
+// waits is how long a follower has waited for what the root has and its source does not send.
+type waits struct {
+	began time.Duration // boot time
+	taken uint64
+	at    store.Version // of the source
+}
+
+// stalled tells whether a source that passes on beats passes on nothing else, though there is something.
+func (c *connection) stalled(b Beat) error {
+	now, own := c.f.c.Boot(), c.f.c.Copy.Head()
+	w := waits{now, c.taken.Load() + c.came.Load(), b.Source}
+	same := c.waits.taken == w.taken && c.waits.at == w.at
+	if c.busy.Load() || own.Lineage == b.Lineage && own.Version >= b.Version || c.waits.began == 0 || !same {
+		c.waits = w
+		return nil
+	}
+	if now-c.waits.began < Stall {
+		return nil
+	}
+	c.f.m.stalled.Inc()
+	return &StalledError{b.Source, b.Version}
 }
 
 // welcomed reads the first frame of the source.
@@ -181,6 +227,9 @@ func (c *connection) beat(body []byte) error {
 	if err := c.f.loop(b.Path); err != nil {
 		return err
 	}
+	if err := c.stalled(b); err != nil {
+		return err
+	}
 	c.silence.Reset(Silence)
 	c.f.taken(b)
 	return nil
@@ -226,6 +275,9 @@ func (c *connection) records(ctx context.Context, body []byte) error {
 		if !strayed(err) {
 			return err
 		}
+		if c.mended {
+			return fmt.Errorf("what the source sends does not fit its own snapshot: %w", err)
+		}
 		return c.resync(err)
 	}
 	c.f.m.records.Add(uint64(len(records)))
@@ -234,18 +286,30 @@ func (c *connection) records(ctx context.Context, body []byte) error {
 
 // persist does something with the disk, and again where that has no room or fails, until ctx is done.
 func (c *connection) persist(ctx context.Context, do func() error) error {
+	return c.again(ctx, do, func(err error) bool {
+		var disk *replica.DiskError
+		return errors.As(err, &disk)
+	})
+}
+
+// again does something, and once more as long as it has an error for which that may help.
+func (c *connection) again(ctx context.Context, do func() error, helps func(error) bool) error {
 	told := false
 	for {
 		err := do()
-		var disk *replica.DiskError
-		if !errors.As(err, &disk) {
-			if err == nil && told {
+		if err == nil || !helps(err) {
+			if told {
 				c.f.set(func(s *State) { s.Err = nil })
 			}
 			return err
 		}
 		if !told {
-			c.f.c.Log.Error("the copy of the store can't be written; it is tried again", "error", err, "hint", disk.Hint())
+			args := []any{"error", err}
+			var h interface{ Hint() string }
+			if errors.As(err, &h) {
+				args = append(args, "hint", h.Hint())
+			}
+			c.f.c.Log.Error("the copy of the store can't be written; it is tried again", args...)
 			told = true
 		}
 		c.f.set(func(s *State) { s.Err = err })
@@ -258,7 +322,7 @@ func (c *connection) persist(ctx context.Context, do func() error) error {
 // resync asks for a snapshot.
 func (c *connection) resync(why error) error {
 	c.f.c.Log.Warn("the copy of the store can't go on from where it is; a snapshot is asked for", "why", why)
-	c.asked = true
+	c.asked, c.mended = true, true
 	return c.write(frame(typeResync, func(b []byte) []byte { return appendText(b, why.Error(), maxText) }))
 }
 
@@ -313,26 +377,31 @@ func (c *connection) commit(ctx context.Context, body []byte) error {
 	}
 	in := c.in
 	c.in = nil
-	if err := in.Commit(); err != nil {
+	defer in.Abort()
+	always := func(error) bool { return true }
+	if c.f.c.Access() != c.begun.access {
+		// Should this node be killed between the two, its copy shows something else than it says, and takes another snapshot.
+		if err := c.again(ctx, func() error { return c.f.c.Accessed([32]byte{}) }, always); err != nil {
+			return err
+		}
+	}
+	if err := c.persist(ctx, in.Commit); err != nil {
 		return err
 	}
 	c.f.m.snapshots.Inc()
 	c.f.set(func(s *State) { s.Snapshots++ })
 	c.f.c.Log.Info("a snapshot of the store was taken", "version", uint64(c.begun.head.Version), "entries", c.entries)
-	return c.f.c.Accessed(c.begun.access)
+	return c.again(ctx, func() error { return c.f.c.Accessed(c.begun.access) }, always)
 }
 
 // report sends reports up.
 func (c *connection) report(ctx context.Context) {
 	for {
+		var body []byte
 		if c.f.c.Reports != nil {
-			if body := c.f.c.Reports.Own(); len(body) <= MaxReport {
-				if err := c.write(frame(typeReport, func(b []byte) []byte { return append(b, body...) })); err != nil {
-					c.end(err)
-					return
-				}
-			}
-		} else if err := c.write(frame(typeAck, func(b []byte) []byte { return appendAck(b, ack{}) })); err != nil {
+			body = c.f.c.Reports.Own()
+		}
+		if err := c.write(reportFrame(body, ack{c.f.c.Copy.Head().Version, c.taken.Load()})); err != nil {
 			c.end(err)
 			return
 		}

@@ -12,6 +12,7 @@ import (
 const (
 	CodeBusy     = "busy"          // a limit of the source was reached
 	CodeStopping = "shutting-down" // the source ends
+	CodeEmpty    = "no-copy"       // the source has nothing to follow yet
 	CodeUpgrade  = "upgrade"       // the two speak no common protocol
 	CodeLoop     = "loop"          // the node follows itself
 	CodeReplaced = "connected"     // another connection was made with the same name

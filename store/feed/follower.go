@@ -19,6 +19,10 @@ const (
 	// Silence is how long a source may be without a beat of the root: ten of them. Then the next one is tried.
 	Silence = 10 * time.Second
 
+	// Stall is how long a source may pass on beats of a root that is ahead, and nothing of what that has: three times what makes a silent one be left, since a source may be
+	// taking a snapshot itself.
+	Stall = 30 * time.Second
+
 	// ReportEvery is how often a report goes up.
 	ReportEvery = time.Second
 
@@ -70,7 +74,7 @@ type Follower struct {
 }
 
 type followerMetrics struct {
-	records, snapshots, blobs, silent, failed *telemetry.Counter
+	records, snapshots, blobs, silent, stalled, failed *telemetry.Counter
 }
 
 // State is how a follower is.
@@ -95,6 +99,7 @@ func NewFollower(c FollowerConfig) *Follower {
 		snapshots: m.Counter("ananas_feed_taken_snapshots_total", "Snapshots that came from a source and replaced the copy."),
 		blobs:     m.Counter("ananas_feed_taken_blobs_total", "Blobs that came from a source, for a version that names them."),
 		silent:    m.Counter("ananas_feed_silent_total", "Times that a source was left because no beat of the root came."),
+		stalled:   m.Counter("ananas_feed_stalled_total", "Times that a source was left because it passed on beats of the root, and nothing of what the root has."),
 		failed:    m.Counter("ananas_feed_failed_total", "Times that a source could not be followed, or not any more."),
 	}
 	m.GaugeFunc("ananas_feed_beat_age_seconds", "Time since the last beat of the root; -1 if there was none.", func() float64 {
@@ -136,7 +141,7 @@ func (f *Follower) set(change func(s *State)) {
 // Run follows, one source after the other, until ctx is done.
 func (f *Follower) Run(ctx context.Context) {
 	wait, i := firstRetry, 0
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && len(f.c.Sources) > 0 {
 		address := f.c.Sources[i%len(f.c.Sources)]
 		began := f.c.Boot()
 		err := f.follow(ctx, address)

@@ -229,7 +229,7 @@ func parseRecords(b []byte) ([]*store.Record, error) {
 	d := decoder{b: b}
 	var out []*store.Record
 	for len(d.b) > 0 {
-		octets := d.take(int(d.uint32()))
+		octets := d.take(int(min(d.uint32(), maxBody+1)))
 		if d.err != nil {
 			return nil, d.close("records")
 		}
@@ -451,14 +451,15 @@ func (r *reader) next() (frameType, []byte, error) {
 		}
 		return 0, nil, err
 	}
-	t, n := frameType(head[0]), int(binary.LittleEndian.Uint32(head[1:]))
+	t, length := frameType(head[0]), binary.LittleEndian.Uint32(head[1:])
 	_, _ = r.r.Discard(frameHeader)
 	if t == 0 || t >= typeCount || kinds[t].from&r.from == 0 {
 		return t, nil, &protocolError{fmt.Sprintf("a frame of type %d has no business here", t)}
 	}
-	if n > kinds[t].max {
-		return t, nil, &protocolError{fmt.Sprintf("a frame of type %d has %d octets, more than %d", t, n, kinds[t].max)}
+	if length > uint32(kinds[t].max) {
+		return t, nil, &protocolError{fmt.Sprintf("a frame of type %d has %d octets, more than %d", t, length, kinds[t].max)}
 	}
+	n := int(length)
 	keeps := t == typeRecords || t == typeEntries
 	b := r.buf[:0]
 	if keeps {

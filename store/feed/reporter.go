@@ -76,14 +76,19 @@ func (r *Reporter) once(ctx context.Context) error {
 		}
 	}()
 	for {
-		body := r.c.Own()
-		if len(body) <= MaxReport {
-			if err := write(frame(typeReport, func(b []byte) []byte { return append(b, body...) })); err != nil {
-				return err
-			}
+		if err := write(reportFrame(r.c.Own(), ack{})); err != nil {
+			return err
 		}
 		if !pause(ctx, ReportEvery) {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// reportFrame returns the frame of a report, or of an acknowledgement where there is none that can be sent: who says nothing at all is taken for dead.
+func reportFrame(body []byte, a ack) []byte {
+	if len(body) == 0 || len(body) > MaxReport {
+		return frame(typeAck, func(b []byte) []byte { return appendAck(b, a) })
+	}
+	return frame(typeReport, func(b []byte) []byte { return append(b, body...) })
 }

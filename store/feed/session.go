@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 // session is one follower, as its source sees it: a goroutine that reads, and one that writes.
 type session struct {
 	s    *Source
+	name string // of the peer
 	conn net.Conn
 	r    reader
 
@@ -29,18 +31,31 @@ type session struct {
 	goodbye *Goodbye
 	beat    *Beat
 	renew   bool      // a snapshot is to be sent: the follower asks for one, or may read other things now
+	stale   bool      // the one that is being sent is of what he could read before
 	asks    []blobAsk // parts of blobs that are to be sent
 
-	at      store.Version // that the follower has been sent; of the goroutine that writes
+	at      store.Version // that the follower has been sent; this and all below are of the goroutine that writes
+	checked store.Version // of the copy when the gate was last asked before something was sent
 	lineage store.Lineage
 	wants   bool // records; without it the connection is for reports alone
+	taken   rate // what the follower says
 }
+
+// Limits of what a follower says: a report each second, and as many at once as have waited on a line that was cut for as long as it may be. Parts of blobs are
+// bounded by maxAsks instead.
+const (
+	maxSaid   = 120
+	saidEvery = 250 * time.Millisecond
+)
+
+// minSnapshotRate is how fast a follower has to take a snapshot, in octets a second, since few are sent at one time: a line of 256 kbit/s.
+const minSnapshotRate = 32 << 10
 
 // maxAsks is how many parts of blobs a follower may wait for: it asks for one at a time.
 const maxAsks = 4
 
 func newSession(s *Source, conn net.Conn, peer Peer) *session {
-	ses := &session{s: s, conn: conn, peer: peer, wake: make(chan struct{}, 1), r: reader{r: bufio.NewReaderSize(conn, 4<<10), from: up}}
+	ses := &session{s: s, name: peer.Name, conn: conn, peer: peer, wake: make(chan struct{}, 1), r: reader{r: bufio.NewReaderSize(conn, 4<<10), from: up}}
 	ses.ctx, ses.cancel = context.WithCancel(s.ctx)
 	return ses
 }
@@ -48,9 +63,18 @@ func newSession(s *Source, conn net.Conn, peer Peer) *session {
 // part says why a connection ends, and ends it.
 func (ses *session) part(g *Goodbye) {
 	ses.s.m.goodbyes.With(g.Code).Inc()
-	ses.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	ses.conn.SetWriteDeadline(time.Now().Add(goodbyeTime))
 	ses.conn.Write(frame(typeGoodbye, func(b []byte) []byte { return appendGoodbye(b, g) }))
 	ses.conn.Close()
+}
+
+// refuse ends a session that was not begun, with a word if there is one.
+func (ses *session) refuse(err error) *session {
+	ses.cancel()
+	if g := new(Goodbye); errors.As(err, &g) {
+		ses.part(g)
+	}
+	return nil
 }
 
 // hello reads the first frame.
@@ -85,9 +109,13 @@ func (ses *session) welcome(h hello) error {
 		w.path = w.path[len(w.path)-MaxPath:]
 	}
 	ses.at, ses.lineage, ses.wants = h.version, h.lineage, h.wants&wantsRecords != 0
-	if h.lineage != w.head.Lineage || h.version > 0 && h.access != ses.peer.Access.Fingerprint() || ses.otherPast(h) {
-		ses.renew = true
+	if ses.wants && w.head.Lineage == (store.Lineage{}) {
+		return &Goodbye{Code: CodeEmpty, Text: "this node has no copy of the store yet", Mend: "it takes followers as soon as it has one; look at it if that does not come"}
 	}
+	other := ses.otherPast(h)
+	ses.mu.Lock()
+	ses.renew = ses.renew || h.lineage != w.head.Lineage || h.version > 0 && h.access != ses.peer.Access.Fingerprint() || other
+	ses.mu.Unlock()
 	return ses.write(frame(typeWelcome, func(b []byte) []byte { return appendWelcome(b, w) }))
 }
 
@@ -105,9 +133,25 @@ func (ses *session) otherPast(h hello) bool {
 }
 
 func (ses *session) write(b []byte) error {
-	ses.conn.SetWriteDeadline(time.Now().Add(writeTime))
+	ses.mu.Lock()
+	if ses.goodbye == nil {
+		ses.conn.SetWriteDeadline(time.Now().Add(writeTime))
+	} // else it is short, and stays so
+	ses.mu.Unlock()
 	_, err := ses.conn.Write(b)
 	return err
+}
+
+// rate counts what comes against what may.
+type rate struct {
+	used float64
+	at   time.Time
+}
+
+func (r *rate) allow(now time.Time) bool {
+	r.used = max(0, r.used-float64(now.Sub(r.at))/float64(saidEvery)) + 1
+	r.at = now
+	return r.used <= maxSaid
 }
 
 func (ses *session) nudge() {
@@ -117,11 +161,12 @@ func (ses *session) nudge() {
 	}
 }
 
-// end has the session say goodbye and end.
+// end has the session say goodbye and end. A follower that takes nothing keeps nobody waiting for it.
 func (ses *session) end(g *Goodbye) {
 	ses.mu.Lock()
 	if ses.goodbye == nil {
 		ses.goodbye = g
+		ses.conn.SetWriteDeadline(time.Now().Add(goodbyeTime))
 	}
 	ses.mu.Unlock()
 	ses.nudge()
@@ -146,7 +191,9 @@ func (ses *session) recheck() {
 	}
 	ses.mu.Lock()
 	ses.peer = now
-	ses.renew = ses.renew || now.Access.Fingerprint() != before.Access.Fingerprint()
+	if now.Access.Fingerprint() != before.Access.Fingerprint() {
+		ses.renew, ses.stale = true, true
+	}
 	ses.mu.Unlock()
 	ses.nudge()
 }
@@ -160,13 +207,20 @@ func (ses *session) serve() {
 		defer close(read)
 		err := ses.read()
 		var p *protocolError
-		if errors.As(err, &p) {
+		switch {
+		case errors.As(err, &p):
 			ses.end(goodbyeOf(err, CodeProtocol))
-		} else {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			ses.s.m.limits.With("read_time").Inc()
+			ses.end(&Goodbye{Code: CodeStalled, Text: fmt.Sprintf("this node has said nothing for %v", readTime)})
+		default:
 			ses.cancel()
 		}
 	}()
 	err := ses.send()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		ses.s.m.limits.With("write_time").Inc()
+	}
 	var g *Goodbye
 	if errors.As(err, &g) {
 		ses.part(g)
@@ -183,17 +237,21 @@ func (ses *session) read() error {
 		if err != nil {
 			return err
 		}
+		if t != typeBlobAsk && !ses.taken.allow(time.Now()) {
+			ses.s.m.limits.With("said").Inc()
+			return &protocolError{"it says too much"}
+		}
 		switch t {
 		case typeReport:
 			if ses.s.c.Reports != nil {
-				ses.s.c.Reports.Merge(ses.peer.Name, body)
+				ses.s.c.Reports.Merge(ses.name, body)
 			}
 		case typeResync:
 			why, err := parseResync(body)
 			if err != nil {
 				return &protocolError{err.Error()}
 			}
-			ses.s.c.Log.Warn("a follower asks for a snapshot", "name", ses.peer.Name, "why", why)
+			ses.s.c.Log.Warn("a follower asks for a snapshot", "name", ses.name, "why", why)
 			ses.mu.Lock()
 			ses.renew = true
 			ses.mu.Unlock()
@@ -259,6 +317,11 @@ func (ses *session) send() error {
 			continue
 		case !ses.wants:
 			changed = nil // only beats and a goodbye are for it
+		case ses.lineage == head.Lineage && head.Version < ses.at:
+			changed = ses.s.c.Copy.Changed(head.Version) // the follower is ahead of this node, which has to catch up first
+			if ses.s.c.Copy.View().Head() != head {
+				continue
+			}
 		case d.renew || ses.lineage != head.Lineage:
 			if err := ses.snapshot(); err != nil {
 				return err
@@ -272,11 +335,11 @@ func (ses *session) send() error {
 		case sent:
 			continue
 		}
-		if ses.wants && head.Version < ses.at {
-			changed = ses.s.c.Copy.Changed(head.Version) // the follower is ahead of this node, which has to catch up
-		}
 		select {
 		case <-changed:
+			if ses.s.c.Copy.View().Head() == head && !pause(ses.ctx, idle) { // the copy was closed, or a snapshot mended it
+				continue
+			}
 		case <-ses.wake:
 		case <-ses.ctx.Done():
 			if d := ses.take(); d.goodbye != nil {
@@ -321,7 +384,7 @@ func (ses *session) sendBeside() (sent bool, err error) {
 
 // records sends what comes after the follower's version.
 func (ses *session) records(peer Peer) error {
-	f, err := ses.s.frames.after(ses.s.c.Copy, ses.at, peer.Access)
+	f, err := ses.s.frames.after(ses.s.c.Copy, ses.lineage, ses.at, peer.Access)
 	var floor *store.FloorError
 	switch {
 	case errors.As(err, &floor):
@@ -329,6 +392,10 @@ func (ses *session) records(peer Peer) error {
 	case err != nil:
 		return &Goodbye{Code: CodeFailed, Text: "reading the log of the source: " + err.Error(), Mend: "look at the disk of the source"}
 	case f == nil:
+		return nil
+	case f.touches && ses.checked < f.last:
+		// It may change what the follower reads, of this commit and of those behind it. Whoever looks after all peers may not have come to this one yet.
+		ses.check()
 		return nil
 	}
 	if err := ses.writeFrames(f.octets); err != nil {
@@ -361,6 +428,15 @@ func (ses *session) writeFrames(octets []byte) error {
 	return ses.write(octets)
 }
 
+// check asks the gate about the peer, as the copy is now or later.
+func (ses *session) check() {
+	ses.checked = ses.s.c.Copy.View().Head().Version
+	ses.recheck()
+}
+
+// errStale ends a snapshot that shows what the follower may not read any more, or not all that it may.
+var errStale = errors.New("the follower may read other things now")
+
 // snapshot sends all that the follower may read of one version. Beats go on meanwhile.
 func (ses *session) snapshot() error {
 	for {
@@ -379,16 +455,27 @@ func (ses *session) snapshot() error {
 			}
 			continue
 		case <-ses.ctx.Done():
+			if d := ses.take(); d.goodbye != nil {
+				return d.goodbye
+			}
 			return ses.ctx.Err()
 		}
 		break
 	}
-	ses.mu.Lock()
-	ses.renew = false
-	access := ses.peer.Access
-	ses.mu.Unlock()
 	view := ses.s.c.Copy.View()
 	head := view.Head()
+	if ses.lineage == head.Lineage && head.Version < ses.at {
+		return nil // send waits until this node has caught up
+	}
+	ses.check() // after the view was taken: what the gate goes by is not older
+	ses.mu.Lock()
+	g, access := ses.goodbye, ses.peer.Access
+	ses.renew, ses.stale = false, false
+	ses.mu.Unlock()
+	if g != nil {
+		return g
+	}
+	began, octets := time.Now(), 0
 	err := ses.write(frame(typeBegin, func(b []byte) []byte {
 		return appendBegin(b, begin{head: head, access: access.Fingerprint(), statement: ses.s.c.Statement()})
 	}))
@@ -408,9 +495,24 @@ func (ses *session) snapshot() error {
 			return err
 		}
 		ses.s.m.octets.Add(uint64(len(body)))
+		octets += len(body)
 		body = body[:frameHeader]
-		_, err := ses.sendBeside()
-		return err
+		if _, err := ses.sendBeside(); err != nil {
+			return err
+		}
+		ses.mu.Lock()
+		g, stale := ses.goodbye, ses.stale
+		ses.mu.Unlock()
+		switch d := time.Since(began); {
+		case g != nil:
+			return g
+		case stale:
+			return errStale
+		case d > writeTime && float64(octets) < d.Seconds()*minSnapshotRate:
+			ses.s.m.limits.With("snapshot_rate").Inc()
+			return &Goodbye{Code: CodeStalled, Text: fmt.Sprintf("a snapshot of %d octets in %v was taken too slowly", octets, d.Round(time.Second)), Mend: "look at the line and at the disk of the node"}
+		}
+		return nil
 	}
 	for key, e := range view.All() {
 		if !access.Readable(key) {
@@ -421,12 +523,18 @@ func (ses *session) snapshot() error {
 		last.entries++
 		body = appendEntry(body, key, e)
 		if len(body) >= batchBytes {
-			if err := flush(); err != nil {
-				return err
+			if err = flush(); err != nil {
+				break
 			}
 		}
 	}
-	if err := flush(); err != nil {
+	if err == nil {
+		err = flush()
+	}
+	if err == errStale {
+		return nil // another begins, which takes the place of this one
+	}
+	if err != nil {
 		return err
 	}
 	ses.at, ses.lineage = head.Version, head.Lineage

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +37,15 @@ const (
 
 	// readTime is how long a follower may say nothing: it reports each second.
 	readTime = 30 * time.Second
+
+	// goodbyeTime is how long a follower may take to hear why its connection ends.
+	goodbyeTime = 2 * time.Second
+
+	// freshBeat is how old the last beat may be that a new follower gets at once: with a beat each second an older one is no sign that the root lives.
+	freshBeat = 2 * time.Second
+
+	// maxLook is how many commits are looked through for one that touches a peer: at more of them all peers are looked at.
+	maxLook = 1000
 
 	// recheckEvery is how often peers are looked at though nothing was committed: certificates expire.
 	recheckEvery = time.Minute
@@ -71,6 +81,7 @@ type Source struct {
 	mu        sync.Mutex
 	followers map[string]*session // by name
 	beat      *Beat               // the last one
+	beaten    time.Time           // when it came
 	listeners []net.Listener
 	closed    bool
 }
@@ -111,8 +122,14 @@ func NewSource(c SourceConfig) *Source {
 // Serve takes connections until the source is closed.
 func (s *Source) Serve(l net.Listener) error {
 	s.mu.Lock()
-	s.listeners = append(s.listeners, l)
+	closed := s.closed
+	if !closed {
+		s.listeners = append(s.listeners, l)
+	}
 	s.mu.Unlock()
+	if closed {
+		return l.Close()
+	}
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -141,14 +158,24 @@ func (s *Source) Take(conn net.Conn) {
 		conn.Close()
 		return
 	}
-	s.work.Add(1)
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.work.Add(1) // not while Close waits
+	}
+	s.mu.Unlock()
+	if closed {
+		<-s.handshakes
+		conn.Close()
+		return
+	}
 	go func() {
 		defer s.work.Done()
 		defer conn.Close()
-		ses, err := s.greet(conn)
+		ses := s.greet(conn)
 		<-s.handshakes
 		switch {
-		case err != nil || ses == nil:
+		case ses == nil:
 		case ses.blobs:
 			ses.exchange()
 		default:
@@ -157,29 +184,24 @@ func (s *Source) Take(conn net.Conn) {
 	}()
 }
 
-// greet lets a connection in, or says why not.
-func (s *Source) greet(conn net.Conn) (*session, error) {
+// greet lets a connection in, or says why not: then it returns nil.
+func (s *Source) greet(conn net.Conn) *session {
 	conn.SetDeadline(time.Now().Add(handshakeTime))
 	ctx, cancel := context.WithTimeout(s.ctx, handshakeTime)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
 	peer, err := s.c.Gate.Admit(ctx, conn)
 	if errors.Is(err, ErrTaken) {
-		stop()
-		return nil, nil
+		return nil
 	}
 	ses := newSession(s, conn, peer)
 	if err != nil {
-		stop()
-		ses.part(goodbyeOf(err, CodeRefused))
-		return nil, err
+		return ses.refuse(goodbyeOf(err, CodeRefused))
 	}
 	h, err := ses.hello()
 	if !stop() || err != nil {
-		if g := new(Goodbye); errors.As(err, &g) {
-			ses.part(g)
-		}
-		return nil, errors.Join(err, ctx.Err())
+		return ses.refuse(err)
 	}
 	conn.SetDeadline(time.Time{})
 	enter := s.enter
@@ -187,13 +209,14 @@ func (s *Source) greet(conn net.Conn) (*session, error) {
 		enter = s.enterExchange
 	}
 	if g := enter(ses); g != nil {
-		ses.part(g)
-		return nil, g
+		return ses.refuse(g)
 	}
-	if err = ses.welcome(h); err != nil {
-		ses.cancel()
+	ses.recheck() // what the store has of the peer may have changed since Admit looked, before there was a session to look at
+	if err := ses.welcome(h); err != nil {
+		s.leave(ses)
+		return ses.refuse(err)
 	}
-	return ses, err
+	return ses
 }
 
 // ErrTaken is what a gate returns for a connection that it has dealt with itself.
@@ -203,14 +226,17 @@ var ErrTaken = errors.New("the connection was dealt with")
 func (s *Source) enter(ses *session) *Goodbye {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old := s.followers[ses.peer.Name]; old != nil {
+	if s.closed {
+		return stopping()
+	}
+	if old := s.followers[ses.name]; old != nil {
 		old.end(&Goodbye{Code: CodeReplaced, Text: "another connection was made with the name of this node", Mend: "give each node a name of its own"})
 	} else if len(s.followers) >= MaxFollowers {
 		s.m.limits.With("followers").Inc()
 		return &Goodbye{Code: CodeBusy, Text: fmt.Sprintf("%d nodes follow this one, which is the most", MaxFollowers), Mend: "name a relay in node.store.join"}
 	}
-	s.followers[ses.peer.Name] = ses
-	if s.beat != nil {
+	s.followers[ses.name] = ses
+	if s.beat != nil && time.Since(s.beaten) < freshBeat {
 		ses.setBeat(s.beat)
 	}
 	return nil
@@ -219,8 +245,8 @@ func (s *Source) enter(ses *session) *Goodbye {
 func (s *Source) leave(ses *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.followers[ses.peer.Name] == ses {
-		delete(s.followers, ses.peer.Name)
+	if s.followers[ses.name] == ses {
+		delete(s.followers, ses.name)
 	}
 }
 
@@ -234,7 +260,7 @@ func (s *Source) Beat(b Beat) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.beat = &b
+	s.beat, s.beaten = &b, time.Now()
 	for _, ses := range s.followers {
 		ses.setBeat(&b)
 	}
@@ -259,21 +285,24 @@ func (s *Source) recheck() {
 	timer := time.NewTicker(recheckEvery)
 	defer timer.Stop()
 	for {
-		select {
-		case <-s.ctx.Done():
-			return
-		case <-timer.C:
-		case <-s.c.Copy.Changed(at.Version):
-			now := s.c.Copy.View().Head()
-			if now == at { // closed
-				if !pause(s.ctx, time.Second) {
+		changed := s.c.Copy.Changed(at.Version)
+		if now := s.c.Copy.View().Head(); now.Lineage == at.Lineage && now.Version <= at.Version {
+			select {
+			case <-s.ctx.Done():
+				return
+			case <-timer.C:
+			case <-changed:
+				if s.c.Copy.View().Head() != at {
+					continue
+				}
+				if !pause(s.ctx, idle) { // the copy was closed, or a snapshot mended it
 					return
 				}
 				continue
 			}
+		} else {
 			touched := s.touched(at, now)
-			at = now
-			if !touched {
+			if at = now; !touched {
 				continue
 			}
 		}
@@ -294,16 +323,17 @@ func (s *Source) touched(from, to store.Head) bool {
 	if from.Lineage != to.Lineage {
 		return true
 	}
+	if to.Version-from.Version > maxLook {
+		return true
+	}
 	for from.Version < to.Version {
 		records, err := s.c.Copy.Records(from.Version, 1<<20)
 		if err != nil || len(records) == 0 {
 			return true
 		}
 		for _, r := range records {
-			for i := range r.Changes {
-				if key := r.Changes[i].Key; key == store.AccessKey || len(key) > len(store.NodePrefix) && key[:len(store.NodePrefix)] == store.NodePrefix {
-					return true
-				}
+			if touches(r) {
+				return true
 			}
 			from.Version = r.Version
 		}
@@ -311,10 +341,21 @@ func (s *Source) touched(from, to store.Head) bool {
 	return false
 }
 
+// touches tells whether a record may change who is let in, or what he reads.
+func touches(r *store.Record) bool {
+	return slices.ContainsFunc(r.Changes, func(c store.Change) bool {
+		return c.Key == store.AccessKey || strings.HasPrefix(c.Key, store.NodePrefix)
+	})
+}
+
 func (s *Source) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed
+}
+
+func stopping() *Goodbye {
+	return &Goodbye{Code: CodeStopping, Text: "the source is being shut down"}
 }
 
 // Close ends all connections, and waits for them.
@@ -330,11 +371,14 @@ func (s *Source) Close() {
 	}
 	s.mu.Unlock()
 	for _, ses := range all {
-		ses.end(&Goodbye{Code: CodeStopping, Text: "the source is being shut down"})
+		ses.end(stopping())
 	}
 	s.cancel()
 	s.work.Wait()
 }
+
+// idle is how long a copy is left alone that says it has changed and has not.
+const idle = 100 * time.Millisecond
 
 // pause waits, and tells whether ctx was not done before.
 func pause(ctx context.Context, d time.Duration) bool {
