@@ -45,6 +45,12 @@ var bodies = [typeCount]func(b []byte) ([]byte, error){
 	typeReport:   func(b []byte) ([]byte, error) { return b, nil }, // that of package vitals
 	typeBlobAsk:  func(b []byte) ([]byte, error) { v, err := parseBlobAsk(b); return appendBlobAsk(nil, v), err },
 	typeBlobPart: func(b []byte) ([]byte, error) { v, err := parseBlobPart(b); return appendBlobPart(nil, v), err },
+	typeBlobPut:  func(b []byte) ([]byte, error) { v, err := parseBlobPart(b); return appendBlobPart(nil, v), err },
+	typeBlobTaken: func(b []byte) ([]byte, error) {
+		v, err := parseBlobTaken(b)
+		return appendBlobTaken(nil, v), err
+	},
+	typePart: func(b []byte) ([]byte, error) { return b, nil }, // of parts.take
 }
 
 // samples are frames as they travel: the seeds of the fuzz targets.
@@ -70,6 +76,10 @@ func samples() map[frameType][][]byte {
 		typeReport:   {[]byte("report")},
 		typeBlobAsk:  {appendBlobAsk(nil, blobAsk{[32]byte{1}, 7})},
 		typeBlobPart: {appendBlobPart(nil, blobPart{sum: [32]byte{1}, offset: 3, size: 9, data: []byte("abcdef")}), appendBlobPart(nil, blobPart{missing: true})},
+
+		typeBlobPut:   {appendBlobPart(nil, blobPart{sum: [32]byte{1}, offset: 3, size: 9, data: []byte("abcdef")})},
+		typeBlobTaken: {appendBlobTaken(nil, blobTaken{[32]byte{1}, 7, false}), appendBlobTaken(nil, blobTaken{[32]byte{1}, 9, true})},
+		typePart:      {[]byte("the beginning of a record")},
 	}
 }
 
@@ -152,7 +162,7 @@ func TestFramesAreAllTested(t *testing.T) {
 				t.Errorf("type %d: %x becomes %x, %v", kind, b, out, err)
 			}
 			for n := range len(b) {
-				if out, err := bodies[kind](b[:n]); err == nil && kind != typeReport && kind != typeEntries && kind != typeBlobPart && !(kind == typeRecords && n > 0 && len(out) == n) && !(kind == typeHello && bytes.HasPrefix(b[:n], out)) {
+				if out, err := bodies[kind](b[:n]); err == nil && kind != typeReport && kind != typePart && kind != typeEntries && kind != typeBlobPart && kind != typeBlobPut && !(kind == typeRecords && n > 0 && len(out) == n) && !(kind == typeHello && bytes.HasPrefix(b[:n], out)) {
 					t.Errorf("type %d, cut off after %d octets: it is read", kind, n)
 				}
 			}
