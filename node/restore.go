@@ -109,9 +109,9 @@ func (s *shared) restore(ctx context.Context) (head store.Head, done bool, err e
 	snapshot := etcd.Snapshot{Author: s.name, Reason: "restored from a snapshot", Time: s.n.clock.Wall()}
 	rand.Read(snapshot.ID[:])
 	errStop := errors.New("stop")
-	// The head is at the beginning of the file, and etcd wants it first.
-	err = replica.ReadSnapshot(bufio.NewReaderSize(in, 1<<20), func(h store.Head) error { snapshot.Head = h; return errStop }, nil)
-	if !errors.Is(err, errStop) {
+	// The head is at the beginning of the file, and etcd wants it first; and the blobs have to be here before anything names them.
+	err = replica.ReadSnapshotBlobs(bufio.NewReaderSize(in, 1<<20), func(h store.Head) error { snapshot.Head = h; return nil }, func(string, store.Entry) error { return nil }, s.restoreBlob)
+	if err != nil {
 		return head, false, fmt.Errorf("restoring a snapshot: %w", err)
 	}
 	if _, err := in.Seek(0, io.SeekStart); err != nil {

@@ -101,6 +101,11 @@ func (a settingsAPI) Rollback(ctx context.Context, r admin.Rollback) (admin.Appl
 	if err != nil {
 		return admin.Applied{}, err
 	}
+	if !r.Dry {
+		if err := s.bringBack(ctx, past); err != nil {
+			return admin.Applied{}, refusal(err)
+		}
+	}
 	reason := r.Reason
 	if reason == "" && !r.Now {
 		reason = fmt.Sprintf("back to version %d", r.Version)

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"path/filepath"
 	"sync"
@@ -170,8 +169,6 @@ func (s *shared) silent() time.Duration {
 
 // whereRoot says where changes can be made.
 func (s *shared) whereRoot() string { return "ask a member of the root: ananas apply --node ADDRESS" }
-
-func (s *shared) saveSnapshot(w io.Writer) error { return replica.Save(w, s.copy.View()) }
 
 // member is this node as the store knows it: its labels are those of its document there, before it has one those of its file.
 func (s *shared) member(m store.Map) rollout.Member {

@@ -211,6 +211,27 @@ func (f *Folder) Read(sum [32]byte, max int) ([]byte, error) {
 	return content, nil
 }
 
+// Size returns the length of a blob in octets. If it is there, it stays for [Grace] at least.
+func (f *Folder) Size(sum [32]byte) (int64, error) {
+	if !f.Has(sum) {
+		return 0, &MissingError{sum}
+	}
+	file, size, err := f.open(sum)
+	if err != nil {
+		return 0, err
+	}
+	return size, file.Close()
+}
+
+// Open opens a blob for reading. What is read is not held against the digest.
+func (f *Folder) Open(sum [32]byte) (io.ReadCloser, error) {
+	file, _, err := f.open(sum)
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
 // spoilt removes a file that was found not to be what it was, unless another has taken its place.
 func (f *Folder) spoilt(sum [32]byte, file *os.File) error {
 	f.mu.Lock()

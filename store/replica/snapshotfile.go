@@ -19,6 +19,7 @@ import (
 //	format    1 octet, 1
 //	head      lineage 16, version 8, hash 32, sum 32, time 8 (microseconds since 1970; 0: none), id 16; numbers little endian
 //	entries   in the order of their keys, each: the octet 1, the key with its length before it, the entry as in a record
+//	blobs     contents that documents name, each: the octet 2, its SHA-256 (32), its length (8), the content
 //	end       the octet 0, the number of entries (8)
 //	trailer   SHA-256 of all before it
 //
@@ -30,7 +31,15 @@ const (
 
 	markEnd   = 0
 	markEntry = 1
+	markBlob  = 2
 )
+
+// SnapshotBlob is a content that documents of a snapshot name by its SHA-256, and that is in the file beside them.
+type SnapshotBlob struct {
+	Sum  [32]byte
+	Size int64
+	Open func() (io.ReadCloser, error)
+}
 
 // SnapshotError says that what should be a snapshot can't be used.
 type SnapshotError struct {
@@ -57,8 +66,8 @@ func (e *PartError) Error() string {
 // Hint says what to do.
 func (*PartError) Hint() string { return "save the snapshot on a member of the root" }
 
-// Save writes a snapshot of a view.
-func Save(w io.Writer, v *View) error {
+// Save writes a snapshot of a view, and the blobs that its documents name.
+func Save(w io.Writer, v *View, blobs ...SnapshotBlob) error {
 	if n, _ := v.Hidden(); n > 0 {
 		return &PartError{n}
 	}
@@ -80,6 +89,11 @@ func Save(w io.Writer, v *View) error {
 		b = binary.AppendUvarint(append(b[:0], markEntry), uint64(len(key)))
 		_, err = out.Write(store.AppendEntry(append(b, key...), e))
 	}
+	for _, blob := range blobs {
+		if err == nil {
+			err = saveBlob(out, blob)
+		}
+	}
 	if err == nil {
 		_, err = out.Write(binary.LittleEndian.AppendUint64([]byte{markEnd}, uint64(v.Len())))
 	}
@@ -95,9 +109,30 @@ func Save(w io.Writer, v *View) error {
 	return nil
 }
 
+func saveBlob(out io.Writer, blob SnapshotBlob) error {
+	in, err := blob.Open()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if _, err := out.Write(binary.LittleEndian.AppendUint64(append([]byte{markBlob}, blob.Sum[:]...), uint64(blob.Size))); err != nil {
+		return err
+	}
+	n, err := io.Copy(out, io.LimitReader(in, blob.Size))
+	if err == nil && n != blob.Size {
+		err = fmt.Errorf("the blob %x ends after %d octets in place of %d", blob.Sum[:8], n, blob.Size)
+	}
+	return err
+}
+
 // ReadSnapshot reads what Save wrote: it calls head, then entry for each entry in the order of the keys. Nothing of it may be used before ReadSnapshot has returned without an error: only then is
 // it known to be whole. An error of head or entry ends it and is returned. A *SnapshotError says what is wrong with the file. It holds no more than an entry.
 func ReadSnapshot(r io.Reader, head func(store.Head) error, entry func(key string, e store.Entry) error) error {
+	return ReadSnapshotBlobs(r, head, entry, func(_ [32]byte, content io.Reader) error { return nil })
+}
+
+// ReadSnapshotBlobs is ReadSnapshot for who wants the blobs too: it calls blob for each, after all entries. That a content has its digest is for blob to find; what it does not read is passed over.
+func ReadSnapshotBlobs(r io.Reader, head func(store.Head) error, entry func(key string, e store.Entry) error, blob func(sum [32]byte, content io.Reader) error) error {
 	s := &snapshotReader{in: bufio.NewReaderSize(r, 64<<10), hash: sha256.New()}
 	h, err := s.begin()
 	if err == nil {
@@ -113,7 +148,10 @@ func ReadSnapshot(r io.Reader, head func(store.Head) error, entry func(key strin
 		if err != nil {
 			return err
 		}
-		if mark[0] == markEnd {
+		if mark[0] == markEnd || mark[0] == markBlob {
+			if err := s.blobs(mark[0], blob); err != nil {
+				return err
+			}
 			return s.end(n, sum == h.Sum)
 		}
 		if mark[0] != markEntry {
@@ -237,6 +275,56 @@ func (s *snapshotReader) entry(before string) (string, store.Entry, error) {
 	}
 	e.Value = append([]byte{}, b...)
 	return key, e, nil
+}
+
+// blobs reads the blobs, up to and with the mark of the end. mark is the first that was read.
+func (s *snapshotReader) blobs(mark byte, blob func(sum [32]byte, content io.Reader) error) error {
+	for n := 1; mark != markEnd; n++ {
+		if mark != markBlob {
+			return spoiltSnapshot("blob %d has the mark %d", n, mark)
+		}
+		b, err := s.take(32 + 8)
+		if err != nil {
+			return err
+		}
+		sum, size := [32]byte(b), binary.LittleEndian.Uint64(b[32:])
+		if size > maxSnapshotBlob {
+			return spoiltSnapshot("blob %d has more than %d octets", n, maxSnapshotBlob)
+		}
+		content := io.TeeReader(io.LimitReader(s.in, int64(size)), s.hash)
+		left := &counted{content, int64(size)}
+		err = blob(sum, left)
+		if err == nil {
+			_, err = io.Copy(io.Discard, left)
+		}
+		if err != nil {
+			return err
+		}
+		if left.left > 0 {
+			return spoiltSnapshot("it ends too early")
+		}
+		b, err = s.take(1)
+		if err != nil {
+			return err
+		}
+		mark = b[0]
+	}
+	return nil
+}
+
+// maxSnapshotBlob is the length of a blob in octets: blobs.MaxBlob, with room for releases that allow more.
+const maxSnapshotBlob = 1 << 32
+
+// counted counts what is left of a reader.
+type counted struct {
+	io.Reader
+	left int64
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.left -= int64(n)
+	return n, err
 }
 
 // end reads what stands after n entries, whose sum is right or not.

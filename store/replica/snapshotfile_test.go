@@ -21,6 +21,24 @@ func read(in io.Reader) (head store.Head, entries map[string]store.Entry, err er
 	return head, entries, err
 }
 
+// readBlobs is read for who wants the blobs too.
+func readBlobs(in io.Reader) (head store.Head, entries map[string]store.Entry, blobs []replica.SnapshotBlob, err error) {
+	entries = map[string]store.Entry{}
+	err = replica.ReadSnapshotBlobs(in, func(h store.Head) error { head = h; return nil }, func(key string, e store.Entry) error { entries[key] = e; return nil },
+		func(sum [32]byte, content io.Reader) error {
+			b, err := io.ReadAll(content)
+			blobs = append(blobs, snapshotBlob(sum, b))
+			return err
+		})
+	return head, entries, blobs, err
+}
+
+func snapshotBlob(sum [32]byte, content []byte) replica.SnapshotBlob {
+	return replica.SnapshotBlob{Sum: sum, Size: int64(len(content)), Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }}
+}
+
+var savedBlobs = [][]byte{{}, bytes.Repeat([]byte{0, 1, 2}, 100)}
+
 func saved(t testing.TB) (*world, []byte) {
 	t.Helper()
 	w := newWorld()
@@ -31,7 +49,7 @@ func saved(t testing.TB) (*world, []byte) {
 	r := open(t, t.TempDir())
 	begin(t, r, w.head, w.entries)
 	var out bytes.Buffer
-	if err := replica.Save(&out, r.View()); err != nil {
+	if err := replica.Save(&out, r.View(), snapshotBlob([32]byte{1}, savedBlobs[0]), snapshotBlob([32]byte{2}, savedBlobs[1])); err != nil {
 		t.Fatal(err)
 	}
 	return w, out.Bytes()
@@ -48,6 +66,23 @@ func TestSnapshotFile(t *testing.T) {
 	}
 	if d := cmp.Diff(w.entries, entries); d != "" {
 		t.Error(d)
+	}
+	_, entries, blobs, err := readBlobs(iotest.OneByteReader(bytes.NewReader(file)))
+	if err != nil || len(blobs) != 2 || cmp.Diff(w.entries, entries) != "" {
+		t.Fatalf("%d blobs, %v", len(blobs), err)
+	}
+	for i, b := range blobs {
+		in, _ := b.Open()
+		if got, _ := io.ReadAll(in); b.Sum != ([32]byte{byte(i + 1)}) || !bytes.Equal(got, savedBlobs[i]) {
+			t.Errorf("blob %d is %x with %d octets", i, b.Sum, len(got))
+		}
+	}
+	short := snapshotBlob([32]byte{1}, savedBlobs[1])
+	short.Size++
+	empty := open(t, t.TempDir())
+	begin(t, empty, start(), nil)
+	if err := replica.Save(io.Discard, empty.View(), short); err == nil {
+		t.Error("a blob that is shorter than it was is saved")
 	}
 	var bad *replica.SnapshotError
 	for n := range file {
@@ -99,7 +134,7 @@ func FuzzReadSnapshot(f *testing.F) {
 	}
 	f.Cleanup(func() { r.Close() })
 	f.Fuzz(func(t *testing.T, b []byte) {
-		head, entries, err := read(bytes.NewReader(b))
+		head, entries, blobs, err := readBlobs(bytes.NewReader(b))
 		if err != nil {
 			var bad *replica.SnapshotError
 			if !errors.As(err, &bad) {
@@ -109,7 +144,7 @@ func FuzzReadSnapshot(f *testing.F) {
 		}
 		begin(t, r, head, entries)
 		var out bytes.Buffer
-		if err := replica.Save(&out, r.View()); err != nil || !bytes.Equal(out.Bytes(), b) {
+		if err := replica.Save(&out, r.View(), blobs...); err != nil || !bytes.Equal(out.Bytes(), b) {
 			t.Fatalf("it is written otherwise: %v", err)
 		}
 	})

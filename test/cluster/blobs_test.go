@@ -1,4 +1,4 @@
-package cluster
+package cluster_test
 
 import (
 	"context"
@@ -17,34 +17,11 @@ import (
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/admin/client"
+	"github.com/ananas-edge/ananas/test/cluster"
 )
 
-// patience is how long a test waits for what comes at once unless something is broken.
-const patience = 60 * time.Second
-
-// newCluster makes a cluster of the program as it is now. second is the second octet of its addresses.
-func newCluster(t *testing.T, second byte) *Cluster {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("runs several processes")
-	}
-	c := &Cluster{Dir: t.TempDir(), Net: second}
-	c.Binary = filepath.Join(c.Dir, "ananas")
-	build := exec.Command("go", "build", "-o", c.Binary, "../../cmd/ananas")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
-}
-
 // run adds a node and starts it; it joins by a token of from, if that is set.
-func run(t *testing.T, c *Cluster, o Config, from *Node) *Node {
+func run(t *testing.T, c *cluster.Cluster, o cluster.Config, from *cluster.Node) *cluster.Node {
 	t.Helper()
 	n, err := c.Add(o)
 	if err != nil {
@@ -61,11 +38,11 @@ func run(t *testing.T, c *Cluster, o Config, from *Node) *Node {
 			t.Fatal(err)
 		}
 	}
-	start(t, n, token)
+	begin(t, n, token)
 	return n
 }
 
-func start(t *testing.T, n *Node, token string) {
+func begin(t *testing.T, n *cluster.Node, token string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -78,7 +55,7 @@ func start(t *testing.T, n *Node, token string) {
 	}
 }
 
-func api(t *testing.T, n *Node) *client.Client {
+func api(t *testing.T, n *cluster.Node) *client.Client {
 	t.Helper()
 	a, err := n.API()
 	if err != nil {
@@ -124,7 +101,7 @@ settings:
     local_root: { file: root.zone }
 `
 
-func applyZone(t *testing.T, n *Node, zone string, change func(*admin.Apply)) (admin.Applied, error) {
+func applyZone(t *testing.T, n *cluster.Node, zone string, change func(*admin.Apply)) (admin.Applied, error) {
 	t.Helper()
 	a := admin.Apply{Author: "test", Reason: "a root zone", Files: []admin.SettingsFile{{Name: "settings.yaml", Text: zoneSettings, Named: map[string][]byte{"root.zone": []byte(zone)}}}}
 	if change != nil {
@@ -138,7 +115,7 @@ func applyZone(t *testing.T, n *Node, zone string, change func(*admin.Apply)) (a
 func now(a *admin.Apply) { a.Now = true }
 
 // holdsZone waits until a node answers from the root zone of a serial, and asks it.
-func holdsZone(t *testing.T, n *Node, serial uint32) {
+func holdsZone(t *testing.T, n *cluster.Node, serial uint32) {
 	t.Helper()
 	err := eventually(t, func(ctx context.Context) error {
 		s, err := api(t, n).Status(ctx)
@@ -158,22 +135,22 @@ func holdsZone(t *testing.T, n *Node, serial uint32) {
 	}
 }
 
-func blobFile(n *Node, content string) string {
+func blobFile(n *cluster.Node, content string) string {
 	sum := sha256.Sum256([]byte(content))
 	return filepath.Join(n.Data, "store", "blobs", hex.EncodeToString(sum[:]))
 }
 
-func hasBlob(n *Node, content string) bool {
+func hasBlob(n *cluster.Node, content string) bool {
 	b, err := os.ReadFile(blobFile(n, content))
 	return err == nil && string(b) == content
 }
 
 // A file that is too large for a document reaches a follower through a relay before the version that names it, is used there, goes back with a rollback, and is got anew where it was lost.
 func TestLargeFile(t *testing.T) {
-	c := newCluster(t, 61)
-	root := run(t, c, Config{Name: "root", Root: true}, nil)
-	relay := run(t, c, Config{Name: "relay", Relay: true, Join: []*Node{root}}, root)
-	leaf := run(t, c, Config{Name: "leaf", Join: []*Node{relay, root}}, root)
+	c := start(t).Cluster
+	root := run(t, c, cluster.Config{Name: "root", Root: true}, nil)
+	relay := run(t, c, cluster.Config{Name: "relay", Relay: true, Join: []*cluster.Node{root}}, root)
+	leaf := run(t, c, cluster.Config{Name: "leaf", Join: []*cluster.Node{relay, root}}, root)
 
 	first, second := rootZone(1), rootZone(2)
 	if len(first) < 1<<20 {
@@ -186,7 +163,7 @@ func TestLargeFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []*Node{root, relay, leaf} {
+	for _, n := range []*cluster.Node{root, relay, leaf} {
 		holdsZone(t, n, 1)
 		if !hasBlob(n, first) {
 			t.Errorf("%s does not have the blob", n.Name)
@@ -195,7 +172,7 @@ func TestLargeFile(t *testing.T) {
 	if _, err := applyZone(t, root, second, now); err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []*Node{root, relay, leaf} {
+	for _, n := range []*cluster.Node{root, relay, leaf} {
 		holdsZone(t, n, 2)
 	}
 
@@ -223,15 +200,15 @@ func TestLargeFile(t *testing.T) {
 	if _, err := api(t, root).Rollback(t.Context(), admin.Rollback{Version: one.Version, Author: "test", Reason: "back", Now: true}); err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []*Node{root, relay, leaf} {
+	for _, n := range []*cluster.Node{root, relay, leaf} {
 		holdsZone(t, n, 1)
 	}
 
 	// With nobody there.
-	for _, n := range []*Node{root, relay, leaf} {
+	for _, n := range []*cluster.Node{root, relay, leaf} {
 		n.Kill()
 	}
-	start(t, leaf, "")
+	begin(t, leaf, "")
 	holdsZone(t, leaf, 1)
 
 	// A root that has lost its blobs waits until they are put there again, and answers nothing made up.
@@ -255,13 +232,33 @@ func TestLargeFile(t *testing.T) {
 	if d, err := applyZone(t, root, first, nil); err != nil || d.Version != 0 {
 		t.Errorf("what changes nothing: %+v, %v", d, err)
 	}
+
+	// A snapshot has the blobs that it needs.
+	file := filepath.Join(c.Dir, "store.snapshot")
+	out, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api(t, root).SaveSnapshot(t.Context(), out); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(out.Close(), root.Stop(), os.RemoveAll(filepath.Join(root.Data, "store", "blobs")), os.Remove(filepath.Join(root.Data, "store", "replica.db"))); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(c.Binary, "snapshot", "restore", file, "--data", root.Data).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err := root.Start(""); err != nil {
+		t.Fatal(err)
+	}
+	holdsZone(t, root, 1)
 }
 
 // On a root of three a blob is on two members when an apply returns; a member that was away gets it before it takes over the version that names it, and where no majority has it nothing is committed.
 func TestLargeFileOnThreeMembers(t *testing.T) {
-	c := newCluster(t, 62)
-	one := run(t, c, Config{Name: "one", Root: true, Peer: true}, nil)
-	two := run(t, c, Config{Name: "two", Root: true, Peer: true, Join: []*Node{one}}, one)
+	c := start(t).Cluster
+	one := run(t, c, cluster.Config{Name: "one", Root: true, Peer: true}, nil)
+	two := run(t, c, cluster.Config{Name: "two", Root: true, Peer: true, Join: []*cluster.Node{one}}, one)
 	members := func(voters int) {
 		t.Helper()
 		err := eventually(t, func(ctx context.Context) error {
@@ -282,10 +279,10 @@ func TestLargeFileOnThreeMembers(t *testing.T) {
 		}
 	}
 	members(2)
-	three := run(t, c, Config{Name: "three", Root: true, Peer: true, Join: []*Node{one, two}}, one)
+	three := run(t, c, cluster.Config{Name: "three", Root: true, Peer: true, Join: []*cluster.Node{one, two}}, one)
 	members(3)
-	all := []*Node{one, two, three}
-	leaf := run(t, c, Config{Name: "leaf", Join: []*Node{two, three}}, one)
+	all := []*cluster.Node{one, two, three}
+	leaf := run(t, c, cluster.Config{Name: "leaf", Join: []*cluster.Node{two, three}}, one)
 
 	first, second, third := rootZone(1), rootZone(2), rootZone(3)
 	if _, err := applyZone(t, one, first, nil); err != nil {
@@ -312,7 +309,7 @@ func TestLargeFileOnThreeMembers(t *testing.T) {
 		t.Error("it is not on both that run")
 	}
 	holdsZone(t, leaf, 2)
-	start(t, three, "")
+	begin(t, three, "")
 	holdsZone(t, three, 2)
 
 	// Nobody but one is there.
@@ -324,7 +321,7 @@ func TestLargeFileOnThreeMembers(t *testing.T) {
 	if _, err := api(t, one).Apply(ctx, a); err == nil {
 		t.Error("a commit without a quorum")
 	}
-	start(t, two, "")
+	begin(t, two, "")
 	err := eventually(t, func(context.Context) error {
 		_, err := applyZone(t, one, third, now)
 		return err
