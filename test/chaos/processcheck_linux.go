@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strconv"
 	"strings"
@@ -19,6 +21,7 @@ type observed struct {
 	epoch   int            // counts the losses of its copy: what it had before does not bind it
 	lines   int            // of its log that were looked at
 	pairs   map[uint64]int // version to the number of the pair that the node had then
+	commits map[uint64]admin.Commit
 }
 
 // forget is called before a copy is lost.
@@ -31,9 +34,6 @@ func (o *observed) forget() {
 
 // watch looks at a node until ctx is done: its versions never go down, and the two keys of a pair belong together.
 func (r *run) watch(ctx context.Context, m *member) {
-	m.seen.mu.Lock()
-	m.seen.pairs = make(map[uint64]int)
-	m.seen.mu.Unlock()
 	for ctx.Err() == nil {
 		m.seen.mu.Lock()
 		epoch := m.seen.epoch
@@ -68,6 +68,30 @@ func (r *run) watch(ctx context.Context, m *member) {
 		}
 		m.seen.mu.Unlock()
 		r.pause(ctx, 60*time.Millisecond)
+	}
+}
+
+// collect reads the commits that a node has, as they come: its copy may be lost before the end, and its history with it.
+func (r *run) collect(ctx context.Context, m *member) {
+	after := new(uint64)
+	for ctx.Err() == nil {
+		_, err := m.api.Watch(ctx, after, func(c admin.Commit) error {
+			m.seen.mu.Lock()
+			defer m.seen.mu.Unlock()
+			if before, ok := m.seen.commits[c.Version]; ok && before.ID != c.ID {
+				r.bad("%s had %s as version %d, and then %s", m.Name, before.ID, c.Version, c.ID)
+			}
+			m.seen.commits[c.Version] = c
+			*after = c.Version
+			return nil
+		})
+		var p *admin.Problem
+		if errors.As(err, &p) && ctx.Err() == nil { // its copy begins later, or, after it was lost, has not come as far again
+			if s, err := m.api.Status(ctx); err == nil && (s.Store.Floor > *after || s.Store.Version < *after) {
+				*after = s.Store.Floor
+			}
+		}
+		r.pause(ctx, 100*time.Millisecond)
 	}
 }
 
@@ -149,7 +173,7 @@ func (r *run) history(ctx context.Context, m *member) (map[uint64]admin.Commit, 
 
 // check looks at what is there when all has settled.
 func (r *run) check(ctx context.Context, last uint64) error {
-	// A copy that was spoilt begins anew and has no history of before. The truth is what the root has, and before that what any node has; where two have a version, they have the same.
+	// A copy that was spoilt begins anew and has no history of before. The truth is what the root has, and before that what any node has or had; where two have a version, they have the same.
 	truth := make(map[uint64]admin.Commit)
 	floors := make(map[*member]uint64)
 	for _, m := range r.members { // the root is the first
@@ -159,11 +183,18 @@ func (r *run) check(ctx context.Context, last uint64) error {
 		}
 		floors[m] = floor
 		for v := floor + 1; v <= last; v++ {
-			c, ok := mine[v]
-			if !ok {
+			if _, ok := mine[v]; !ok {
 				r.bad("%s lacks version %d; its history begins after %d", m.Name, v, floor)
-				continue
 			}
+		}
+		both := maps.Clone(m.seen.commits)
+		for v, c := range mine {
+			if before, ok := both[v]; ok && before.ID != c.ID {
+				r.bad("%s had %s as version %d, and has %s now", m.Name, before.ID, v, c.ID)
+			}
+			both[v] = c
+		}
+		for v, c := range both {
 			want, known := truth[v]
 			if known && (c.ID != want.ID || c.Reason != want.Reason || c.Hidden == 0 && want.Hidden == 0 && !reflect.DeepEqual(c.Changes, want.Changes)) {
 				r.bad("%s has another version %d: %+v, and a node before it %+v", m.Name, v, c, want)

@@ -18,7 +18,7 @@ func (r *run) chaos(ctx context.Context) {
 		weight int
 		make   func(ctx context.Context, m *member, long time.Duration, chance uint64)
 	}{
-		{4, r.kill}, {4, r.hold}, {3, r.reset}, {3, r.slow}, {3, r.unplug}, {3, r.fill}, {2, r.spoil}, {3, r.jump},
+		{4, r.kill}, {4, r.hold}, {3, r.reset}, {3, r.slow}, {3, r.unplug}, {3, r.fill}, {2, r.spoil}, {3, r.jump}, {2, r.killEtcd}, {3, r.stopEtcd}, {2, r.stop},
 	}
 	sum := 0
 	for _, f := range faults {
@@ -64,6 +64,55 @@ func (r *run) kill(ctx context.Context, m *member, long time.Duration, _ uint64)
 	m.Kill()
 	r.pause(ctx, long/2)
 	r.restart(m)
+}
+
+// etcd returns the process of the root's etcd; 0 if it has none.
+func (r *run) etcd() int {
+	if r.root.PID() == 0 {
+		return 0
+	}
+	pid := 0
+	for _, l := range r.root.Lines() {
+		if l.Msg == "the root's etcd runs" {
+			pid = l.PID
+		}
+	}
+	return pid
+}
+
+// killEtcd kills etcd alone, in the middle of what it decides. The root's lock is not held: it may be in whatever state.
+func (r *run) killEtcd(context.Context, *member, time.Duration, uint64) {
+	r.note("the root's etcd is killed")
+	if pid := r.etcd(); pid > 1 {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
+	}
+}
+
+// stopEtcd stops etcd for a while, now and then for longer than a commit waits: what was asked is decided after its asker has given up.
+func (r *run) stopEtcd(ctx context.Context, _ *member, long time.Duration, chance uint64) {
+	if chance%3 == 0 {
+		long += 9 * time.Second
+	}
+	pid := r.etcd()
+	if pid <= 1 {
+		return
+	}
+	r.note("the root's etcd is stopped for %v", long)
+	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	r.pause(ctx, long)
+	_ = syscall.Kill(pid, syscall.SIGCONT)
+}
+
+// stop stops a node, as a virtual machine is stopped.
+func (r *run) stop(ctx context.Context, m *member, long time.Duration, _ uint64) {
+	r.note("%s is stopped for %v", m.Name, long)
+	pid := m.PID()
+	if pid == 0 {
+		return
+	}
+	_ = syscall.Kill(-pid, syscall.SIGSTOP)
+	r.pause(ctx, long)
+	_ = syscall.Kill(-pid, syscall.SIGCONT)
 }
 
 // pick returns a link of a node, or, for the root, one of all.

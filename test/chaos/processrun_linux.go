@@ -49,7 +49,7 @@ type run struct {
 	written   int
 	writes    []write
 	rollouts  []opened
-	forgotten uint64         // versions that no node's history has any more: all copies were spoilt since
+	forgotten uint64         // versions that no node was seen with: those of the start
 	paused    int            // rollouts at the end, which were promoted
 	ended     map[string]int // rollouts, by how
 
@@ -119,7 +119,9 @@ func (r *run) whole() error {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	for _, m := range r.members {
+		m.seen.pairs, m.seen.commits = make(map[uint64]int), make(map[uint64]admin.Commit)
 		all.Go(func() { r.watch(watching, m) })
+		all.Go(func() { r.collect(watching, m) })
 	}
 	var writers sync.WaitGroup
 	writers.Go(func() { r.commit(chaos) })
