@@ -51,7 +51,7 @@ soak: ## 30 minutes of everything at once, under the race detector and without (
 	$(GO) run ./test/soak
 
 chaos-store: ## break a store while it is written to: 50 seeded runs of real processes and etcd (root, Linux, iproute2)
-	$(GO) run ./test/chaos -process 50
+	$(GO) run ./test/chaos/process -runs 50
 
 bench-hostile: build ## what zones that are made to cost take a validator, beside Unbound; fails above its bounds (root; Debian's unbound)
 	$(GO) run ./test/bench/hostile

@@ -1,5 +1,5 @@
-// Command chaos breaks a store while it is written to, and then looks whether anything was lost, told wrongly, or seen in another order. A run follows from its seed; one that
-// fails is printed with the command that repeats it.
+// Command process breaks a store of real processes while it is written to, and then looks whether anything was lost, told wrongly, or seen in another order. Each run is in network
+// namespaces of its own; its faults follow from its seed. One that fails is printed with the command that repeats it.
 package main
 
 import (
@@ -9,9 +9,9 @@ import (
 )
 
 func main() {
-	runs := flag.Int("process", 0, "runs with real processes and etcd, in network namespaces (Linux, root)")
+	runs := flag.Int("runs", 1, "how many (Linux, root)")
 	seed := flag.Uint64("seed", 1, "of the first run; each further run has the next")
-	parallel := flag.Int("parallel", 2, "runs with processes at a time")
+	parallel := flag.Int("parallel", 2, "runs at a time")
 	verbose := flag.Bool("v", false, "print the logs of the nodes of runs that fail whole")
 	flag.Parse()
 	if flag.NArg() > 0 {

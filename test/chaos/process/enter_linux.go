@@ -76,7 +76,7 @@ func processes(o processOptions) error {
 				mu.Lock()
 				if err != nil {
 					failed = append(failed, seed)
-					fmt.Printf("%sseed %d: FAILED after %v: %v\n  repeat it: go run ./test/chaos -process 1 -seed %d\n", out, seed, time.Since(began).Round(time.Second), err, seed)
+					fmt.Printf("%sseed %d: FAILED after %v: %v\n  repeat it: go run ./test/chaos/process -runs 1 -seed %d\n", out, seed, time.Since(began).Round(time.Second), err, seed)
 				} else {
 					fmt.Printf("%s", out)
 				}
