@@ -404,7 +404,7 @@ func TestWrongSource(t *testing.T) {
 			h := header(typeRecords, maxBody)
 			p.conn.Write(h[:])
 		}},
-		{"parts of a record without an end", "more than 8957956 octets together", func(p *raw, f *fleet) {
+		{"parts of a record without an end", "more than 8892420 octets together", func(p *raw, f *fleet) {
 			p.welcome(f)
 			h := header(typePart, batchBytes)
 			for range maxBody/batchBytes + 1 {
