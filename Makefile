@@ -5,7 +5,7 @@ FUZZTIME ?= 10m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run test race fuzz bench chaos-store bench-cold bench-validate diff-peers bench-attack bench-hostile bench-memory bench-cached soak lint check gen clean
+.PHONY: help build run test race fuzz bench chaos-store bench-cold bench-validate diff-peers bench-attack bench-hostile bench-memory bench-cached soak lint check gen clean bench-store
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-cached: ## cached answers beside five of Debian's servers, as tables and d
 	./test/install-peers cached
 	$(GO) run ./test/bench/cached -chart docs/bench-cached.svg -json bin/bench-cached.json \
 	  -spin-set node.listen.spin=200us -spin-set node.listen.loops=1 -two-set node.listen.loops=2 $(BENCHFLAGS)
+
+bench-store: build ## the store: reads, the way of a commit to 100 nodes and to 10,000 simulated ones, cold copies, commits (Linux; 8 minutes)
+	$(GO) run ./test/bench/store $(BENCHFLAGS)
 
 lint: ## gofmt, vet for Linux and macOS, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):" $$unformatted >&2; exit 1; fi

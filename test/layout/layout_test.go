@@ -75,7 +75,7 @@ var libraries = map[string][]string{
 	"github.com/prometheus/client_golang": {"telemetry"},
 	"github.com/prometheus/common/expfmt": {"telemetry"},
 	"go.yaml.in/yaml/v4":                  {"internal/strictyaml"},
-	"go.etcd.io/bbolt":                    {"store/replica"},
+	"go.etcd.io/bbolt":                    {"store/replica", "test/bench/store"},
 	"go.etcd.io/etcd":                     {"store/etcd"},
 	"go.uber.org/zap":                     {"store/etcd"}, // for what etcd's client takes
 	"golang.org/x/net":                    {"listen", "nameserver/recurse", "test"},
