@@ -46,7 +46,7 @@ var (
 	problemTimeout     = kind("timeout", http.StatusGatewayTimeout, "it took too long")
 	problemCrash       = kind("crash", http.StatusInternalServerError, "the node has a fault")
 	problemConflict    = kind("conflict", http.StatusConflict, "something else was changed in between")
-	problemOwner       = kind("owner", http.StatusConflict, "the settings are in a file of this node")
+	problemOwner       = kind("owner", http.StatusConflict, "the settings are not changed at this node")
 	problemAbsent      = kind("absent", http.StatusNotFound, "there is no such thing in the store")
 	problemFull        = kind("full", http.StatusInsufficientStorage, "there is no room in the store")
 	problemRoot        = kind("root", http.StatusServiceUnavailable, "the root of the store can not be reached")

@@ -63,7 +63,7 @@ type Why uint8
 // The kinds.
 const (
 	Conflict    Why = iota // something else was changed in between, or the rollout has ended
-	Owner                  // the settings are in a file of this node
+	Owner                  // the settings are changed elsewhere: in a file of this node, or at the root
 	Absent                 // there is no such version, rollout, key or node
 	Full                   // there is no room in the store
 	Unreachable            // the root can't be reached, or does not decide
@@ -275,7 +275,7 @@ type NewToken struct {
 	Name   string            `json:"name"` // only the node of this name may use it; "": any
 	Labels map[string]string `json:"labels"`
 	Root   bool              `json:"root"`   // the node becomes a member of the root
-	TTLMS  int64             `json:"ttl_ms"` // how long it can be used, in milliseconds; 0: the node's default, an hour
+	TTLMS  int64             `json:"ttl_ms"` // how long it can be used, in milliseconds; 0: the node's default, a day
 	Author string            `json:"author"`
 }
 

@@ -22,6 +22,9 @@ const subject = "settings"
 // maxOpen is how many change sets may be open: each is compiled alone and with all others before it is committed, and is in memory on every node.
 const maxOpen = 32
 
+// knownTime is how long a change waits for the store to know the member that takes it.
+const knownTime = 3 * time.Second
+
 // change is something that somebody wants done to the settings.
 type change struct {
 	wanted  func(live map[string][]byte, v store.View) (map[string][]byte, error) // the changes to live, nil for keys that go
@@ -290,6 +293,12 @@ func (s *shared) commit(ctx context.Context, c change, dry bool) (admin.Applied,
 			}
 			return s.blob(sum)
 		})
+	}
+	// The first commit of a store is about who its first node is: what somebody applies in the same moment waits for it, but not for long.
+	select {
+	case <-s.known:
+	case <-time.After(knownTime):
+	case <-ctx.Done():
 	}
 	r, err := s.writer.Commit(ctx, p)
 	if err != nil {

@@ -11,8 +11,10 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"time"
 
+	"github.com/ananas-edge/ananas/internal/wholefile"
 	"github.com/ananas-edge/ananas/store"
 	"github.com/ananas-edge/ananas/store/etcd"
 	"github.com/ananas-edge/ananas/store/identity"
@@ -300,7 +302,13 @@ func (s *shared) acceptJoin(token identity.Token, answer []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.who.Accept(token.Authority, s.name, reply, s.n.clock.Wall())
+	if err := s.who.Accept(token.Authority, s.name, reply, s.n.clock.Wall()); err != nil {
+		return err
+	}
+	if err := wholefile.Write(wholefile.OS{}, filepath.Join(s.folder, tokenFile), []byte(token.ID.String())); err != nil {
+		s.n.log.Warn("the token that this node joined with could not be noted", "error", err)
+	}
+	return nil
 }
 
 // renewRetry is how often a renewal is tried that has failed: 30 days are left for it, and a root that many nodes ask at once gets an hour for all.

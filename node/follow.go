@@ -23,6 +23,7 @@ import (
 const (
 	lineageFile = "lineage" // the signed statement that the copy's lineage has begun
 	accessFile  = "access"  // fingerprint of what the copy was made to show
+	tokenFile   = "token"   // id of the token that this node joined with
 )
 
 // joinTime is how long a node tries to reach a member of the root that it is to join: both may be started by the same script.
@@ -44,10 +45,14 @@ func (s *shared) openFollower(own settings.Node, text string) error {
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, joinTime)
 		defer cancel()
-		for {
+		for told := false; ; {
 			err := s.join(ctx, token)
 			if err == nil {
 				break
+			}
+			if !told {
+				s.n.log.Warn("this node can't join its store yet; it tries for a while", "for", joinTime, "error", err)
+				told = true
 			}
 			var no denial
 			var refused *identity.Refusal
@@ -56,11 +61,33 @@ func (s *shared) openFollower(own settings.Node, text string) error {
 			}
 		}
 		s.n.log.Info("this node has joined the store", "name", s.name)
+	} else if text != "" {
+		s.joinAgain(text)
 	}
 	if joined := s.who.Name(); joined != s.name {
 		return hinted{fmt.Errorf("this node's folder is that of %q in its store, and not of %q", joined, s.name), fmt.Sprintf("set node.name to %q, or give this node an empty data folder and a new token", joined)}
 	}
 	return nil
+}
+
+// joinAgain has a node that has joined before join with another token than that: it was revoked, or its labels are to be others. What does not work leaves it who it is.
+func (s *shared) joinAgain(text string) {
+	token, err := identity.ParseToken(text)
+	if err != nil {
+		s.n.log.Warn("this node has joined its store already, and the token can't be read", "error", err)
+		return
+	}
+	used, err := readWhole(filepath.Join(s.folder, tokenFile), 64)
+	if err != nil || used == nil || string(used) == token.ID.String() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, enrolTime)
+	defer cancel()
+	if err := s.join(ctx, token); err != nil {
+		s.n.log.Warn("this node has joined its store already, and could not join again with another token; it goes on as it is", "error", err)
+		return
+	}
+	s.n.log.Info("this node has joined the store again", "name", s.name)
 }
 
 // openFeed makes what carries the store to this node and from it, and starts nothing. The socket is opened here, so that an address that is taken is told at the start.

@@ -81,6 +81,7 @@ func (s *shared) introduce(ctx context.Context) {
 	for {
 		err := s.introduced(ctx)
 		if err == nil {
+			close(s.known)
 			return
 		}
 		if !sleep(ctx, memberMaxRetry) {

@@ -44,6 +44,7 @@ type shared struct {
 
 	etcd   *etcd.Root    // of a member of the root; else nil
 	writer *store.Writer // likewise
+	known  chan struct{} // closed when the store knows this member
 	who    *identity.Identity
 	driver *rollout.Driver
 	drives atomic.Pointer[driving] // while this member is elected
@@ -65,7 +66,7 @@ type shared struct {
 
 // openShared opens the copy of a node that belongs to a store. Nothing is asked of anybody until start.
 func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
-	s := &shared{n: n, name: nodeName(own), folder: filepath.Join(own.Data, StoreFolder), lost: make(chan struct{}, 1)}
+	s := &shared{known: make(chan struct{}), n: n, name: nodeName(own), folder: filepath.Join(own.Data, StoreFolder), lost: make(chan struct{}, 1)}
 	if err := MakeFolder(s.folder); err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (v versions) at(version uint64) (store.Map, store.Version, error) {
 	case version == 0 || store.Version(version) == last:
 		return view, last, nil
 	case store.Version(version) > last:
-		return nil, 0, hinted{fmt.Errorf("there is no version %d; the last is %d", version, last), "ananas history lists them"}
+		return nil, 0, &admin.Refusal{Why: admin.Absent, Err: hinted{fmt.Errorf("there is no version %d; the last is %d", version, last), "ananas history lists them"}}
 	}
 	m, err := v.copy.At(store.Version(version))
 	return m, store.Version(version), v.explain(err)
@@ -36,7 +36,7 @@ func (v versions) at(version uint64) (store.Map, store.Version, error) {
 func (v versions) explain(err error) error {
 	var floor *store.FloorError
 	if errors.As(err, &floor) {
-		return hinted{err, "ananas history lists the versions that are kept: those of 30 days, or of the last GiB"}
+		return &admin.Refusal{Why: admin.Absent, Err: hinted{err, "ananas history lists the versions that this node has: those of 30 days, or of the last GiB, since it joined or the store was restored"}}
 	}
 	return err
 }

@@ -60,6 +60,12 @@ func (w *Writer) Commit(ctx context.Context, p Proposal) (*Record, error) {
 			return nil, fmt.Errorf("waiting for this node's own copy to reach version %d: %w", head.Version, err)
 		}
 		view := w.Copy.View()
+		if view.Head().Lineage != head.Lineage { // a store that was just made, or restored: the copy has to begin anew
+			if attempt == MaxTries || w.Retry(ctx, attempt) != nil {
+				return nil, fmt.Errorf("waiting for this node's own copy to take the lineage %v", head.Lineage)
+			}
+			continue
+		}
 		if p.Make != nil {
 			if err := p.Make(view, &p); err != nil {
 				return nil, err

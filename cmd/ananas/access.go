@@ -91,8 +91,12 @@ func readAccess(p *process, name string) (admin.Access, error) {
 		return admin.Access{}, fmt.Errorf("reading rules: the file has more than %d octets", maxAccess)
 	}
 	var f accessFile
-	if _, err := strictyaml.Decode(name, b, &f); err != nil {
+	doc, err := strictyaml.Decode(name, b, &f)
+	if err != nil {
 		return admin.Access{}, err
+	}
+	if doc.Empty() || f.Rules == nil {
+		return admin.Access{}, hinted{fmt.Errorf("%q has no rules; it looks like a file that is being written", name), "write rules: [] if every node is to read all settings"}
 	}
 	out := admin.Access{Rules: []admin.AccessRule{}}
 	for _, r := range f.Rules {

@@ -158,7 +158,7 @@ type rootTokenCommand struct {
 	Name  string            `placeholder:"NAME" help:"Only the node of this name (node.name) may use it. Default: any."`
 	Label map[string]string `placeholder:"NAME=VALUE" help:"A label of the node, such as site=lis; again for another. Waves and access go by labels."`
 	Root  bool              `help:"The node becomes a further member of the root."`
-	TTL   *time.Duration    `name:"ttl" placeholder:"TIME" help:"How long it can be used, as 15m or 24h. Default: 1h."`
+	TTL   *time.Duration    `name:"ttl" placeholder:"TIME" help:"How long it can be used, as 15m or 24h. Default: 24h."`
 	JSON  bool              `help:"Print the token and where to join as JSON."`
 	nodeFlags
 }

@@ -140,7 +140,7 @@ func Revoke(view store.View, name, by, why string, now time.Time) ([]store.Edit,
 			}
 		}
 		if others == 0 {
-			return nil, wrong("add another member first: `ananas root token --role root`", "%q is the last member of the root", name)
+			return nil, wrong("add another member first: `ananas root token --root`", "%q is the last member of the root", name)
 		}
 	}
 	n.Revoked = &Revocation{Time: now, By: by, Why: why}
