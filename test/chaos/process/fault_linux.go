@@ -80,8 +80,18 @@ func (r *run) etcd() int {
 	return pid
 }
 
+// amid waits until a write has begun, and up to 8 ms more, which is what one takes: chance alone would seldom hit one.
+func (r *run) amid(ctx context.Context, chance uint64) {
+	select {
+	case <-r.begun:
+	case <-ctx.Done():
+	}
+	r.pause(ctx, time.Duration(chance>>20%8000)*time.Microsecond)
+}
+
 // killEtcd kills etcd alone, in the middle of what it decides. The root's lock is not held: it may be in whatever state.
-func (r *run) killEtcd(context.Context, *member, time.Duration, uint64) {
+func (r *run) killEtcd(ctx context.Context, _ *member, _ time.Duration, chance uint64) {
+	r.amid(ctx, chance)
 	r.note("the root's etcd is killed")
 	if pid := r.etcd(); pid > 1 {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
@@ -90,9 +100,10 @@ func (r *run) killEtcd(context.Context, *member, time.Duration, uint64) {
 
 // stopEtcd stops etcd for a while, now and then for longer than a commit waits: what was asked is decided after its asker has given up.
 func (r *run) stopEtcd(ctx context.Context, _ *member, long time.Duration, chance uint64) {
-	if chance%3 == 0 {
+	if chance%2 == 0 {
 		long += 9 * time.Second
 	}
+	r.amid(ctx, chance)
 	pid := r.etcd()
 	if pid <= 1 {
 		return

@@ -46,6 +46,7 @@ type run struct {
 	root    *member
 	between time.Duration // two writes
 
+	begun     chan struct{} // a write begins; nobody has to listen
 	written   int
 	writes    []write
 	rollouts  []opened
@@ -78,7 +79,7 @@ func runInside(in inside) error {
 	if err := prepare(); err != nil {
 		return err
 	}
-	r := &run{seed: in.Seed, random: rand.New(rand.NewPCG(in.Seed, 5)), dir: in.Dir, ended: make(map[string]int), c: &cluster.Cluster{Dir: in.Dir, Binary: in.Binary}}
+	r := &run{seed: in.Seed, random: rand.New(rand.NewPCG(in.Seed, 5)), dir: in.Dir, begun: make(chan struct{}), ended: make(map[string]int), c: &cluster.Cluster{Dir: in.Dir, Binary: in.Binary}}
 	r.between = time.Duration(r.random.IntN(60)) * time.Millisecond
 	began := time.Now()
 	err := r.whole()

@@ -73,6 +73,10 @@ func (r *run) commit(ctx context.Context) {
 	for ctx.Err() == nil {
 		r.written++
 		one, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+		select {
+		case r.begun <- struct{}{}:
+		default:
+		}
 		w := commitPair(one, r.root.api, r.written)
 		cancel()
 		r.writes = append(r.writes, w)
