@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -78,6 +80,23 @@ func (r *run) etcd() int {
 		}
 	}
 	return pid
+}
+
+// noteEtcd notes in which state the processes of etcd are.
+func (r *run) noteEtcd() {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		line, _ := os.ReadFile(file)
+		if !bytes.Contains(line, []byte("store-etcd")) {
+			continue
+		}
+		status, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "status"))
+		for text := range strings.Lines(string(status)) {
+			if strings.HasPrefix(text, "State:") {
+				r.note("etcd, process %s: %s", filepath.Base(filepath.Dir(file)), strings.TrimSpace(text))
+			}
+		}
+	}
 }
 
 // amid waits until a write has begun, and up to 8 ms more, which is what one takes: chance alone would seldom hit one.

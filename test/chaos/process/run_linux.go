@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -83,6 +84,9 @@ func runInside(in inside) error {
 	r.between = time.Duration(r.random.IntN(60)) * time.Millisecond
 	began := time.Now()
 	err := r.whole()
+	if err != nil {
+		r.noteEtcd()
+	}
 	if stop := r.c.Close(); stop != nil {
 		err = errors.Join(err, stop)
 	}
@@ -91,11 +95,15 @@ func runInside(in inside) error {
 			fmt.Println("   ", f)
 		}
 		for _, m := range r.members {
-			most := 25
-			if in.Verbose {
-				most = 10_000
+			lines := m.Lines()
+			if !in.Verbose { // what there is hundreds of says nothing
+				lines = slices.DeleteFunc(lines, func(l cluster.Line) bool { return l.Msg == "settings in use" || l.Msg == "admin request" })
+				lines = lines[max(0, len(lines)-40):]
 			}
-			fmt.Printf("  %s:\n%s", m.Name, m.Tail(most))
+			fmt.Printf("  %s:\n", m.Name)
+			for _, l := range lines {
+				fmt.Println("   ", l.Time.Format("15:04:05.000"), l.Level, l.Msg, l.Error)
+			}
 		}
 		return err
 	}
