@@ -82,6 +82,9 @@ func (r *Replica) settle() error {
 	if err != nil {
 		return r.spoilt(err)
 	}
+	if s.floor > view.Head().Version {
+		return r.reload(s) // what was written has left the log again, with the same write: its clock, or its length, wanted it so
+	}
 	b := r.batch()
 	b.state.head.Lineage = s.head.Lineage // a lineage may have begun with it
 	for _, rec := range missed {
@@ -93,13 +96,36 @@ func (r *Replica) settle() error {
 		return r.spoilt(&BrokenError{Path: r.path, Err: errors.New("it has not what was written to it")})
 	}
 	// What is there may be in the system's memory alone: it is shown once a write after it, which changes nothing, is on the disk.
-	b.state = s
-	if err := r.write(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyState, appendState(nil, &s)) }); err != nil {
+	if err := r.confirm(s); err != nil {
 		return err
 	}
 	if len(missed) > 0 {
-		r.show(&View{state: b.state, index: b.edit.index})
+		r.show(&View{state: s, index: b.edit.index})
 	}
+	return nil
+}
+
+// confirm writes what the file has already.
+func (r *Replica) confirm(s state) error {
+	return r.write(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyState, appendState(nil, &s)) })
+}
+
+// reload reads the file whole, as at the start, and shows what it has: that of a write which failed and is there all the same.
+func (r *Replica) reload(s state) error {
+	c, err := load(r.path, r.key)
+	var broken *BrokenError
+	switch {
+	case errors.As(err, &broken):
+		return r.spoilt(broken)
+	case err != nil:
+		return r.diskError("reading the local copy of the store", err)
+	case c.state != s:
+		return r.spoilt(&BrokenError{Path: r.path, Err: errors.New("it has not what was written to it")})
+	}
+	if err := r.confirm(s); err != nil {
+		return err
+	}
+	r.show(&View{state: s, index: c.index})
 	return nil
 }
 
