@@ -121,6 +121,13 @@ func (w *Writer) settle(ctx context.Context, r *Record) (*Record, error) {
 		case err == nil && v == r.Version:
 			return r, nil
 		case err == nil && v == 0:
+			// A record that has left the log meanwhile is not found either.
+			var floor *FloorError
+			if _, err = w.Root.Records(ctx, r.Version-1, 1); errors.As(err, &floor) {
+				return r, fmt.Errorf("committing %v as version %d: the log has gone on beyond that: %w", r.ID, r.Version, ErrUnknown)
+			} else if err != nil {
+				break
+			}
 			return nil, fmt.Errorf("commit %v was not made: the root failed while it was decided", r.ID)
 		case err == nil:
 			return r, fmt.Errorf("commit %v was made as version %d in place of %d: %w", r.ID, v, r.Version, ErrUnknown)

@@ -42,8 +42,10 @@ func (v view) Under(prefix string) iter.Seq2[string, []byte] {
 	}
 }
 
-func newWriter(root *store.Model) *store.Writer {
-	n := byte(0)
+func newWriter(root *store.Model) *store.Writer { return newWriterFrom(root, 0) }
+
+// newWriterFrom makes one whose ids begin after n.
+func newWriterFrom(root *store.Model, n byte) *store.Writer {
 	return &store.Writer{
 		Root: root, Copy: seen{root}, Now: func() time.Time { return time.Unix(1e9, 0) },
 		Salt: func() store.Salt { return store.Salt{} }, ID: func() store.ID { n++; return store.ID{n} },
@@ -152,5 +154,32 @@ func TestOverlay(t *testing.T) {
 	}
 	if v, ok := m.Get("c"); !ok || string(v) != "4" {
 		t.Error("c is there")
+	}
+}
+
+// A commit whose answer is lost, and whose record leaves the log before it is looked up, is not said not to be made.
+func TestWriterWhoseCommitLeftTheLog(t *testing.T) {
+	root := store.NewModel(store.Lineage{1})
+	w := newWriter(root)
+	commit := func(value string) (*store.Record, error) {
+		return w.Commit(context.Background(), store.Proposal{Kind: store.KindNow, Edits: []store.Edit{{Key: "a", Value: []byte(value)}}})
+	}
+	root.Fault = func(call string) store.Fault {
+		switch call {
+		case "Commit":
+			return store.After
+		case "Lookup": // there is another commit, and the log is cut, before the first look
+			root.Fault = nil
+			if _, err := newWriterFrom(root, 100).Commit(context.Background(), store.Proposal{Kind: store.KindNow, Edits: []store.Edit{{Key: "b", Value: []byte("2")}}}); err != nil {
+				t.Error(err)
+			}
+			if err := root.Trim(context.Background(), 1); err != nil {
+				t.Error(err)
+			}
+		}
+		return store.None
+	}
+	if r, err := commit("1"); !errors.Is(err, store.ErrUnknown) || r == nil {
+		t.Fatalf("it is %v, %v", r, err)
 	}
 }
