@@ -58,8 +58,10 @@ func (d rolloutSubject) Open(ctx context.Context) ([]*rollout.Rollout, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.sweep(ctx, view); err != nil {
-		return nil, err
+	if edits := leftovers(view); len(edits) > 0 {
+		if err := d.commit(ctx, store.Proposal{Kind: store.KindSweep, Author: d.s.name, Reason: "what rollouts that have ended left", Edits: edits}); err != nil {
+			return nil, err
+		}
 	}
 	var all []*rollout.Rollout
 	for _, r := range openRollouts(view) {
@@ -82,31 +84,44 @@ func (s *shared) current(ctx context.Context) (store.View, error) {
 	return s.copy.View(), nil
 }
 
-// sweep removes change sets of rollouts that have ended, and the oldest of those, as far as one commit goes.
-func (d rolloutSubject) sweep(ctx context.Context, view store.View) error {
+// leftovers are the edits that remove change sets of rollouts that have ended, and the oldest of those, as far as one commit goes: in keys, and in octets that it replaces. A rollout that can't be read is
+// one of a later release, and may be open.
+func leftovers(view store.View) []store.Edit {
 	var edits []store.Edit
-	ended := rollouts(view)
-	open := make(map[string]bool)
+	octets := 0
+	remove := func(key string, value []byte) bool {
+		if len(edits) == store.MaxChanges || octets+len(key)+len(value) > store.MaxCommit {
+			return false
+		}
+		octets += len(key) + len(value)
+		edits = append(edits, store.Edit{Key: key, Delete: true})
+		return true
+	}
+	keeps := make(map[string]bool)
+	for key := range view.Under(store.RolloutPrefix) {
+		keeps[key[len(store.RolloutPrefix):]] = true
+	}
+	all := rollouts(view)
 	kept := 0
-	for i := len(ended) - 1; i >= 0; i-- {
-		r := ended[i]
-		if r.State.Open() {
-			open[string(r.ID)] = true
+	for i := len(all) - 1; i >= 0; i-- {
+		id := string(all[i].ID)
+		if all[i].State.Open() {
 			continue
 		}
+		delete(keeps, id)
 		if kept++; kept > endedKept {
-			edits = append(edits, store.Edit{Key: store.RolloutPrefix + string(r.ID), Delete: true})
+			doc, _ := view.Get(store.RolloutPrefix + id)
+			if !remove(store.RolloutPrefix+id, doc) {
+				return edits
+			}
 		}
 	}
-	for key := range view.Under(store.SetPrefix) {
-		if id, _, ok := store.SplitSet(key); ok && !open[id] && len(edits) < store.MaxChanges {
-			edits = append(edits, store.Edit{Key: key, Delete: true})
+	for key, value := range view.Under(store.SetPrefix) {
+		if id, _, ok := store.SplitSet(key); ok && !keeps[id] && !remove(key, value) {
+			return edits
 		}
 	}
-	if len(edits) == 0 {
-		return nil
-	}
-	return d.commit(ctx, store.Proposal{Kind: store.KindSweep, Author: d.s.name, Reason: "what rollouts that have ended left", Edits: edits})
+	return edits
 }
 
 // Find is that of rollout.Subject.
