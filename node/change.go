@@ -92,9 +92,32 @@ func draft(v store.View, c change, plan rollout.Plan, now time.Time) (*drafted, 
 		if err != nil {
 			return nil, fmt.Errorf("writing the rollout: %w", err)
 		}
+		if err := d.fits(); err != nil {
+			return nil, err
+		}
 		d.edits = append(setEdits(d.id, d.changes), store.Edit{Key: store.RolloutPrefix + d.id, Value: doc})
 	}
 	return d, nil
+}
+
+// fits refuses a change set that could be opened and never be made live: the commit that does has the rollout's document as it is by then, and replaces what is live now.
+func (d *drafted) fits() error {
+	const room = store.MaxCommit - rollout.MaxDocument
+	const mend = "apply it in several changes"
+	octets, replaced := 0, 0
+	for key, value := range d.changes {
+		octets += len(key) + len(value)
+		replaced += len(d.live[key])
+	}
+	switch {
+	case len(d.changes) >= store.MaxChanges:
+		return hinted{fmt.Errorf("the change has %d keys; one that goes in waves has at most %d", len(d.changes), store.MaxChanges-1), mend}
+	case octets > room:
+		return hinted{fmt.Errorf("the keys and documents of the change have %d octets; those of one that goes in waves have at most %d", octets, room), mend}
+	case replaced > room:
+		return hinted{fmt.Errorf("the documents that the change replaces have %d octets; those of one that goes in waves have at most %d", replaced, room), mend}
+	}
+	return nil
 }
 
 // endRollout are the edits that end a rollout without its change.

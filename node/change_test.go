@@ -220,3 +220,58 @@ func TestWantVersion(t *testing.T) {
 		t.Errorf("%s by %v", texts2(live), changes)
 	}
 }
+
+// What can be opened can be made live: the commit that does is held to the same limits, and replaces what is live.
+func TestDraftsCanGoLive(t *testing.T) {
+	v := newVersions(t)
+	set := func(n, size int) func(map[string][]byte, store.View) (map[string][]byte, error) {
+		return func(map[string][]byte, store.View) (map[string][]byte, error) {
+			changes := make(map[string][]byte)
+			for i := range n {
+				changes[fmt.Sprintf("k%04d", i)] = []byte(strings.Repeat("v", size))
+			}
+			return changes, nil
+		}
+	}
+	v.commit(store.KindInitial, []store.Edit{{Key: "a", Value: []byte("1")}})
+	for from := range 2 { // 5 MiB are live
+		edits := editsOf(large(80))[40*from : 40*from+40]
+		v.commit(store.KindNow, edits)
+	}
+	for _, c := range []struct {
+		name   string
+		wanted func(map[string][]byte, store.View) (map[string][]byte, error)
+		wrong  string
+	}{
+		{"most keys", set(store.MaxChanges-1, 1), ""},
+		{"a key too many", set(store.MaxChanges, 1), "has 4096 keys"},
+		{"most octets", set(63, store.MaxValue), ""},
+		{"too many octets", set(64, store.MaxValue-10), "documents of the change have"},
+		{"replaces too much", func(live map[string][]byte, _ store.View) (map[string][]byte, error) {
+			changes := make(map[string][]byte)
+			for key := range live {
+				changes[key] = nil
+			}
+			return changes, nil
+		}, "that the change replaces have"},
+	} {
+		d, err := draft(v.copy.View(), change{wanted: c.wanted}, rollout.DefaultPlan(), time.Unix(1e9, 0))
+		if c.wrong != "" {
+			var h interface{ Hint() string }
+			if err == nil || !strings.Contains(err.Error(), c.wrong) || !errors.As(err, &h) {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		// It goes live with the largest document that a rollout may have.
+		view := v.copy.View()
+		live := append(editsOf(d.changes), store.Edit{Key: store.RolloutPrefix + d.id, Value: make([]byte, rollout.MaxDocument)})
+		if _, err := store.Prepare(view.Head(), store.Proposal{Kind: store.KindLive, Edits: live}, view.Entry, time.Unix(1e9, 0), func() store.Salt { return store.Salt{} }); err != nil {
+			t.Errorf("%s: it can't be made live: %v", c.name, err)
+		}
+	}
+}
