@@ -16,9 +16,15 @@ const (
 	// MaxNodes is how many nodes are remembered: at 500 octets each 10 MiB. Beyond it those that were not heard of for the longest time are forgotten.
 	MaxNodes = 20_000
 
-	// MaxGroups is how many groups of nodes are summed apart: 500 sites with one change at half of them, twice over. What is more is summed with the first group of its
-	// lineage, so that nothing is left out. At 450 octets each, with as many marks as rollouts may be open, it is 30 MiB at worst.
+	// MaxGroups is how many groups of nodes are summed apart: 500 sites with one change at half of them, twice over. Of more, those that nobody was counted in for groupAge are forgotten: change
+	// sets that have ended. What is more still is summed without its site, in maxLumps groups more, and what is beyond those is left out. At 450 octets each, with as many marks as rollouts may be open,
+	// it is 30 MiB at worst.
 	MaxGroups = 2048
+	maxLumps  = MaxGroups / 8
+
+	// groupAge is how long nobody was counted in a group that may be forgotten: a node is counted each second, whether it was asked anything or not, and what is compared reaches back ten
+	// minutes. One that comes back in a longer watch counts for less than there was, so that the watch waits.
+	groupAge = 15 * time.Minute
 
 	// told is how long a row is handed up after it was last heard of: three reports, so that one may be lost.
 	told = 3 * time.Second
@@ -30,7 +36,9 @@ type Registry struct {
 
 	mu     sync.Mutex
 	nodes  map[string]*row
-	total  map[group]*Sum // since the registry began
+	total  map[group]*Sum          // since the registry began, or the group did
+	added  map[group]time.Duration // when the groups of total were last added to
+	swept  time.Duration           // when it was last looked for old ones
 	to     map[string]*outlet
 	limits uint64 // times that a limit was hit
 }
@@ -58,7 +66,7 @@ type Row struct {
 
 // NewRegistry makes an empty one; now is boot time.
 func NewRegistry(now func() time.Duration) *Registry {
-	return &Registry{now: now, nodes: map[string]*row{}, total: map[group]*Sum{}, to: map[string]*outlet{}}
+	return &Registry{now: now, nodes: map[string]*row{}, total: map[group]*Sum{}, added: map[group]time.Duration{}, to: map[string]*outlet{}}
 }
 
 // setsKey writes change sets in one form.
@@ -126,7 +134,12 @@ func (g *Registry) forgetOldest() {
 }
 
 func (g *Registry) add(s *Sum, onward bool) {
-	g.addTo(g.total, s)
+	if len(g.total) >= MaxGroups {
+		g.forgetOld()
+	}
+	if key, ok := g.addTo(g.total, s); ok {
+		g.added[key] = g.now()
+	}
 	if !onward {
 		return
 	}
@@ -135,13 +148,31 @@ func (g *Registry) add(s *Sum, onward bool) {
 	}
 }
 
-func (g *Registry) addTo(m map[group]*Sum, s *Sum) {
+// forgetOld forgets groups that nobody was counted in for long. It looks once a minute: what is told could have it look at each line.
+func (g *Registry) forgetOld() {
+	now := g.now()
+	if now-g.swept < time.Minute {
+		return
+	}
+	g.swept = now
+	for key, last := range g.added {
+		if now-last >= groupAge {
+			delete(g.added, key)
+			delete(g.total, key)
+		}
+	}
+}
+
+// addTo adds a sum to its group, which it returns; false if there is no room for it.
+func (g *Registry) addTo(m map[group]*Sum, s *Sum) (group, bool) {
 	key := group{s.Lineage, s.Site, setsKey(s.Sets)}
 	at := m[key]
 	if at == nil && len(m) >= MaxGroups {
 		g.limits++
 		key.site = ""
-		at = m[key]
+		if at = m[key]; at == nil && len(m) >= MaxGroups+maxLumps {
+			return key, false
+		}
 	}
 	if at == nil {
 		at = &Sum{Lineage: key.lineage, Site: key.site, Sets: setsOf(key.sets)}
@@ -149,6 +180,7 @@ func (g *Registry) addTo(m map[group]*Sum, s *Sum) {
 	}
 	at.Sum.Add(&s.Sum)
 	at.Nodes = s.Nodes
+	return key, true
 }
 
 // Report makes the next report to somebody: rows that were heard of lately, and the sums since the last one to him. What does not fit is in the one after it. Sums are

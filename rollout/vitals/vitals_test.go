@@ -222,3 +222,57 @@ func TestLimits(t *testing.T) {
 		t.Errorf("%d counted", all)
 	}
 }
+
+// What is told can't have a registry grow without an end, whatever lineages, sites and change sets are told of.
+func TestGroupsAreBounded(t *testing.T) {
+	var now time.Duration
+	g := NewRegistry(func() time.Duration { return now })
+	g.Report("up")
+	for i := range 3 * MaxGroups {
+		g.add(&Sum{Lineage: fmt.Sprint(i), Site: fmt.Sprint(i), Sets: []rollout.ID{rollout.ID(fmt.Sprint(i))}}, true)
+	}
+	if n := len(g.Totals()); n != MaxGroups+maxLumps {
+		t.Errorf("%d groups", n)
+	}
+	if n := len(g.to["up"].pending); n != MaxGroups+maxLumps {
+		t.Errorf("%d groups are to be told", n)
+	}
+	if g.Limited() == 0 {
+		t.Error("no limit was counted")
+	}
+}
+
+// Change sets end: after thousands of them sites are summed apart still.
+func TestEndedChangeSetsAreForgotten(t *testing.T) {
+	var now time.Duration
+	g := NewRegistry(func() time.Duration { return now })
+	const sites = 50
+	for r := range 3 * MaxGroups / sites {
+		for range 2 {
+			now += 10 * time.Minute
+			for site := range sites {
+				s := Sum{Lineage: "l", Site: fmt.Sprint(site), Sets: []rollout.ID{rollout.ID(fmt.Sprint(r))}}
+				g.add(&s, true)
+				s.Sets, s.Results[0] = nil, 1
+				g.add(&s, true)
+			}
+		}
+	}
+	if g.Limited() != 0 {
+		t.Errorf("a limit was hit %d times", g.Limited())
+	}
+	found := 0
+	for _, s := range g.Totals() {
+		if s.Site == "" {
+			t.Errorf("%v is summed without its site", s.Sets)
+		}
+		if len(s.Sets) == 0 {
+			if found++; s.Queries() != uint64(2*(3*MaxGroups/sites)) {
+				t.Errorf("%d queries at site %s", s.Queries(), s.Site)
+			}
+		}
+	}
+	if found != sites {
+		t.Errorf("%d sites", found)
+	}
+}
