@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ananas-edge/ananas/internal/wholefile"
@@ -194,6 +195,10 @@ func (g feedGate) peer(view store.Map, p identity.Peer) (feed.Peer, error) {
 	if err != nil {
 		return feed.Peer{}, err
 	}
+	// What this node may not read it can not hand on, and who gets less than it may read would take it for settings that are gone.
+	if doc, err := identity.NodeAt(view, g.s.name); err != nil || doc != nil && !access.For(identity.Peer{Labels: doc.Labels, Role: doc.Role}).Whole() {
+		return feed.Peer{}, hinted{fmt.Errorf("%q does not read all settings, and can be no source for others", g.s.name), "let it read all (ananas root access), or name another source in node.store.join"}
+	}
 	return feed.Peer{Name: p.Name, Access: access.For(p), ID: p}, nil
 }
 
@@ -223,6 +228,14 @@ func (r reports) Merge(from string, body []byte) {
 		r.s.n.log.Debug("a report can't be read", "from", from, "error", err)
 		return
 	}
+	// Of nodes that the store does not know, and in another lineage, nothing counts.
+	view := r.s.copy.View()
+	report.Nodes = slices.DeleteFunc(report.Nodes, func(n vitals.Node) bool {
+		_, known := view.Get(store.NodePrefix + n.Name)
+		return !known
+	})
+	lineage := view.Head().Lineage.String()
+	report.Sums = slices.DeleteFunc(report.Sums, func(s vitals.Sum) bool { return s.Lineage != lineage })
 	// What another member of the root tells is for this one alone: it tells all of them itself.
 	r.s.registry.Take(report, r.s.name, !r.s.isMember(from))
 }
