@@ -120,7 +120,7 @@ func (s *shared) enrolled(ctx context.Context, kind byte, body []byte) ([]byte, 
 	}
 	switch kind {
 	case askJoin:
-		reply, _, err := s.admit(ctx, body)
+		reply, _, err := s.admit(ctx, body, identity.Follower)
 		return reply, err
 	case askPeer:
 		return s.admitPeer(ctx, body)
@@ -130,8 +130,8 @@ func (s *shared) enrolled(ctx context.Context, kind byte, body []byte) ([]byte, 
 	return nil, hinted{fmt.Errorf("there is no request of kind %q", kind), "the other side is of another release"}
 }
 
-// admit lets a node join: the token is used up, and the node is known, in one commit.
-func (s *shared) admit(ctx context.Context, body []byte) ([]byte, *identity.Grant, error) {
+// admit lets a node join: the token is used up, and the node is known, in one commit. A token for another role than the node is to have is not used up.
+func (s *shared) admit(ctx context.Context, body []byte, role identity.Role) ([]byte, *identity.Grant, error) {
 	r, err := identity.ParseJoinRequest(body)
 	if err != nil {
 		return nil, nil, err
@@ -150,6 +150,9 @@ func (s *shared) admit(ctx context.Context, body []byte) ([]byte, *identity.Gran
 		if grant, err = identity.Redeem(v, authority, s.who.Bundle(), key, r, s.n.clock.Wall(), rand.Reader); err != nil {
 			return err
 		}
+		if grant.Role != role {
+			return errOtherRole(role)
+		}
 		p.Edits = grant.Edits
 		return nil
 	}})
@@ -158,6 +161,14 @@ func (s *shared) admit(ctx context.Context, body []byte) ([]byte, *identity.Gran
 	}
 	s.n.log.Info("a node has joined the store", "name", grant.Name, "role", grant.Role, "labels", fmt.Sprint(grant.Labels))
 	return grant.Reply.Encode(), grant, nil
+}
+
+// errOtherRole says that a token is not for the role that a node is to have by its file.
+func errOtherRole(role identity.Role) error {
+	if role == identity.Root {
+		return hinted{errors.New("the token is for a follower, and this node has node.store.root in its file"), "make one with ananas root token --root, or take node.store.root out of the file"}
+	}
+	return hinted{errors.New("the token is for a member of the root, and this node has no node.store.root in its file"), "make one with ananas root token, or set node.store.root"}
 }
 
 // peerRequest is what a node asks that is to be a member of the root.
@@ -178,12 +189,9 @@ func (s *shared) admitPeer(ctx context.Context, body []byte) ([]byte, error) {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return nil, hinted{errors.New("the request to join can't be read"), "both sides have to be of releases that know each other"}
 	}
-	reply, grant, err := s.admit(ctx, r.Join)
+	reply, grant, err := s.admit(ctx, r.Join, identity.Root)
 	if err != nil {
 		return nil, err
-	}
-	if grant.Role != identity.Root {
-		return nil, hinted{errors.New("the token is for a follower, and this node has node.store.root in its file"), "make one with ananas root token --root, or take node.store.root out of the file"}
 	}
 	members, err := s.etcd.AddLearner(ctx, grant.Name, r.URL)
 	if err != nil {
