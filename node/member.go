@@ -8,6 +8,7 @@ import (
 
 	"github.com/ananas-edge/ananas/store"
 	"github.com/ananas-edge/ananas/store/etcd"
+	"github.com/ananas-edge/ananas/store/replica"
 )
 
 // Waits between two attempts of a member of the root to go on with what has failed: short, for a commit is felt at once, and etcd is on this machine.
@@ -70,13 +71,19 @@ func (s *shared) followRoot(ctx context.Context) error {
 		s.trouble(nil)
 		return nil
 	})
-	var floor *store.FloorError
-	var strayed *store.DivergenceError
-	if errors.As(err, &floor) || errors.As(err, &strayed) {
+	if mendedByEntries(err) {
 		s.n.log.Warn("this node's copy can't go on from where it is; all of it is read anew", "why", err)
 		return s.copyEntries(ctx)
 	}
 	return err
+}
+
+// mendedByEntries tells whether a copy that could not go on needs all entries anew: the log does not reach it, it has strayed, or its file is spoilt, which nothing else mends while the node runs.
+func mendedByEntries(err error) bool {
+	var floor *store.FloorError
+	var strayed *store.DivergenceError
+	var broken *replica.BrokenError
+	return errors.As(err, &floor) || errors.As(err, &strayed) || errors.As(err, &broken)
 }
 
 // copyEntries makes the copy anew from all that is in etcd.
