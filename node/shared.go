@@ -101,7 +101,7 @@ func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
 	}
 	s.registry = vitals.NewRegistry(n.clock.Boot)
 	s.probes = prober{results: map[rollout.ID]*rollout.Probe{}, tables: map[rollout.ID]bool{}}
-	s.use = &user{n: n, copy: s.copy, member: s.member, blob: s.blob, silent: s.silent, memory: filepath.Join(s.folder, "in-use"), waitStep: time.Second}
+	s.use = &user{n: n, copy: s.copy, member: s.member, blob: s.blob, silent: s.silent, behind: s.behind, memory: filepath.Join(s.folder, "in-use"), waitStep: time.Second}
 	if len(own.Store.Join) > 0 {
 		if err := s.openFollower(own, o.Token); err != nil {
 			return nil, err
@@ -166,6 +166,15 @@ func (s *shared) silent() time.Duration {
 		return age
 	}
 	return s.n.clock.Boot() - s.opened
+}
+
+// behind tells whether the root has, by its last beat, a version that this node's copy has not.
+func (s *shared) behind() bool {
+	if s.follower == nil {
+		return false
+	}
+	head, beat := s.copy.View().Head(), s.follower.State().Beat
+	return beat.Lineage != head.Lineage || beat.Version > head.Version
 }
 
 // whereRoot says where changes can be made.

@@ -58,6 +58,7 @@ type user struct {
 	member   func(store.Map) rollout.Member
 	blob     func([32]byte) ([]byte, error)
 	silent   func() time.Duration // how long the feed is; 0 on a member of the root that has a quorum
+	behind   func() bool          // the root has a version that the copy has not
 	memory   string               // file with the version in use; "": it is not remembered
 	swapped  func(*inUse)         // called after a swap, from the loop; nil: nobody wants to know
 	now      atomic.Pointer[inUse]
@@ -175,7 +176,7 @@ func (u *user) run(ctx context.Context) {
 		changed := u.copy.Changed(seen.Version)
 		view := u.copy.View()
 		head := view.Head()
-		lost := u.silent() >= feedPatience
+		lost := u.lost()
 		if head.Lineage == seen.Lineage && head.Version == seen.Version && lost == u.dropped.Load() && !u.again.Swap(false) {
 			select {
 			case <-changed:
@@ -197,6 +198,12 @@ func (u *user) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// lost tells whether change sets on their way are not to be held, for want of a feed. Once they were dropped they stay so until the copy has what the root has: the first beat comes before the records, and
+// one of those may withdraw the change that cut this node off.
+func (u *user) lost() bool {
+	return u.silent() >= feedPatience || u.dropped.Load() && u.behind()
 }
 
 // use swaps a version in, if it says anything else than what is in use, or keeps that where it does not compile.
