@@ -59,7 +59,7 @@ func (s *shared) shownRollout(view store.View, r *rollout.Rollout, all []*rollou
 	case rollout.Queued:
 		set := changeSet(view, string(r.ID))
 		for _, other := range all {
-			if other.State.Open() && other.Opened.Before(r.Opened) && sharedKey(view, string(other.ID), set) != "" {
+			if other.State.Open() && compareIDs(string(other.ID), string(r.ID)) < 0 && sharedKey(view, string(other.ID), set) != "" {
 				out.Waits = string(other.ID)
 			}
 		}
