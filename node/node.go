@@ -121,12 +121,9 @@ func Start(o Options) (_ *Node, err error) {
 		if n.shared, err = openShared(n, own, o); err != nil {
 			return nil, err
 		}
-		switch file, stored, err := n.shared.use.first(); {
-		case err != nil:
-			return nil, err
-		case file != nil:
+		if file, stored := n.shared.use.first(); file != nil {
 			n.file, tables = file, stored
-		default:
+		} else {
 			n.shared.waits = n.shared.copy.View().Head().Version > 0
 			wait = n.shared.etcd == nil || len(own.Store.Join) > 0 || n.shared.waits // a new store has the defaults, but to follow one is not to make up settings
 		}

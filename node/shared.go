@@ -35,7 +35,7 @@ type shared struct {
 	copy     *replica.Replica
 	blobs    *blobs.Folder
 	lost     chan struct{} // a blob that is named is not there
-	waits    bool          // the node was started without settings although the copy has them: a blob was lost
+	waits    bool          // the node was started without settings although the copy has some: a blob was lost, or none compiles here
 	use      *user
 	registry *vitals.Registry
 	probes   prober
@@ -142,7 +142,11 @@ func (s *shared) ready() error {
 	if use == nil && s.etcd == nil {
 		return errors.New("there is no copy of the store yet: queries are answered as soon as one has come")
 	}
-	if s.waits && (use == nil || use.version == 0) {
+	switch {
+	case !s.waits || use != nil && use.version > 0:
+	case use != nil && use.refused != nil:
+		return fmt.Errorf("version %d of the settings does not compile here, nor does one before it: queries are answered as soon as one comes that does: %s", use.refusedAt, firstLine(use.refused.Error()))
+	default:
 		return errors.New("a file that the settings name was lost: queries are answered as soon as it was got anew")
 	}
 	return nil

@@ -70,15 +70,24 @@ type user struct {
 	unnoted bool // a version came into use that is not remembered yet; of the loop
 }
 
-// first makes the tables that a node starts with. nil: the copy has none, or all that it has need blobs that were lost, which others have.
-func (u *user) first() (*settings.File, *settings.Tables, error) {
+// first makes the tables that a node starts with. nil: the copy has none, or none that can be used now. Then the node begins all the same: what mends it comes from others, or, on a member of the root, from
+// who applies it here.
+func (u *user) first() (*settings.File, *settings.Tables) {
 	file, tables, err := u.start()
 	var lost *blobs.MissingError
-	if errors.As(err, &lost) {
+	switch {
+	case errors.As(err, &lost):
 		u.n.log.Error("a file that the settings name was lost; it is asked for anew, and nothing is answered until then", "error", err)
-		return nil, nil, nil
+	case err != nil:
+		u.n.log.Error("no version of the settings compiles here; nothing is answered until one comes that does", "error", err)
+		view := u.copy.View()
+		refused := &inUse{refused: err, refusedAt: view.Head().Version}
+		_, refused.refusedSets = held(view, u.member(view), false)
+		u.now.Store(refused)
+	default:
+		return file, tables
 	}
-	return file, tables, err
+	return nil, nil
 }
 
 // start makes them: those of the copy's last version, or, where that does not compile here, of the one that was in use. nil: the copy has none.
