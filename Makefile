@@ -50,7 +50,8 @@ soak: ## 30 minutes of everything at once, under the race detector and without (
 	CGO_ENABLED=1 $(GO) run -race -tags heaparena ./test/soak -growth=false
 	$(GO) run ./test/soak
 
-chaos-store: ## break a store while it is written to: 50 seeded runs of real processes and etcd (root, Linux, iproute2)
+chaos-store: ## break a store while it is written to: 1,000 seeded runs of its protocol in one process, then 50 of real processes and etcd (root, Linux, iproute2)
+	$(GO) test ./test/chaos -run Model -runs 1000 -timeout 60m
 	$(GO) run ./test/chaos/process -runs 50
 
 bench-hostile: build ## what zones that are made to cost take a validator, beside Unbound; fails above its bounds (root; Debian's unbound)

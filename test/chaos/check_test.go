@@ -10,17 +10,14 @@ import (
 	"github.com/ananas-edge/ananas/store/replica"
 )
 
-// check looks at all that was seen in a run: what is wrong, one line for each.
-func (w *world) check() (wrong []string) {
-	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+// check looks at all that was seen in a run, and says what is wrong.
+func (w *world) check(say func(string, ...any)) {
 	for _, one := range w.writes {
 		w.checkWrite(one, say)
 	}
 	for _, n := range w.nodes {
 		w.checkSights(n, say)
-		w.checkLog(n, say)
 	}
-	return wrong
 }
 
 // checkWrite holds what a writer was told against what was decided.
@@ -120,7 +117,13 @@ func (w *world) differs(n *node, v *replica.View) string {
 
 // checkLog holds the log of a node against what was decided: nothing between its floor and its head is skipped.
 func (w *world) checkLog(n *node, say func(string, ...any)) {
-	h := n.copy.View().Head()
+	h, tr := n.copy.View().Head(), w.truths[n.copy.View().Head().Lineage]
+	if tr == nil {
+		say("%s has no copy", n.name)
+		return
+	}
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
 	after := n.copy.Floor()
 	for after < h.Version {
 		records, err := n.copy.Records(after, 64<<10)
@@ -129,7 +132,7 @@ func (w *world) checkLog(n *node, say func(string, ...any)) {
 			return
 		}
 		for _, r := range records {
-			if after++; r.Version != after || r.Hash != w.truths[h.Lineage].log[after-1].Hash {
+			if after++; r.Version != after || r.Hash != tr.log[after-1].Hash {
 				say("the log of %s has another version %d", n.name, after)
 				return
 			}

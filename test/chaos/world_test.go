@@ -61,6 +61,7 @@ type world struct {
 	delays map[string]time.Duration
 	skew   map[string]time.Duration // of clocks, by name
 
+	over    atomic.Bool   // there are no more faults
 	failing atomic.Uint32 // in 1,000 calls of the model; in all of them: it is down
 }
 

@@ -85,7 +85,13 @@ func (w *world) writer(ctx context.Context, n *node, number int, d *dice) {
 			stop()
 		}
 		value := fmt.Appendf(nil, "%06d", i)
-		switch d.n(8) {
+		what := d.n(8)
+		if what == 4 || what == 5 || what == 7 {
+			if w.over.Load() {
+				continue // a change of what is hidden would have what was left wrong found, and mended
+			}
+		}
+		switch what {
 		case 0, 1:
 			if w.commit(ctx, n, m, d, term, store.Edit{Key: "a/" + name, Value: value}) {
 				w.commit(ctx, n, m, d, term, store.Edit{Key: "b/" + name, Value: value})
