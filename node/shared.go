@@ -84,7 +84,7 @@ func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.copy, err = replica.Open(s.folder, replica.Options{Now: n.clock.Wall, Key: key.Octets(), Log: n.log, Metrics: n.metrics})
+	s.copy, err = openCopy(s.ctx, s.folder, replica.Options{Now: n.clock.Wall, Key: key.Octets(), Log: n.log, Metrics: n.metrics})
 	if err != nil {
 		return nil, fmt.Errorf("opening this node's copy of the store: %w", err)
 	}
@@ -116,6 +116,28 @@ func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// copyPatience is how long a node that starts waits for the copy that another process has open: the node before it, which was told to stop, has to end its
+// queries (half a second), and a root its etcd, which on a slow disk takes some seconds.
+const copyPatience = 15 * time.Second
+
+// openCopy opens the copy, which one process alone may have open.
+func openCopy(ctx context.Context, folder string, o replica.Options) (*replica.Replica, error) {
+	const step = 50 * time.Millisecond
+	for waited := time.Duration(0); ; waited += step {
+		c, err := replica.Open(folder, o)
+		var used *replica.InUseError
+		if err == nil || !errors.As(err, &used) || waited >= copyPatience {
+			return c, err
+		}
+		if waited == 0 {
+			o.Log.Info("waiting for another process to end, which has this node's copy of the store open", "folder", folder, "at_most", copyPatience)
+		}
+		if !sleep(ctx, step) {
+			return nil, err
+		}
+	}
 }
 
 // start begins to follow, to serve those who follow, and to tell how this node is.
