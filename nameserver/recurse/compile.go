@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -122,16 +123,16 @@ func (t *Table) compileNever(prefixes []netip.Prefix) {
 
 func (t *Table) compileHints(e *strictyaml.Errors, path string, files func(string) ([]byte, error)) {
 	const key = "recursion.root_hints"
-	text, name := builtinHints, "root.hints"
+	name, parse := "root.hints", parsedBuiltinHints
 	if path != "" {
-		var err error
-		if text, err = files(path); err != nil {
+		text, err := files(path)
+		if err != nil {
 			e.Addf(key, hintHints, "reading root hints: %w", err)
 			return
 		}
-		name = path
+		name, parse = path, func() ([]Hint, error) { return parseHints(text, path) }
 	}
-	hints, err := parseHints(text, name)
+	hints, err := parse()
 	if err != nil {
 		e.Addf(key, hintHints, "%w", err)
 		return
@@ -164,6 +165,9 @@ func (t *Table) compileHints(e *strictyaml.Errors, path string, files func(strin
 }
 
 const hintHints = "name a file with the NS records of the root and the addresses of its servers, or remove the key to use the built-in ones"
+
+// parsedBuiltinHints parses the list of IANA, once: it was a sixteenth of what a small change of the settings cost.
+var parsedBuiltinHints = sync.OnceValues(func() ([]Hint, error) { return parseHints(builtinHints, "root.hints") })
 
 // parseHints reads the NS records of the root and the addresses of the names in them.
 func parseHints(text []byte, file string) ([]Hint, error) {
