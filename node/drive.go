@@ -1,20 +1,37 @@
 package node
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/ananas-edge/ananas/rollout"
 	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/identity"
 )
 
 // endedKept is how many rollouts that have ended stay in the store, for `ananas rollout ls` and show: those of some weeks.
 const endedKept = 100
 
 // driving is a term in which this member of the root drives rollouts.
-type driving struct{ term store.Term }
+type driving struct {
+	term   store.Term
+	resign context.CancelFunc // has another member drive: this one can't
+}
+
+// Limits of a driver whose copy does not follow, as with a full disk: it would see neither its own commits nor what the others ask for.
+const (
+	// copyTime is how long the driver waits for its own node's copy to have what was committed. A copy needs some milliseconds.
+	copyTime = 5 * time.Second
+
+	// standDown is how long a member that could not drive does not stand for election: the others have it within a lease, 10 s.
+	standDown = 30 * time.Second
+)
 
 // lead has this member of the root drive rollouts whenever it is elected, until ctx is done.
 func (s *shared) lead(ctx context.Context) {
@@ -37,14 +54,20 @@ func (s *shared) lead(ctx context.Context) {
 			}
 			end()
 		})
-		s.drives.Store(&driving{term})
+		var resigned atomic.Bool
+		s.drives.Store(&driving{term, func() { resigned.Store(true); end() }})
 		s.driver.Lead(led)
 		s.drives.Store(nil)
 		end()
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || resigned.Load() {
 			resign, done := context.WithTimeout(context.Background(), confirmEvery)
-			term.Resign(resign)
+			if err := term.Resign(resign); err != nil {
+				s.n.log.Debug("another member drives when this one's lease is over", "error", err)
+			}
 			done()
+		}
+		if resigned.Load() {
+			sleep(ctx, standDown)
 		}
 	}
 }
@@ -78,7 +101,15 @@ func (s *shared) current(ctx context.Context) (store.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.copy.WaitFor(ctx, head.Version); err != nil {
+	wait, done := context.WithTimeout(ctx, copyTime)
+	defer done()
+	if err := s.copy.WaitFor(wait, head.Version); err != nil {
+		if ctx.Err() == nil && wait.Err() != nil {
+			if at := s.drives.Load(); at != nil {
+				at.resign()
+			}
+			return nil, fmt.Errorf("this node's copy has version %d of the store, and not %d: %w", s.copy.View().Head().Version, head.Version, cmp.Or(s.wrong(), err))
+		}
 		return nil, err
 	}
 	return s.copy.View(), nil
@@ -217,18 +248,47 @@ func clipped(text string, most int) string {
 }
 
 // rolloutHealth is what the driver sees of the fleet.
-type rolloutHealth struct{ s *shared }
+type rolloutHealth struct {
+	s    *shared
+	gone *goneNodes
+}
 
 // Nodes is that of rollout.Health.
 func (h rolloutHealth) Nodes() []rollout.Heard {
-	lineage := h.s.copy.View().Head().Lineage.String()
-	var out []rollout.Heard
+	view := h.s.copy.View()
+	lineage := view.Head().Lineage.String()
+	gone := h.gone.at(view)
+	out := make([]rollout.Heard, 0, len(gone))
+	for name, at := range gone {
+		out = append(out, rollout.Heard{NodeState: rollout.NodeState{Name: name}, Gone: at})
+	}
 	for _, r := range h.s.registry.Nodes() {
-		if r.Lineage == lineage {
+		if _, revoked := gone[r.Name]; !revoked && r.Lineage == lineage {
 			out = append(out, rollout.Heard{NodeState: r.NodeState, Silent: r.Silent})
 		}
 	}
 	return out
+}
+
+// goneNodes are the nodes that were revoked, and when: as of a version, so that ten thousand documents are not read each second. It belongs to the driver.
+type goneNodes struct {
+	head  store.Head
+	nodes map[string]time.Time
+}
+
+func (g *goneNodes) at(view store.View) map[string]time.Time {
+	if head := view.Head(); g.nodes == nil || g.head != head {
+		g.head, g.nodes = head, make(map[string]time.Time)
+		for key, doc := range view.Under(store.NodePrefix) {
+			if !bytes.Contains(doc, []byte(`"revoked"`)) { // those of nearly all: to parse one takes a hundred times as long
+				continue
+			}
+			if n, err := identity.ParseNode(doc); err == nil && n.Revoked != nil {
+				g.nodes[key[len(store.NodePrefix):]] = n.Revoked.Time
+			}
+		}
+	}
+	return g.nodes
 }
 
 // Totals is that of rollout.Health.

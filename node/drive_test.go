@@ -3,12 +3,14 @@ package node
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ananas-edge/ananas/rollout"
 	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/identity"
 )
 
 // rolloutAt commits a rollout and its change set as they are in the store.
@@ -74,5 +76,32 @@ func TestEndedRolloutsAreBounded(t *testing.T) {
 	view = v.commit(store.KindSweep, leftovers(view))
 	if all := rollouts(view); len(all) != endedKept || all[0].ID != "3" {
 		t.Errorf("%d are left, from %s on", len(all), all[0].ID)
+	}
+}
+
+// Nodes that were revoked are gone from the fleet, since when they were; a node that joins again under the same name is not.
+func TestGoneNodes(t *testing.T) {
+	v := newVersions(t)
+	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	doc := func(revoked bool) []byte {
+		n := identity.Node{Role: identity.Follower, Key: identity.Fingerprint{1}}
+		if revoked {
+			n.Revoked = &identity.Revocation{Time: at, By: "ana", Why: "stolen"}
+		}
+		return n.Encode()
+	}
+	var gone goneNodes
+	var view store.View
+	for i, step := range []struct {
+		revoked bool
+		want    map[string]time.Time
+	}{{false, map[string]time.Time{}}, {true, map[string]time.Time{"lis01": at}}, {false, map[string]time.Time{}}} {
+		view = v.commit(store.KindNode, []store.Edit{{Key: store.NodePrefix + "lis01", Value: doc(step.revoked)}})
+		if got := gone.at(view); !maps.EqualFunc(got, step.want, time.Time.Equal) {
+			t.Errorf("step %d: gone are %v, not %v", i, got, step.want)
+		}
+	}
+	if strings.Contains(string(doc(false)), "revoked") {
+		t.Errorf("each document would be parsed: %s", doc(false))
 	}
 }

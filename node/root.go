@@ -56,7 +56,7 @@ func (s *shared) openRoot(own settings.Node, command func() *exec.Cmd) error {
 			return nil
 		},
 	}
-	s.driver = rollout.NewDriver(rollout.Config{Subject: rolloutSubject{s}, Health: rolloutHealth{s}, Log: s.n.log, Metrics: s.n.metrics})
+	s.driver = rollout.NewDriver(rollout.Config{Subject: rolloutSubject{s}, Health: rolloutHealth{s, new(goneNodes)}, Log: s.n.log, Metrics: s.n.metrics})
 	return nil
 }
 

@@ -223,11 +223,19 @@ func (d *Driver) remember(all []*Rollout) {
 	}
 }
 
-// alive returns the nodes that a wave may be released to.
+// alive returns the nodes that a wave may be released to: those that can compile what they are to have, if there are any, since the others can't tell whether a change does well.
 func alive(nodes []Heard) []Member {
+	if out := heard(nodes, func(n *Heard) bool { return n.Error == "" }); len(out) > 0 {
+		return out
+	}
+	return heard(nodes, func(*Heard) bool { return true })
+}
+
+// heard returns the nodes that were heard of lately, belong to the fleet, and are wanted.
+func heard(nodes []Heard, wanted func(*Heard) bool) []Member {
 	var out []Member
 	for i := range nodes {
-		if n := &nodes[i]; n.Silent < fading {
+		if n := &nodes[i]; n.Silent < fading && n.Gone.IsZero() && wanted(n) {
 			m := Member{Name: n.Name}
 			if n.Site != "" {
 				m.Labels = map[string]string{SiteLabel: n.Site}

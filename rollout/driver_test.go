@@ -64,6 +64,33 @@ func TestFleet(t *testing.T) {
 	}
 }
 
+// Nodes that are taken out of the fleet while they hold a change have not fallen silent because of it: nothing is withdrawn, and nothing waits for them.
+func TestTakenOut(t *testing.T) {
+	w := newWorld(t, 1, 12, 3)
+	w.idle, w.probed = true, true
+	d := w.driver()
+	w.open("42", harmless, "a")
+	taken := 0
+	for w.docs["42"].State.Open() && w.now.Before(wall.Add(10*time.Minute)) {
+		w.second()
+		d.look(context.Background())
+		r := w.docs["42"]
+		if taken > r.Wave || r.State != Baking {
+			continue
+		}
+		for _, n := range w.nodes { // one in each wave, before it is over
+			if n.gone.IsZero() && n.told.Equal(w.now) && has(n.sets, "42") && w.now.Sub(r.Since) > 20*time.Second {
+				n.gone = w.now
+				taken++
+				break
+			}
+		}
+	}
+	if r := w.docs["42"]; r.State != Passed || taken != 4 || w.now.Sub(wall) > 4*31*time.Second+settle {
+		t.Errorf("%s, with %d taken out", w.story("42"), taken)
+	}
+}
+
 var seeds = flag.Int("seeds", 300, "how many runs are made in which drivers die")
 
 // The driver dies at any moment, commits are lost, done and not reported, done later. No wave is skipped, none passes before its time under the driver that says so, nothing ends twice (world.check

@@ -201,11 +201,11 @@ func (j *judgement) lost() {
 func (j *judgement) missing(enough bool) []string {
 	var why []string
 	h := &j.v.Holders
-	switch late := h.Alive - h.Holding; {
+	switch late := h.Alive - h.Holding - h.Broken; {
 	case h.Alive == 0:
 		why = append(why, "no node of the wave has been heard of")
 	case h.Holding == 0 || late*10 > h.Alive:
-		text := of(late, h.Alive) + " of the wave do not have it in use"
+		text := of(h.Alive-h.Holding, h.Alive) + " of the wave do not have it in use"
 		for i := range j.v.Rows {
 			if r := &j.v.Rows[i]; r.Silent < j.p.Silence && !r.holds(j.v.ID) {
 				text += fmt.Sprintf(", such as %s, which is at version %d", r.Name, r.Version)
@@ -244,10 +244,10 @@ func (j *judgement) missing(enough bool) []string {
 	return why
 }
 
-// probesPass tells whether every node that has the change has a probe that passes.
+// probesPass tells whether every node that has the change has a probe that passes. One whose probe failed before it had the change says nothing, so that one bad node does not hold up all changes; but most have to pass.
 func (j *judgement) probesPass() bool {
 	h := &j.v.Holders
-	return h.Holding > 0 && h.Passed >= h.Holding-tolerated(h.Holding)
+	return h.Passed*2 > h.Holding && h.Passed+h.Known >= h.Holding-tolerated(h.Holding)
 }
 
 // passed says by what it did.

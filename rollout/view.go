@@ -140,6 +140,7 @@ type Count struct {
 	Silent    int // not heard of for Plan.Silence
 	Restarted int // alive, and begun anew in this wave
 	Refused   int // could not compile the change, and could compile what was before
+	Broken    int // alive without the change, since they could not compile what was before it either
 	Probed    int // have a probe
 	Passed    int // and it passes
 	Failed    int // and it fails
@@ -181,6 +182,9 @@ func (v *View) See(p *Plan, row *Row, in bool) {
 	}
 	if row.Error != "" && has(row.Refused, v.ID) && !row.Before.Broken {
 		c.Refused++
+	}
+	if in && !holding && row.Error != "" && row.Before.Broken {
+		c.Broken++
 	}
 	if in && !holding {
 		v.show(row, in)

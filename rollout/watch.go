@@ -19,6 +19,9 @@ type Health interface {
 type Heard struct {
 	NodeState
 	Silent time.Duration
+
+	// Gone is when the node was taken out of the fleet; the zero time: it was not. Nothing is expected of one that was, so that it fails no gate by its silence.
+	Gone time.Time
 }
 
 // Total is what was counted by the nodes of a site whose tables had the same change sets in them.
@@ -130,7 +133,7 @@ func newMemory(h *history) *memory {
 func (m *memory) learn(id ID, nodes []Heard) {
 	for i := range nodes {
 		n := &nodes[i]
-		if n.holds(id) || has(n.Refused, id) || n.Silent >= fading {
+		if n.holds(id) || has(n.Refused, id) || n.Silent >= fading || !n.Gone.IsZero() {
 			continue
 		}
 		probe, _ := n.probe(id)
@@ -171,6 +174,13 @@ func (m *memory) view(r *Rollout, nodes []Heard, now totals, at time.Time) *View
 			}
 		}
 		in := r.reaches(n.Name)
+		if !n.Gone.IsZero() {
+			delete(unheard, n.Name)
+			if in && n.Gone.After(r.Since) {
+				v.Reached = max(v.Reached-1, 0)
+			}
+			continue
+		}
 		if !known && !unheard[n.Name] {
 			continue
 		}

@@ -69,6 +69,7 @@ type simNode struct {
 	refused    []ID
 	told       time.Time
 	cut        bool
+	gone       time.Time // when it was taken out of the fleet
 	probes     map[ID]*Probe
 }
 
@@ -251,6 +252,9 @@ func (w *world) second() {
 }
 
 func (w *world) node(n *simNode) {
+	if !n.gone.IsZero() {
+		return
+	}
 	if n.cut {
 		if w.now.Sub(n.told) >= 30*time.Second { // what package node does
 			n.cut, n.sets = false, nil
@@ -347,7 +351,7 @@ func (w *world) clients(n *simNode) {
 func (w *seat) Nodes() []Heard {
 	all := make([]Heard, 0, len(w.nodes))
 	for _, n := range w.nodes {
-		h := Heard{NodeState: NodeState{Name: n.name, Site: n.site, Boot: n.boot, Sets: slices.Clone(n.sets), Refused: n.refused}, Silent: w.now.Sub(n.told)}
+		h := Heard{NodeState: NodeState{Name: n.name, Site: n.site, Boot: n.boot, Sets: slices.Clone(n.sets), Refused: n.refused}, Silent: w.now.Sub(n.told), Gone: n.gone}
 		if len(n.refused) > 0 {
 			h.Error = "plugin/family: no such module"
 		}
