@@ -476,7 +476,18 @@ func TestHandshakes(t *testing.T) {
 		if r.source.m.limits.With("handshakes").Value() != 1 {
 			f.Error("it was not counted")
 		}
-		began := time.Now()
+		// Who came first, and says nothing, is closed for one who has come since, and the others stay.
+		time.Sleep(handshakeRoom)
+		late := f.raw("late", "root", down)
+		late.hello(good(f))
+		if t, _ := late.hears(); t != typeWelcome {
+			f.Errorf("nobody is let in beside %d who say nothing", maxHandshakes)
+		}
+		late.conn.Close()
+		if n := r.source.m.limits.With("handshakes").Value(); n != 2 {
+			f.Errorf("%v limits were counted", n)
+		}
+		began := time.Now().Add(-handshakeRoom)
 		for _, c := range conns {
 			if _, err := c.Read(make([]byte, 1)); err != io.EOF {
 				f.Errorf("an idle one: %v", err)

@@ -20,7 +20,7 @@ const (
 	// MaxFollowers is how many follow one source. Each takes two goroutines, their buffers and those of TLS, some 100 KiB: 400 MiB. Who has more puts relays between.
 	MaxFollowers = 4096
 
-	// maxHandshakes is how many connections may be on their way to become followers: a handshake is two signatures, some 200 us; at 256 nobody waits for a tenth of a second.
+	// maxHandshakes is how many connections may be on their way to become followers: a handshake is two signatures, some 200 us; at 256 nobody waits for a tenth of a second. Of more, the one that came first is closed, once it has been there for handshakeRoom.
 	maxHandshakes = 256
 
 	// maxSnapshots is how many snapshots are sent at one time. Each is as fast as the line or the follower's disk; others wait, and get beats meanwhile.
@@ -73,7 +73,7 @@ type Source struct {
 	work   sync.WaitGroup
 	m      sourceMetrics
 
-	handshakes chan struct{}
+	doorway    *doorway
 	snapshots  chan struct{}
 	exchanges  chan struct{}
 	frames     frames
@@ -93,7 +93,7 @@ type sourceMetrics struct {
 
 // NewSource makes a source; Serve takes connections.
 func NewSource(c SourceConfig) *Source {
-	s := &Source{c: c, handshakes: make(chan struct{}, maxHandshakes), snapshots: make(chan struct{}, maxSnapshots), exchanges: make(chan struct{}, maxExchanges), followers: make(map[string]*session)}
+	s := &Source{c: c, doorway: newDoorway(maxHandshakes), snapshots: make(chan struct{}, maxSnapshots), exchanges: make(chan struct{}, maxExchanges), followers: make(map[string]*session)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if s.c.Log == nil {
 		s.c.Log = slog.New(slog.DiscardHandler)
@@ -151,10 +151,11 @@ func (s *Source) Serve(l net.Listener) error {
 
 // Take serves one connection, in goroutines of its own.
 func (s *Source) Take(conn net.Conn) {
-	select {
-	case s.handshakes <- struct{}{}:
-	default:
+	in, made := s.doorway.enter(conn, time.Now())
+	if in == nil || made {
 		s.m.limits.With("handshakes").Inc()
+	}
+	if in == nil {
 		conn.Close()
 		return
 	}
@@ -165,7 +166,7 @@ func (s *Source) Take(conn net.Conn) {
 	}
 	s.mu.Unlock()
 	if closed {
-		<-s.handshakes
+		s.doorway.leave(in)
 		conn.Close()
 		return
 	}
@@ -173,7 +174,7 @@ func (s *Source) Take(conn net.Conn) {
 		defer s.work.Done()
 		defer conn.Close()
 		ses := s.greet(conn)
-		<-s.handshakes
+		s.doorway.leave(in)
 		switch {
 		case ses == nil:
 		case ses.blobs:
