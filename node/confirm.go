@@ -1,9 +1,12 @@
 package node
 
 import (
+	"bytes"
 	"context"
+	"path/filepath"
 	"time"
 
+	"github.com/ananas-edge/ananas/internal/wholefile"
 	"github.com/ananas-edge/ananas/store"
 	"github.com/ananas-edge/ananas/store/feed"
 )
@@ -40,6 +43,44 @@ func (s *shared) keepConfirmed(ctx context.Context) {
 		}
 		if !sleep(ctx, confirmEvery) {
 			return
+		}
+	}
+}
+
+// confirmedFile has the time at which a root last confirmed this node's copy, so that a node that was started anew without a root can say how old its copy is. It is written once a minute, and at the end.
+const (
+	confirmedFile = "confirmed"
+	noteEvery     = time.Minute
+)
+
+func (s *shared) readConfirmed() time.Time {
+	b, err := readWhole(filepath.Join(s.folder, confirmedFile), 64)
+	if err == nil && b != nil {
+		var t time.Time
+		if err = t.UnmarshalText(bytes.TrimSpace(b)); err == nil {
+			return t
+		}
+	}
+	if err != nil {
+		s.n.log.Warn("it is not known when a root last confirmed this node's copy of the store", "error", err)
+	}
+	return time.Time{}
+}
+
+// noteConfirmed writes that time down, until ctx is done. A disk that takes nothing is told of by what follows the store.
+func (s *shared) noteConfirmed(ctx context.Context) {
+	for more := true; more; {
+		more = sleep(ctx, noteEvery)
+		age := s.heard()
+		if age < 0 {
+			continue
+		}
+		text, err := s.n.clock.Wall().Add(-age).UTC().Truncate(time.Second).MarshalText()
+		if err == nil {
+			err = wholefile.Write(wholefile.OS{}, filepath.Join(s.folder, confirmedFile), append(text, '\n'))
+		}
+		if err != nil {
+			s.n.log.Debug("writing down when a root has confirmed this node's copy", "error", err)
 		}
 	}
 }

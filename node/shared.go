@@ -61,6 +61,7 @@ type shared struct {
 	done   sync.WaitGroup
 
 	confirmed atomic.Int64          // boot time in nanoseconds, and one, at which a quorum last had this member of the root; 0: never
+	before    time.Time             // wall time at which a root had confirmed the copy before this process began; zero: it is not known
 	failing   atomic.Pointer[error] // what keeps the copy from following; nil: nothing
 }
 
@@ -99,6 +100,7 @@ func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
 	for _, octet := range b {
 		s.boot = s.boot<<8 | uint64(octet)
 	}
+	s.before = s.readConfirmed()
 	s.registry = vitals.NewRegistry(n.clock.Boot)
 	s.probes = prober{results: map[rollout.ID]*rollout.Probe{}, tables: map[rollout.ID]bool{}}
 	s.use = &user{n: n, copy: s.copy, member: s.member, blob: s.blob, silent: s.silent, behind: s.behind, memory: filepath.Join(s.folder, "in-use"), waitStep: time.Second}
@@ -156,6 +158,7 @@ func (s *shared) start(own settings.Node) {
 	s.run(s.keepCertificate)
 	s.run(s.probe)
 	s.run(s.tell)
+	s.run(s.noteConfirmed)
 }
 
 // ready tells whether there are settings at all.
@@ -188,7 +191,7 @@ func (s *shared) first(serve func()) {
 
 // silent is how long no root has been heard of: on a member of the root since its own etcd last confirmed the head.
 func (s *shared) silent() time.Duration {
-	if age := s.age(); age >= 0 {
+	if age := s.heard(); age >= 0 {
 		return age
 	}
 	return s.n.clock.Boot() - s.opened
@@ -263,8 +266,17 @@ func (s *shared) close() error {
 	return nil
 }
 
-// age is how long ago the root last confirmed what this node's copy has; negative: never.
+// age is how long ago the root last confirmed what this node's copy has; negative: never. Where it has not since the start it is by the wall clock, since the time that was written down.
 func (s *shared) age() time.Duration {
+	age := s.heard()
+	if age < 0 && !s.before.IsZero() {
+		age = max(0, s.n.clock.Wall().Sub(s.before))
+	}
+	return age
+}
+
+// heard is the same since this process began.
+func (s *shared) heard() time.Duration {
 	if s.follower == nil {
 		return s.sinceConfirmed()
 	}

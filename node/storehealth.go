@@ -1,10 +1,13 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/ananas-edge/ananas/store/etcd"
+	"github.com/ananas-edge/ananas/store/feed"
+	"github.com/ananas-edge/ananas/store/replica"
 )
 
 // oldAfter is how long no root may have confirmed a copy until the node warns of it. The node goes on answering for ever.
@@ -18,12 +21,17 @@ func (s *shared) watchStore() {
 	h, m := s.n.health, s.n.metrics
 	h.Check("settings", s.ready)
 	h.Warn("store", func() string {
+		err := s.wrong()
 		if age := s.silent(); age >= oldAfter {
+			age = max(age, s.age())
 			text := fmt.Sprintf("no root has confirmed this node's copy of the store for %v; it answers from version %d", age.Truncate(time.Second), s.copy.View().Head().Version)
-			if err := s.wrong(); err != nil {
+			if err != nil {
 				text += ": " + firstLine(err.Error())
 			}
 			return text
+		}
+		if lasts(err, s.source() != "") {
+			return fmt.Sprintf("this node's copy of the store does not follow; it answers from version %d: %s", s.copy.View().Head().Version, firstLine(err.Error()))
 		}
 		return ""
 	})
@@ -49,6 +57,24 @@ func (s *shared) watchStore() {
 	if s.etcd != nil {
 		s.watchEtcd()
 	}
+}
+
+// lasts tells whether what keeps a copy from following does not pass by itself, as a line that is cut for a moment does: a disk that takes nothing, or, where nobody else is followed, a node that
+// was revoked, or is too old.
+func lasts(err error, followed bool) bool {
+	var disk *replica.DiskError
+	if errors.As(err, &disk) {
+		return true
+	}
+	var no *feed.Goodbye
+	if followed || !errors.As(err, &no) {
+		return false
+	}
+	switch no.Code {
+	case feed.CodeBusy, feed.CodeStopping, feed.CodeEmpty, feed.CodeReplaced, feed.CodeStalled, feed.CodeFailed:
+		return false
+	}
+	return true
 }
 
 // watchEtcd does the same for the etcd of a member of the root.
