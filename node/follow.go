@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/internal/wholefile"
+	"github.com/ananas-edge/ananas/rollout"
 	"github.com/ananas-edge/ananas/rollout/vitals"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store"
@@ -234,10 +235,29 @@ func (r reports) Merge(from string, body []byte) {
 		_, known := view.Get(store.NodePrefix + n.Name)
 		return !known
 	})
+	doc, err := identity.NodeAt(view, from)
+	if err != nil || doc == nil {
+		return
+	}
+	access, err := identity.AccessIn(view)
+	if err != nil {
+		r.s.n.log.Debug("a report is not counted", "from", from, "error", err)
+		return
+	}
 	lineage := view.Head().Lineage.String()
 	report.Sums = slices.DeleteFunc(report.Sums, func(s vitals.Sum) bool { return s.Lineage != lineage })
+	if !access.For(identity.Peer{Labels: doc.Labels, Role: doc.Role}).Whole() {
+		onlyOwn(report, from, doc.Labels[rollout.SiteLabel])
+	}
 	// What another member of the root tells is for this one alone: it tells all of them itself.
-	r.s.registry.Take(report, r.s.name, !r.s.isMember(from))
+	r.s.registry.Take(report, r.s.name, doc.Role != identity.Root)
+}
+
+// onlyOwn leaves of a report what the node says of itself. One that does not read all settings is no relay, and speaks for nobody else: who holds such a node can't have a change withdrawn, or passed, in
+// the name of others. One that reads all may be a relay, and is believed.
+func onlyOwn(r *vitals.Report, name, site string) {
+	r.Nodes = slices.DeleteFunc(r.Nodes, func(n vitals.Node) bool { return n.Name != name })
+	r.Sums = slices.DeleteFunc(r.Sums, func(s vitals.Sum) bool { return s.Site != site || s.Nodes > 1 })
 }
 
 // takeLineage decides about another lineage than the copy's: it has to be signed by the store's authority, and be later than the one that is held.

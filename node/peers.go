@@ -83,9 +83,3 @@ func (s *shared) reportToMembers(ctx context.Context) {
 		}
 	}
 }
-
-// isMember tells whether a node is a member of the root.
-func (s *shared) isMember(name string) bool {
-	doc, err := identity.NodeAt(s.copy.View(), name)
-	return err == nil && doc != nil && doc.Role == identity.Root
-}
