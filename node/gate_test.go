@@ -62,7 +62,8 @@ func TestReportsOfStrangers(t *testing.T) {
 		return s
 	}
 	r := vitals.Report{Nodes: []vitals.Node{row("ghost"), row("root1")}, Sums: []vitals.Sum{sum("ffff"), sum(lineage)}}
-	reports{root.shared}.Merge("leaf1", r.Append(nil))
+	reports{root.shared}.Merge("ghost", r.Append(nil)) // who is not known itself is not heard
+	reports{root.shared}.Merge("root1", r.Append(nil))
 	for _, n := range root.shared.registry.Nodes() {
 		if n.Name != "root1" {
 			t.Errorf("%s is known", n.Name)

@@ -16,6 +16,9 @@ import (
 	"github.com/ananas-edge/ananas/store/identity"
 )
 
+// headPatience is how long somebody who wants a change waits until he is told that the root decides nothing: a root of three has another leader within 5 s of losing one.
+const headPatience = 10 * time.Second
+
 // openRoot makes this node a member of the root: of a store that it founds, where it has joined none, or of the one that it has joined. etcd is started, and nothing
 // waits for it.
 func (s *shared) openRoot(own settings.Node, command func() *exec.Cmd) error {
@@ -47,8 +50,9 @@ func (s *shared) openRoot(own settings.Node, command func() *exec.Cmd) error {
 	}
 	s.writer = &store.Writer{
 		Root: s.etcd, Copy: s.copy.Copy(), Check: s.check, Now: s.n.clock.Wall,
-		Salt: func() (x store.Salt) { rand.Read(x[:]); return },
-		ID:   func() (x store.ID) { rand.Read(x[:]); return },
+		Salt:     func() (x store.Salt) { rand.Read(x[:]); return },
+		ID:       func() (x store.ID) { rand.Read(x[:]); return },
+		Patience: headPatience,
 		Retry: func(ctx context.Context, attempt int) error {
 			if !sleep(ctx, min(time.Duration(attempt)*memberRetry, memberMaxRetry)) {
 				return ctx.Err()

@@ -37,6 +37,7 @@ func refusal(err error) error {
 	var full *store.FullError
 	var floor *store.FloorError
 	var down *etcd.DownError
+	var quorum *store.QuorumError
 	var known *admin.Refusal
 	switch {
 	case err == nil || errors.As(err, &known):
@@ -47,7 +48,7 @@ func refusal(err error) error {
 		return &admin.Refusal{Why: admin.Full, Err: err}
 	case errors.As(err, &floor):
 		return &admin.Refusal{Why: admin.Absent, Err: err}
-	case errors.As(err, &down):
+	case errors.As(err, &down), errors.As(err, &quorum):
 		return &admin.Refusal{Why: admin.Unreachable, Err: err}
 	}
 	return err

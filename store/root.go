@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Root is where commits are decided. There is one for each way to decide: package etcd, and a model of it in memory for tests on fake time. It knows nothing of
@@ -74,6 +75,24 @@ func (e *ConflictError) Error() string {
 
 // Hint says what to do.
 func (e *ConflictError) Hint() string { return "look at the difference again, and repeat it" }
+
+// QuorumError says that a root decides nothing: it was asked for its head for long enough, and nothing was changed.
+type QuorumError struct {
+	For time.Duration
+	Err error // of the last attempt
+}
+
+func (e *QuorumError) Error() string {
+	return fmt.Sprintf("nothing was changed: the root has not answered for %v: %v", e.For, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *QuorumError) Unwrap() error { return e.Err }
+
+// Hint says what to do.
+func (*QuorumError) Hint() string {
+	return "more than half of the members of the root have to be up and reach each other: ananas root ls shows them. All nodes answer from their copies meanwhile"
+}
 
 // FloorError says that the log does not reach back so far.
 type FloorError struct {

@@ -41,6 +41,9 @@ type Writer struct {
 	Salt func() Salt
 	ID   func() ID
 
+	// Patience is how long the head is asked for before the root is said to have no quorum; 0: for as long as headTries take.
+	Patience time.Duration
+
 	// Retry waits before an attempt is repeated, or returns why not; it is how tests do without time.
 	Retry func(ctx context.Context, attempt int) error
 }
@@ -102,12 +105,21 @@ func (w *Writer) Commit(ctx context.Context, p Proposal) (*Record, error) {
 const headTries = 9
 
 func (w *Writer) head(ctx context.Context) (Head, error) {
+	patient := ctx
+	if w.Patience > 0 {
+		var done context.CancelFunc
+		patient, done = context.WithTimeout(ctx, w.Patience)
+		defer done()
+	}
 	for attempt := 1; ; attempt++ {
-		head, err := w.Root.Head(ctx)
+		head, err := w.Root.Head(patient)
 		if err == nil {
 			return head, nil
 		}
-		if attempt == headTries || w.Retry(ctx, attempt) != nil {
+		if patient.Err() != nil && ctx.Err() == nil {
+			return Head{}, &QuorumError{For: w.Patience, Err: err}
+		}
+		if attempt == headTries || w.Retry(patient, attempt) != nil && patient.Err() == nil {
 			return Head{}, fmt.Errorf("reading the head of the store: %w", err)
 		}
 	}

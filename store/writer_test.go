@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ananas-edge/ananas/store"
@@ -182,4 +183,31 @@ func TestWriterWhoseCommitLeftTheLog(t *testing.T) {
 	if r, err := commit("1"); !errors.Is(err, store.ErrUnknown) || r == nil {
 		t.Fatalf("it is %v, %v", r, err)
 	}
+}
+
+// deaf is a root of which most members are gone: nobody answers.
+type deaf struct{ *store.Model }
+
+func (deaf) Head(ctx context.Context) (store.Head, error) {
+	<-ctx.Done()
+	return store.Head{}, ctx.Err()
+}
+
+// A root without a quorum is told of in the time that was named, and not when every attempt has waited for as long as it may; whoever goes away first is told that.
+func TestWriterWithoutAQuorum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWriter(store.NewModel(store.Lineage{1}))
+		w.Root, w.Patience = deaf{store.NewModel(store.Lineage{1})}, 10*time.Second
+		began := time.Now()
+		_, err := w.Commit(t.Context(), store.Proposal{Author: "ana", Edits: []store.Edit{{Key: "a", Value: []byte("1")}}})
+		var quorum *store.QuorumError
+		if !errors.As(err, &quorum) || quorum.Hint() == "" || time.Since(began) != w.Patience {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := w.Commit(ctx, store.Proposal{Author: "ana"}); errors.As(err, &quorum) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("who had a second hears: %v", err)
+		}
+	})
 }

@@ -321,6 +321,10 @@ func TestLargeFileOnThreeMembers(t *testing.T) {
 	if _, err := api(t, one).Apply(ctx, a); err == nil {
 		t.Error("a commit without a quorum")
 	}
+	plain := admin.Apply{Author: "test", Reason: "r", Now: true, Files: []admin.SettingsFile{{Name: "settings.yaml", Text: "settings: { sampling: { one_in: 9 } }\n"}}}
+	if _, err := api(t, one).Apply(t.Context(), plain); err == nil || !strings.Contains(err.Error(), "nothing was changed: the root has not answered for 10s") {
+		t.Errorf("without a quorum a change is told: %v", err)
+	}
 	begin(t, two, "")
 	err := eventually(t, func(context.Context) error {
 		_, err := applyZone(t, one, third, now)
