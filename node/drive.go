@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -86,13 +87,35 @@ func (d rolloutSubject) Open(ctx context.Context) ([]*rollout.Rollout, error) {
 			return nil, err
 		}
 	}
+	open := openRollouts(view)
+	if len(open) == 0 {
+		return nil, nil
+	}
+	began, err := d.s.restoredAt()
+	if err != nil {
+		return nil, err
+	}
 	var all []*rollout.Rollout
-	for _, r := range openRollouts(view) {
-		if r.Subject == subject {
+	for _, r := range open {
+		switch {
+		case r.Subject != subject:
+		case openedBefore(r, began):
+			to := rollout.Abort(r, "the store was restored from a snapshot while this was on its way", d.s.name, d.s.n.clock.Wall())
+			if err := d.Withdraw(ctx, r, to); err != nil {
+				return nil, err
+			}
+			d.s.n.log.Warn("a rollout was aborted: the store was restored from a snapshot that had it open", "id", string(r.ID))
+		default:
 			all = append(all, r)
 		}
 	}
 	return all, nil
+}
+
+// openedBefore tells whether a rollout was opened before a version. One that a snapshot had open does not go on by itself: whoever restores a store wants the settings that were live, and looks again.
+func openedBefore(r *rollout.Rollout, v store.Version) bool {
+	opened, err := strconv.ParseUint(string(r.ID), 10, 64)
+	return err == nil && store.Version(opened) < v
 }
 
 // current returns a view that is as new as what this node has committed: a copy may be behind for a moment.

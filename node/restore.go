@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/ananas-edge/ananas/internal/wholefile"
@@ -20,9 +22,10 @@ import (
 
 // Files of a restore, in the folder of a node's part in a store.
 const (
-	restoreFile = "restore.snapshot" // a snapshot that the root begins with when it is started
-	etcdFolder  = "etcd"
-	etcdBefore  = "etcd.before-restore" // what etcd had, kept until the next restore
+	restoredFile = "restored"         // the version with which the store was restored here: what was on its way before it is not any more
+	restoreFile  = "restore.snapshot" // a snapshot that the root begins with when it is started
+	etcdFolder   = "etcd"
+	etcdBefore   = "etcd.before-restore" // what etcd had, kept until the next restore
 )
 
 // PlaceSnapshot has the root whose data folder is given begin with a snapshot when it is started next: in a new lineage, which all followers take over. The node must not run, and has to be a member of
@@ -95,6 +98,19 @@ func copyWhole(in io.Reader, path string) error {
 	return wholefile.OS{}.SyncDir(filepath.Dir(path))
 }
 
+// restoredAt returns the version with which this member has restored the store from a snapshot; 0 if it has not.
+func (s *shared) restoredAt() (store.Version, error) {
+	b, err := readWhole(filepath.Join(s.folder, restoredFile), 32)
+	if err != nil || b == nil {
+		return 0, err
+	}
+	v, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil {
+		return 0, hinted{fmt.Errorf("reading the version in %q: %w", filepath.Join(s.folder, restoredFile), err), "remove the file: it says which rollouts a snapshot had open"}
+	}
+	return store.Version(v), nil
+}
+
 // restore begins the store with a snapshot that was placed; done tells whether there was one.
 func (s *shared) restore(ctx context.Context) (head store.Head, done bool, err error) {
 	path := filepath.Join(s.folder, restoreFile)
@@ -136,6 +152,10 @@ func (s *shared) restore(ctx context.Context) (head store.Head, done bool, err e
 	}
 	if err != nil {
 		return head, false, err
+	}
+	version := strconv.AppendUint(nil, uint64(snapshot.Head.Version)+1, 10)
+	if err := wholefile.Write(wholefile.OS{}, filepath.Join(s.folder, restoredFile), append(version, '\n')); err != nil {
+		return head, false, fmt.Errorf("restoring a snapshot: writing down which version it was: %w", err)
 	}
 	if err := os.Remove(path); err != nil {
 		return head, false, fmt.Errorf("restoring a snapshot: removing it after that: %w", err)

@@ -233,7 +233,11 @@ func TestLargeFile(t *testing.T) {
 		t.Errorf("what changes nothing: %+v, %v", d, err)
 	}
 
-	// A snapshot has the blobs that it needs.
+	// A snapshot has the blobs that it needs, and what is on its way when it is made.
+	open, err := api(t, root).Apply(t.Context(), admin.Apply{Author: "test", Reason: "on its way", Files: []admin.SettingsFile{{Name: "settings.yaml", Text: "settings: { sampling: { one_in: 9 } }\n"}}})
+	if err != nil || open.Rollout == "" {
+		t.Fatalf("%+v, %v", open, err)
+	}
 	file := filepath.Join(c.Dir, "store.snapshot")
 	out, err := os.Create(file)
 	if err != nil {
@@ -252,6 +256,16 @@ func TestLargeFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	holdsZone(t, root, 1)
+	err = eventually(t, func(ctx context.Context) error {
+		l, err := api(t, root).Rollouts(ctx, open.Rollout)
+		if err == nil && (len(l.Rollouts) != 1 || l.Rollouts[0].State != "aborted" || !strings.Contains(l.Rollouts[0].Why, "restored from a snapshot")) {
+			err = fmt.Errorf("what was on its way is %+v", l.Rollouts)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, root.Tail(20))
+	}
 }
 
 // On a root of three a blob is on two members when an apply returns; a member that was away gets it before it takes over the version that names it, and where no majority has it nothing is committed.
