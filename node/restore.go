@@ -24,6 +24,7 @@ import (
 const (
 	restoredFile = "restored"         // the version with which the store was restored here: what was on its way before it is not any more
 	restoreFile  = "restore.snapshot" // a snapshot that the root begins with when it is started
+	readyFile    = "restore.ready"    // what etcd has was made since that was placed
 	etcdFolder   = "etcd"
 	etcdBefore   = "etcd.before-restore" // what etcd had, kept until the next restore
 )
@@ -56,25 +57,41 @@ func PlaceSnapshot(data, file string) (store.Head, error) {
 	if _, err := in.Seek(0, io.SeekStart); err != nil {
 		return head, fmt.Errorf("restoring a snapshot: %w", err)
 	}
+	if err := os.Remove(filepath.Join(folder, readyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return head, fmt.Errorf("restoring a snapshot: %w", err)
+	}
 	if err := copyWhole(in, filepath.Join(folder, restoreFile)); err != nil {
 		return head, fmt.Errorf("restoring %q: %w", file, err)
 	}
-	// From here on the snapshot is there: whatever ends this, the next start restores it, or this is repeated.
+	// From here on the snapshot is there: whatever ends this, the next start goes on with it.
+	return head, makeWay(folder)
+}
+
+// makeWay moves what etcd has out of the way of a snapshot that was placed, once: the ready file says that what etcd has was made since. A node that starts calls it as well, since who placed the snapshot may
+// have been killed before.
+func makeWay(folder string) error {
+	disk := wholefile.OS{}
+	if !disk.Exists(filepath.Join(folder, restoreFile)) || disk.Exists(filepath.Join(folder, readyFile)) {
+		return nil
+	}
 	was := filepath.Join(folder, etcdFolder)
 	if _, err := os.Stat(was); err == nil {
 		before := filepath.Join(folder, etcdBefore)
 		if err := os.RemoveAll(before); err != nil {
-			return head, fmt.Errorf("restoring a snapshot: removing what an earlier restore has kept: %w", err)
+			return fmt.Errorf("restoring a snapshot: removing what an earlier restore has kept: %w", err)
 		}
 		if err := os.Rename(was, before); err != nil {
-			return head, fmt.Errorf("restoring a snapshot: %w", err)
+			return fmt.Errorf("restoring a snapshot: %w", err)
 		}
 	}
 	// A root that is restored begins with one member; the others join it anew.
 	if err := os.Remove(filepath.Join(folder, membersFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return head, fmt.Errorf("restoring a snapshot: %w", err)
+		return fmt.Errorf("restoring a snapshot: %w", err)
 	}
-	return head, nil
+	if err := wholefile.Write(disk, filepath.Join(folder, readyFile), []byte("what etcd has was made since the snapshot was placed\n")); err != nil {
+		return fmt.Errorf("restoring a snapshot: %w", err)
+	}
+	return nil
 }
 
 // copyWhole writes a file of any size that is there whole or not at all.
@@ -159,6 +176,9 @@ func (s *shared) restore(ctx context.Context) (head store.Head, done bool, err e
 	}
 	if err := os.Remove(path); err != nil {
 		return head, false, fmt.Errorf("restoring a snapshot: removing it after that: %w", err)
+	}
+	if err := os.Remove(filepath.Join(s.folder, readyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.n.log.Warn("removing what is left of a restore", "error", err) // it is of no use without the snapshot, and the next restore removes it
 	}
 	s.n.log.Info("the store was restored from a snapshot, and begins a new lineage", "snapshot", uint64(snapshot.Head.Version), "version", uint64(head.Version), "lineage", head.Lineage.String())
 	return head, true, nil

@@ -41,7 +41,10 @@ func (s *shared) openRoot(own settings.Node, command func() *exec.Cmd) error {
 			ServerName: identity.RootHost(s.who.Bundle().Store()),
 		}
 	}
-	var err error
+	err := makeWay(s.folder)
+	if err != nil {
+		return err
+	}
 	if c.Members, c.Join, err = s.members(); err != nil {
 		return err
 	}
