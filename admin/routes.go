@@ -50,7 +50,7 @@ func (s *Server) routing() map[string]route {
 		"/api/v1/rollback":         {post: s.rollback, apply: true},
 		"/api/v1/settings":         {get: s.settingsList, params: []string{"prefix", "version", "limit", "after", "system", "held"}},
 		"/api/v1/settings/diff":    {get: s.settingsDiff, params: []string{"from", "to", "prefix"}},
-		"/api/v1/settings/history": {get: s.settingsHistory, params: []string{"before", "key", "limit"}},
+		"/api/v1/settings/history": {get: s.settingsHistory, params: []string{"before", "key", "limit", "settings", "without"}},
 		"/api/v1/settings/watch":   {get: s.settingsWatch, params: []string{"after"}, stream: true},
 		snapshotPath:               {get: s.snapshot, stream: true},
 		"/api/v1/rollouts":         {get: s.rollouts, post: s.steer, params: []string{"id"}},

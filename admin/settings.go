@@ -157,6 +157,9 @@ type HistoryQuery struct {
 	Key    string // only those that changed this key or one below it; "": all
 	Limit  int    // commits
 	Bytes  int    // of keys and documents; one commit is told however large it is
+
+	Settings bool   // only those that changed a setting which is live, and so not a change set alone
+	Without  string // a kind of commits to leave out; "": none
 }
 
 // HistoryList is a part of the history.

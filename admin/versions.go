@@ -131,6 +131,12 @@ func (s *Server) settingsHistory(w http.ResponseWriter, r *http.Request) *Proble
 	if query.Limit, p = intParam(q, "limit", DefaultHistoryLimit, 1, MaxHistoryLimit); p != nil {
 		return p
 	}
+	if query.Settings, p = boolParam(q, "settings"); p != nil {
+		return p
+	}
+	if query.Without, p = keyParam(q, "without"); p != nil {
+		return p
+	}
 	list, err := s.config.Settings.History(r.Context(), query)
 	if err != nil {
 		return refusal(problemFailed, r.Context(), err)

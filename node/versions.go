@@ -172,10 +172,10 @@ func (v versions) history(ctx context.Context, q admin.HistoryQuery) (admin.Hist
 		}
 		for _, r := range records {
 			before = r.Version
-			c := commitOf(r)
-			if q.Key != "" && !touches(r, q.Key) {
+			if q.Without != "" && string(r.Kind) == q.Without || !touches(r, q.Key, q.Settings) {
 				continue
 			}
+			c := commitOf(r)
 			for _, d := range c.Changes {
 				size += len(d.Key) + lengthOf(d.Old) + lengthOf(d.New)
 			}
@@ -196,9 +196,19 @@ func lengthOf(text *string) int {
 	return len(*text)
 }
 
-// touches tells whether a record changes a key, or one below it, live or in a change set.
-func touches(r *store.Record, key string) bool {
+// touches tells whether a record changes a key, or one below it: only a live setting, or one of a change set and the store's own as well. Without a key every record does that is
+// not to have a live setting.
+func touches(r *store.Record, key string, live bool) bool {
+	if key == "" && !live {
+		return true
+	}
 	for _, c := range r.Changes {
+		if live {
+			if store.IsSetting(c.Key) && below(c.Key, key) {
+				return true
+			}
+			continue
+		}
 		if _, setting, ok := store.SplitSet(c.Key); ok && below(setting, key) || below(c.Key, key) {
 			return true
 		}

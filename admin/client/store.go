@@ -127,6 +127,12 @@ func (c *Client) History(ctx context.Context, q admin.HistoryQuery) (l admin.His
 	if q.Limit != 0 {
 		params.Set("limit", strconv.Itoa(q.Limit))
 	}
+	if q.Settings {
+		params.Set("settings", "true")
+	}
+	if q.Without != "" {
+		params.Set("without", q.Without)
+	}
 	return l, c.ask(ctx, http.MethodGet, "/api/v1/settings/history", params, nil, &l)
 }
 

@@ -116,7 +116,7 @@ func TestEveryQuestionOfTheStore(t *testing.T) {
 	check("difference", err, d.To == 42)
 	_, err = c.Difference(ctx, 0, 0, "")
 	check("difference", err, true)
-	h, err := c.History(ctx, admin.HistoryQuery{Before: 41, Key: "forward", Limit: 7})
+	h, err := c.History(ctx, admin.HistoryQuery{Before: 41, Key: "forward", Limit: 7, Settings: true, Without: "sweep"})
 	check("history", err, h.Floor == 7)
 	_, err = c.History(ctx, admin.HistoryQuery{})
 	check("history", err, true)
@@ -137,7 +137,7 @@ func TestEveryQuestionOfTheStore(t *testing.T) {
 	full.Bytes = admin.MaxSettingsBytes
 	want := []any{
 		apply, back, full, admin.SettingsQuery{Held: true, Limit: admin.DefaultSettingsLimit, Bytes: admin.MaxSettingsBytes}, "4041forward", "00",
-		admin.HistoryQuery{Before: 41, Key: "forward", Limit: 7, Bytes: admin.MaxSettingsBytes}, admin.HistoryQuery{Limit: admin.DefaultHistoryLimit, Bytes: admin.MaxSettingsBytes},
+		admin.HistoryQuery{Before: 41, Key: "forward", Limit: 7, Bytes: admin.MaxSettingsBytes, Settings: true, Without: "sweep"}, admin.HistoryQuery{Limit: admin.DefaultHistoryLimit, Bytes: admin.MaxSettingsBytes},
 		"42", steer, ask, remove,
 	}
 	want[4], want[5] = fmt.Sprint(40, 41, "forward"), fmt.Sprint(0, 0, "")

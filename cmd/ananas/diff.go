@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,9 +15,10 @@ import (
 )
 
 type diffCommand struct {
-	What   []string `arg:"" optional:"" name:"from-to" help:"FROM and TO, versions; without TO it is the last one. Or files: what applying them would change. Without anything: what the last commit changed."`
+	What   []string `arg:"" optional:"" name:"from-to" help:"FROM and TO, versions; without TO it is the last one. Or files: what applying them would change. Without anything: what the last change of a setting was."`
 	Prefix string   `placeholder:"KEY" help:"Only this key and those below it."`
 	JSON   bool     `help:"Print the differences as JSON."`
+	System bool     `help:"Without versions: what the last commit of any kind has changed, the store's own keys too."`
 	nodeFlags
 
 	from, to uint64
@@ -26,6 +28,8 @@ type diffCommand struct {
 // Help is printed below the usage.
 func (diffCommand) Help() string {
 	return `Lines that begin with - are gone, those with + are new. A text of digits alone is a version, unless there is a file of that name (./42 is always a file).
+
+Without versions, the last version at which a setting has changed is compared with the one before it. A change on its way is not in it before it is live.
 
 Example:
 
@@ -57,6 +61,9 @@ func (c *diffCommand) Validate() (err error) {
 		default:
 			return errors.New("there are more than two versions")
 		}
+	}
+	if c.System && len(c.What) > 0 {
+		return errors.New("--system is of the last commit alone: versions and files are compared by their settings")
 	}
 	if len(c.What) == 2 && !c.files && c.to == 0 {
 		return errors.New("there is no version 0 to compare with; the order is FROM TO")
@@ -113,16 +120,19 @@ func (c *diffCommand) plan(p *process, node *client.Client, files []admin.Settin
 	return showPlan(p, plan, false)
 }
 
-// last shows what the last commit changed.
+// last shows what the last commit that changed a setting has changed; with --system the last of all.
 func (c *diffCommand) last(p *process, node *client.Client) error {
-	h, err := node.History(p.ctx, admin.HistoryQuery{Limit: 1, Key: strings.Trim(c.Prefix, "/")})
+	h, err := node.History(p.ctx, admin.HistoryQuery{Limit: 1, Key: strings.Trim(c.Prefix, "/"), Settings: !c.System})
 	if err != nil {
 		return err
 	}
 	if len(h.Commits) == 0 {
-		return p.say("nothing was committed%s after version %d, where the history begins", of(c.Prefix), h.Floor)
+		return p.say("nothing%s has changed after version %d, where the history begins", of(c.Prefix), h.Floor)
 	}
 	commit := h.Commits[0]
+	if !c.System {
+		commit.Changes = slices.DeleteFunc(commit.Changes, func(d admin.Difference) bool { return isSystem(d.Key) })
+	}
 	commit.Changes = c.kept(commit.Changes)
 	if c.JSON {
 		return p.printJSON(admin.SettingsDifference{From: commit.Version - 1, To: commit.Version, Changes: commit.Changes})

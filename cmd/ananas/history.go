@@ -18,12 +18,15 @@ type historyCommand struct {
 	Before  uint64 `placeholder:"VERSION" help:"Only commits before this version."`
 	Verbose bool   `short:"v" help:"What each of them changed, too."`
 	JSON    bool   `help:"Print the commits as JSON, with what they changed."`
+	systemFlag
 	nodeFlags
 }
 
 // Help is printed below the usage.
 func (historyCommand) Help() string {
-	return `KIND says what a commit is for: initial, settings came into an empty store; open, a change set is on its way; wave, it was released to its next wave, paused or resumed; live, it passed its last gate; withdraw, it was taken back; now, a change to all nodes at once; load, a node read its file; node, a node joined or was revoked, or a token was made; restore, the store began with a snapshot.
+	return `KIND says what a commit is for: initial, settings came into an empty store; open, a change set is on its way; wave, it was released to its next wave, paused or resumed; live, it passed its last gate; withdraw, it was taken back; now, a change to all nodes at once; load, a node read its file; node, a node joined or was revoked, or a token was made; restore, the store began with a snapshot. KEYS are the settings that it changes; of a change set those that it will.
+
+What the store does for itself is left out: its own keys, and the commits that clean up behind changes that have ended (kind sweep). --system shows them.
 
 Example:
 
@@ -41,13 +44,17 @@ func (c *historyCommand) Run(p *process) error {
 		return err
 	}
 	defer node.Close()
-	q := admin.HistoryQuery{Key: strings.Trim(c.Key, "/"), Before: c.Before}
+	q := admin.HistoryQuery{Key: strings.Trim(c.Key, "/"), Before: c.Before, Without: c.without()}
 	if c.Limit != nil {
 		q.Limit = *c.Limit
 	}
 	list, err := node.History(p.ctx, q)
 	if err != nil {
 		return err
+	}
+	table := historyTable(list.Commits)
+	for i := range list.Commits {
+		list.Commits[i].Changes = c.shown(list.Commits[i].Changes)
 	}
 	if c.JSON {
 		return p.printJSON(list)
@@ -70,7 +77,7 @@ func (c *historyCommand) Run(p *process) error {
 				}
 			}
 		default:
-			if err := historyTable(list.Commits).Write(w); err != nil {
+			if err := table.Write(w); err != nil {
 				return err
 			}
 		}
@@ -92,10 +99,11 @@ func of(key string) string {
 }
 
 func historyTable(commits []admin.Commit) *terminal.Table {
-	t := &terminal.Table{Head: []string{" VERSION", "WHEN (UTC)", "KIND", " KEYS", "WHO", "WHY"}}
-	for _, c := range commits {
+	t := &terminal.Table{Head: []string{" VERSION", "WHEN (UTC)", "KIND", "WHO", "WHY", "KEYS"}}
+	for i := range commits {
+		c := &commits[i]
 		t.Rows = append(t.Rows, []string{
-			fmt.Sprint(c.Version), c.Time.UTC().Format(time.DateTime), c.Kind, thousands(uint64(len(c.Changes) + c.Hidden)), dash(c.Author), dash(c.Reason),
+			fmt.Sprint(c.Version), c.Time.UTC().Format(time.DateTime), c.Kind, dash(c.Author), dash(terminal.Cut(c.Reason, lineReason)), dash(about(c)),
 		})
 	}
 	return t
@@ -126,12 +134,13 @@ type watchCommand struct {
 	Prefix string  `arg:"" optional:"" help:"Only what changes this key or one below it."`
 	After  *uint64 `placeholder:"N" help:"Begin after version N. Default: with the next commit."`
 	JSON   bool    `help:"Print the commits as JSON, one object on a line."`
+	systemFlag
 	nodeFlags
 }
 
 // Help is printed below the usage.
 func (watchCommand) Help() string {
-	return `Each commit is shown as it comes, with what it changes, until you interrupt. None is left out: if the node goes away, the error says with which --after to go on.
+	return `Each commit is shown as it comes, with what it changes, until you interrupt. The store's own keys, and commits that only clean up behind changes that have ended, come with --system alone. No other is left out: if the node goes away, the error says with which --after to go on.
 
 Example:
 
@@ -148,9 +157,10 @@ func (c *watchCommand) Run(p *process) error {
 	defer node.Close()
 	screen, first := terminal.Of(p.stdout, p.env), true
 	last, err := node.Watch(p.ctx, c.After, func(commit admin.Commit) error {
-		if !c.concerns(&commit) {
+		if commit.Kind == c.without() || !c.concerns(&commit) {
 			return nil
 		}
+		commit.Changes = c.shown(commit.Changes)
 		return p.print(func(w io.Writer) error {
 			if c.JSON {
 				e := json.NewEncoder(w)

@@ -78,8 +78,13 @@ func (f files) Difference(_ context.Context, from, to uint64, prefix string) (ad
 	return stored[admin.SettingsDifference](f, "diff.json", fmt.Sprintf("diff %d %d %q", from, to, prefix))
 }
 
+// History leaves out what is not asked for, as a node does.
 func (f files) History(_ context.Context, q admin.HistoryQuery) (admin.HistoryList, error) {
-	return stored[admin.HistoryList](f, "history.json", fmt.Sprintf("history %q before=%d limit=%d", q.Key, q.Before, q.Limit))
+	l, err := stored[admin.HistoryList](f, "history.json", fmt.Sprintf("history %q before=%d limit=%d settings=%v without=%q", q.Key, q.Before, q.Limit, q.Settings, q.Without))
+	l.Commits = slices.DeleteFunc(l.Commits, func(c admin.Commit) bool {
+		return c.Kind == q.Without || q.Settings && !slices.ContainsFunc(c.Changes, func(d admin.Difference) bool { return !strings.HasPrefix(d.Key, "~") })
+	})
+	return l, err
 }
 
 func (f files) Watch(_ context.Context, after uint64, emit func(admin.Commit) error) error {
