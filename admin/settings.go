@@ -219,10 +219,11 @@ type Rollout struct {
 
 // RolloutWave is one wave of a rollout.
 type RolloutWave struct {
-	Name    string    `json:"name"`  // canary, 10%, all
-	State   string    `json:"state"` // waiting, baking, paused, passed, failed or skipped
-	Nodes   int       `json:"nodes"` // that hold the change in this wave, as far as is known
-	Named   []string  `json:"named"` // of a canary wave, the nodes
+	Name    string    `json:"name"`              // canary, 10%, all
+	State   string    `json:"state"`             // waiting, baking, paused, passed, failed or skipped
+	Nodes   int       `json:"nodes"`             // that hold the change in this wave, as far as is known
+	Holding *int      `json:"holding,omitempty"` // of the wave that is watched: nodes that have told that they have the change in use; nil: this node does not know
+	Named   []string  `json:"named"`             // of a canary wave, the nodes
 	Since   time.Time `json:"since,omitzero"`
 	Bake    int64     `json:"bake_ms"` // how long it bakes, in milliseconds
 	Elapsed int64     `json:"elapsed_ms"`

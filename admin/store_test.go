@@ -41,7 +41,7 @@ func someCommit(version uint64) Commit {
 var someRollout = Rollout{
 	ID: "42", Subject: "settings", State: "withdrawn", Author: "ana", Reason: "new servers", Opened: moment.Add(-time.Minute), Ended: moment, Wave: 0,
 	Waves: []RolloutWave{
-		{Name: "canary", State: "failed", Nodes: 2, Named: []string{"lis01", "opo01"}, Since: moment.Add(-time.Minute), Bake: 30_000, Elapsed: 12_000},
+		{Name: "canary", State: "failed", Nodes: 2, Holding: new(int), Named: []string{"lis01", "opo01"}, Since: moment.Add(-time.Minute), Bake: 30_000, Elapsed: 12_000},
 		{Name: "10%", State: "waiting", Bake: 30_000}, {Name: "all", State: "waiting", Bake: 30_000},
 	},
 	Why: "the probe of <forward/corp.example> got no answer at lis01", Evidence: []string{"lis01: probe of corp.example: answered before, silent with the change"}, Keys: []string{"forward/corp.example"},

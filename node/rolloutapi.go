@@ -70,10 +70,13 @@ func (s *shared) shownRollout(view store.View, r *rollout.Rollout, all []*rollou
 	for _, f := range r.Evidence.Figures {
 		out.Evidence = append(out.Evidence, figure(f))
 	}
-	for _, w := range r.Waves(progress) {
+	for i, w := range r.Waves(progress) {
 		one := admin.RolloutWave{Name: w.Wave.String(), State: w.State, Nodes: w.Nodes, Named: w.Named, Bake: w.Bake.Milliseconds(), Elapsed: w.Elapsed.Milliseconds()}
 		if one.Named == nil {
 			one.Named = []string{}
+		}
+		if i == r.Wave && progress.Elapsed > 0 { // it is watched, and here
+			one.Holding = &progress.Holders.Holding
 		}
 		out.Waves = append(out.Waves, one)
 	}

@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/settings"
 )
 
 type applyCommand struct {
-	Files []string `arg:"" name:"file" help:"Files of settings, as a node has them; what they name travels with them."`
+	Files []string `arg:"" name:"file" help:"Files of settings, as a node has them; what they name travels with them. - is standard input."`
 	changeFlags
 	nodeFlags
 }
@@ -20,21 +22,27 @@ type applyCommand struct {
 func (applyCommand) Help() string {
 	return `Each section that a file names becomes equal to it: what it has no entry for is removed. Sections that no file names stay as they are. The difference is shown, and nothing happens without a yes.
 
-The change reaches a few nodes first, then more, and each wave is watched; a change that does harm is withdrawn by itself. That is shown until it ends: exit code 0 if the change is live, 1 if it was withdrawn or paused. Interrupting the command leaves the rollout going.
+The change reaches a few nodes first, then more, and each wave is watched; a change that does harm is withdrawn by itself. That is shown until it ends, with what a gate waits for, and which version is live then: exit code 0 if the change is live, 1 if it was withdrawn or paused. Interrupting the command leaves the rollout going.
 
 Example:
 
   ananas apply forward.yaml
   ananas apply ananas.yaml --dry-run
+  ananas get forward | sed s/192.0.2.1/192.0.2.2/ | ananas apply - --yes
   ananas apply forward.yaml --yes --now --reason "the old servers are gone"`
 }
 
 // Validate is called when all flags are read.
-func (c *applyCommand) Validate() error { return c.check() }
+func (c *applyCommand) Validate() error {
+	if slices.Contains(c.Files, standardInput) && !c.Yes && !c.DryRun {
+		return errors.New("standard input has the settings, so that nobody can be asked: look at it with --dry-run, then add --yes")
+	}
+	return c.check()
+}
 
 // Run applies the files.
 func (c *applyCommand) Run(p *process) error {
-	files, err := readSettings(c.Files)
+	files, err := readSettings(p, c.Files)
 	if err != nil {
 		return err
 	}
@@ -51,12 +59,22 @@ func (c *applyCommand) Run(p *process) error {
 }
 
 // readSettings reads files and the files that those name. What is wrong with one of them is told here, with its line, as far as it can be seen without the settings
-// that are there.
-func readSettings(names []string) ([]admin.SettingsFile, error) {
+// that are there. A file that is named [standardInput] is that; what it names is looked for from this folder.
+func readSettings(p *process, names []string) ([]admin.SettingsFile, error) {
 	var out []admin.SettingsFile
 	total := 0
-	for _, name := range names {
-		text, err := readFile(name, admin.MaxApplyText)
+	for i, name := range names {
+		var text []byte
+		var err error
+		switch {
+		case name != standardInput:
+			text, err = readFile(name, admin.MaxApplyText)
+		case slices.Contains(names[:i], name):
+			err = errors.New("standard input is named twice")
+		default:
+			name = "standard input"
+			text, err = readInput(p.stdin, admin.MaxApplyText)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -89,6 +107,21 @@ func readSettings(names []string) ([]admin.SettingsFile, error) {
 		out = append(out, one)
 	}
 	return out, nil
+}
+
+// standardInput is the name that stands for standard input.
+const standardInput = "-"
+
+// readInput reads standard input, at most so many octets.
+func readInput(in io.Reader, most int64) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(in, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("it has more than %s", size(most))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading standard input: %w", err)
+	}
+	return text, nil
 }
 
 // readFile reads a file of at most so many octets.

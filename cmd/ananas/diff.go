@@ -76,7 +76,7 @@ func (c *diffCommand) Run(p *process) error {
 	var files []admin.SettingsFile
 	if c.files {
 		var err error
-		if files, err = readSettings(c.What); err != nil {
+		if files, err = readSettings(p, c.What); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -32,9 +33,11 @@ type following struct {
 	quiet  bool // nothing is shown
 	fresh  bool // it was just opened
 
-	drawn int             // lines of the waves on the terminal, which the next ones are drawn over
-	told  map[string]bool // lines that were written where nothing can be drawn over
+	drawn   int             // lines of the waves on the terminal, which the next ones are drawn over
+	told    map[string]bool // lines that were written where nothing can be drawn over
+	waiting string          // what was last written of why a gate waits, without its numbers
 
+	version uint64 // that is live in the end; 0: not known
 }
 
 // toTheEnd returns the rollout as it was when it ended or paused, and an error if it did not become live.
@@ -51,6 +54,9 @@ func (f *following) toTheEnd() (*admin.Rollout, error) {
 			}
 		default:
 			misses, f.fresh = 0, false
+			if r.State == "live" || r.State == "withdrawn" || r.State == "aborted" {
+				f.version = f.lastChange()
+			}
 			if err := f.show(r); err != nil {
 				return r, err
 			}
@@ -86,6 +92,28 @@ func (f *following) look() (*admin.Rollout, error) {
 		return nil, fmt.Errorf("the node does not know rollout %s", f.id)
 	}
 	return &l.Rollouts[0], nil
+}
+
+// lastChange returns the version that is live: the last at which a setting has changed. Where the node does not say, the outcome is told without it.
+func (f *following) lastChange() uint64 {
+	h, err := f.node.History(f.p.ctx, admin.HistoryQuery{Limit: 1, Settings: true})
+	if err != nil || len(h.Commits) == 0 {
+		return 0
+	}
+	return h.Commits[0].Version
+}
+
+// ending says what is live when a rollout has ended; "" while it has not, or where that is not known of one that was taken back.
+func (f *following) ending(r *admin.Rollout) string {
+	switch {
+	case r.State == "live" && f.version > 0:
+		return fmt.Sprintf("live: version %d", f.version)
+	case r.State == "live":
+		return "live"
+	case f.version > 0:
+		return fmt.Sprintf("version %d is live still", f.version)
+	}
+	return ""
 }
 
 // outcome tells whether a rollout goes no further by itself, and what that means.
@@ -135,11 +163,19 @@ func (f *following) show(r *admin.Rollout) error {
 
 func (f *following) draw(w io.Writer, r *admin.Rollout) error {
 	lines := waveLines(f.screen, r)
+	why := ""
 	switch r.State {
 	case "queued":
-		lines = append(lines, f.screen.Paint(terminal.Dim, terminal.Cut(waits(r), f.screen.Width-1)))
-	case "live":
-		lines = append(lines, f.screen.Paint(terminal.Green, "live"))
+		why = waits(r)
+	case "baking":
+		why = r.Why
+	}
+	if why != "" {
+		why = strings.ReplaceAll(terminal.Clean(why), "\n", " ")
+		lines = append(lines, f.screen.Paint(terminal.Dim, terminal.Cut(why, f.screen.Width-1)))
+	}
+	if end := f.ending(r); end != "" {
+		lines = append(lines, f.screen.Paint(stateStyles[r.State], end))
 	}
 	var b strings.Builder
 	if f.drawn > 0 {
@@ -156,7 +192,7 @@ func (f *following) draw(w io.Writer, r *admin.Rollout) error {
 	return err
 }
 
-// tell writes a line when a wave begins and when it ends.
+// tell writes a line when a wave begins and when it ends, and in between when its gate waits for something else.
 func (f *following) tell(w io.Writer, r *admin.Rollout) error {
 	if f.told == nil {
 		f.told = map[string]bool{}
@@ -170,7 +206,7 @@ func (f *following) tell(w io.Writer, r *admin.Rollout) error {
 		return err
 	}
 	if r.State == "queued" {
-		return say("queued", waits(r))
+		return say(waits(r), waits(r))
 	}
 	for i := range r.Waves {
 		wave := &r.Waves[i]
@@ -178,7 +214,7 @@ func (f *following) tell(w io.Writer, r *admin.Rollout) error {
 			continue
 		}
 		shown := *wave
-		shown.Elapsed = 0
+		shown.Elapsed, shown.Holding = 0, nil
 		line := waveState(&shown)
 		if wave.State == "baking" {
 			line = strings.Replace(line, "baking 0 s of", "baking for", 1)
@@ -187,17 +223,58 @@ func (f *following) tell(w io.Writer, r *admin.Rollout) error {
 			return err
 		}
 	}
-	if r.State == "live" {
-		return say("live", "live")
+	line, substance := gate(r)
+	news := line != "" && substance != f.waiting
+	if f.waiting = substance; news {
+		if _, err := fmt.Fprintln(w, strings.ReplaceAll(terminal.Clean(line), "\n", " ")); err != nil {
+			return err
+		}
+	}
+	if end := f.ending(r); end != "" {
+		return say("end", end)
 	}
 	return nil
 }
 
-func waits(r *admin.Rollout) string {
-	if r.Waits == "" {
-		return "queued"
+// watched is how the gate of a wave begins to say that only the wave's time is not over yet, which the line of the wave says already.
+const watched = "it is watched for "
+
+// numbers are numbers, sizes and times that stand for themselves in a text, not those in names.
+var numbers = regexp.MustCompile(`\b[0-9][0-9.,]*(ms|s|m|h|[0-9.,])*\b`)
+
+// gate says how many nodes of the wave that is watched have the change in use, and what its gate waits for. substance is the same for what differs only in numbers, which change
+// with every look.
+func gate(r *admin.Rollout) (line, substance string) {
+	if r.State != "baking" || r.Wave < 0 || r.Wave >= len(r.Waves) {
+		return "", ""
 	}
-	return "queued, waits for rollout " + r.Waits
+	wave := &r.Waves[r.Wave]
+	why := r.Why
+	if strings.HasPrefix(why, watched) {
+		why = ""
+	}
+	var parts []string
+	if n := wave.Holding; n != nil {
+		parts = append(parts, fmt.Sprintf("in use at %s of %s", thousands(uint64(max(*n, 0))), count(wave.Nodes, "node", "nodes")))
+		substance = fmt.Sprint(*n >= wave.Nodes)
+	}
+	if why != "" {
+		parts = append(parts, "the gate waits: "+why)
+	}
+	if len(parts) == 0 {
+		return "", ""
+	}
+	return wave.Name + ": " + strings.Join(parts, "; "), wave.Name + " " + substance + " " + numbers.ReplaceAllString(why, "#")
+}
+
+func waits(r *admin.Rollout) string {
+	switch {
+	case r.Waits != "":
+		return "queued, waits for rollout " + r.Waits
+	case r.Why != "":
+		return "queued: " + r.Why
+	}
+	return "queued"
 }
 
 // watchRollout shows a rollout as it is, over and over, until it ends or who looks on interrupts.

@@ -15,6 +15,7 @@ import (
 const (
 	planned = `{"base": 41, "confirm": "x", "changes": [{"key": "cache/stale", "old": "2h\n", "new": "1h\n"}]}`
 	applied = `{"base": 41, "version": 42, "rollout": "42", "changes": [{"key": "cache/stale", "old": "2h\n", "new": "1h\n"}]}`
+	waiting = `{"rollouts": [{"id": "42", "state": "baking", "why": "the probe of 1 of 2 nodes has no result yet, and nothing else is known of it", "waves": [{"name": "canary", "state": "baking", "nodes": 2, "holding": 1, "bake_ms": 30000, "elapsed_ms": 31000}, {"name": "all", "state": "waiting"}]}]}`
 	baking  = `{"rollouts": [{"id": "42", "state": "baking", "waves": [{"name": "canary", "state": "baking", "nodes": 1, "named": ["lis01"], "bake_ms": 30000, "elapsed_ms": 15000}, {"name": "all", "state": "waiting"}]}]}`
 	live    = `{"rollouts": [{"id": "42", "state": "live", "waves": [{"name": "canary", "state": "passed", "nodes": 1}, {"name": "all", "state": "passed", "nodes": 64}]}]}`
 )
@@ -79,6 +80,23 @@ Apply? [y/N] version 42: rollout 42
 ` + eraseLine + "canary  ██████████··········  baking 15 s of 30 s, 1 node:…\n" +
 		eraseLine + "all     ····················  waiting\n" +
 		"\x1b[2A" +
+		eraseLine + "canary  ████████████████████  passed, 1 node\n" +
+		eraseLine + "all     ████████████████████  passed, 64 nodes\n" +
+		eraseLine + "live\n"
+	if code != exitDone || got != want {
+		t.Errorf("exit code %d, got\n%q, want\n%q", code, got, want)
+	}
+}
+
+// Why a gate waits is one line below the waves, which the next one takes the place of.
+func TestGateAtATerminal(t *testing.T) {
+	env, file := storing(t, waiting+"\n"+live)
+	got, code := atTerminal(t, env, "", "apply", file, "--yes")
+	_, got, _ = strings.Cut(got, "rollout 42\n")
+	const want = eraseLine + "canary  ████████████████████  baking 31 s of 30 s, 1 of 2 …\n" +
+		eraseLine + "all     ····················  waiting\n" +
+		eraseLine + "the probe of 1 of 2 nodes has no result yet, and nothing e…\n" +
+		"\x1b[3A" +
 		eraseLine + "canary  ████████████████████  passed, 1 node\n" +
 		eraseLine + "all     ████████████████████  passed, 64 nodes\n" +
 		eraseLine + "live\n"

@@ -46,7 +46,10 @@ func waveState(w *admin.RolloutWave) string {
 	if w.State == "baking" {
 		text += " " + milliseconds(w.Elapsed) + " of " + milliseconds(w.Bake)
 	}
-	if w.Nodes > 0 {
+	switch {
+	case w.State == "baking" && w.Holding != nil && *w.Holding < w.Nodes:
+		text += fmt.Sprintf(", %s of %s", thousands(uint64(max(*w.Holding, 0))), count(w.Nodes, "node", "nodes"))
+	case w.Nodes > 0:
 		text += ", " + count(w.Nodes, "node", "nodes")
 	}
 	if len(w.Named) > 0 {
