@@ -4,11 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/etcd"
 	"github.com/ananas-edge/ananas/store/identity"
 )
 
@@ -62,28 +66,57 @@ func (a settingsAPI) Root(ctx context.Context) (admin.Root, error) {
 	if s.etcd == nil {
 		return out, nil
 	}
-	members, err := s.etcd.Members(ctx)
+	members, err := s.etcd.Roster(ctx)
 	if err != nil {
 		return out, refusal(err)
 	}
-	leads := s.etcd.State().Store.Leads
-	for _, m := range members {
-		one := admin.RootMember{Name: m.Name, Address: strings.TrimPrefix(m.URL, "https://"), State: "follower", Self: m.Name == s.name}
-		switch {
-		case m.Learner:
-			one.State = "learner"
-		case one.Self && leads:
-			one.State = "leader"
-		}
-		if !strings.HasPrefix(m.URL, "https://") {
-			one.Address = ""
-		}
-		out.Members = append(out.Members, one)
-	}
+	out.Members = rootMembers(ctx, members, s.name, out.Nodes)
 	for _, t := range identity.Tokens(s.copy.View(), s.n.clock.Wall()) {
 		out.Tokens = append(out.Tokens, admin.TokenInfo{ID: t.ID, Name: t.Name, Labels: t.Labels, Root: t.Role == identity.Root, Until: t.NotAfter})
 	}
 	return out, nil
+}
+
+// reachTime is how long a member of the root has to take a connection at its peer address: three times what a link around the world needs for it.
+const reachTime = time.Second
+
+// rootMembers tells how the members of the root are, as this one, self, sees them. One that takes no connection, or whose node has fallen silent, can't be reached: its process may stand
+// still while the system goes on taking connections for it.
+func rootMembers(ctx context.Context, members []etcd.Member, self string, nodes []admin.Node) []admin.RootMember {
+	out := make([]admin.RootMember, len(members))
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	var dials sync.WaitGroup
+	for i, m := range members {
+		out[i] = admin.RootMember{Name: m.Name, State: "follower", Self: m.Name == self}
+		address, peered := strings.CutPrefix(m.URL, "https://")
+		if peered {
+			out[i].Address = address
+		}
+		switch {
+		case m.Learner:
+			out[i].State = "learner"
+		case m.Leads:
+			out[i].State = "leader"
+		}
+		if out[i].Self {
+			continue
+		}
+		if slices.ContainsFunc(nodes, func(n admin.Node) bool { return n.Name == m.Name && !n.Seen.IsZero() && !n.Up }) {
+			out[i].State = "unreachable"
+			continue
+		}
+		dials.Go(func() {
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+			if err != nil {
+				out[i].State = "unreachable"
+				return
+			}
+			conn.Close()
+		})
+	}
+	dials.Wait()
+	return out
 }
 
 // NewToken is that of admin.SettingsStore.

@@ -40,6 +40,8 @@ type rootLsCommand struct {
 func (rootLsCommand) Help() string {
 	return `VERSION is what a node's table was made from, with the change sets in it; AGE is how long ago the root last confirmed what it has. Ask a member of the root: others do not know the rest of the fleet.
 
+The STATE of a member is as the one that is asked sees it: leader, follower, learner (it copies, and has no vote yet) or unreachable. A node with no report yet has joined, and has told nothing since that member started.
+
 Example:
 
   ananas root ls`
@@ -73,6 +75,11 @@ func (c *rootLsCommand) Run(p *process) error {
 			tables = append(tables, tokenTable(&root))
 		}
 		for i, t := range tables {
+			if i == 1 && !slices.ContainsFunc(root.Members, func(m admin.RootMember) bool { return m.State == "leader" }) && len(root.Members) > 0 {
+				if _, err := io.WriteString(w, "no member leads: nothing can be changed until a majority of them is there\n"); err != nil {
+					return err
+				}
+			}
 			if i > 0 {
 				if _, err := io.WriteString(w, "\n"); err != nil {
 					return err
@@ -128,7 +135,7 @@ func nodeState(now time.Time, n *admin.Node) string {
 	case n.Up:
 		return "up"
 	case n.Seen.IsZero():
-		return "never seen"
+		return "no report yet"
 	}
 	return "silent for " + ago(now.Sub(n.Seen))
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // Member is a member of the root.
@@ -16,6 +17,7 @@ type Member struct {
 	Name    string `json:"name"` // "" of one that was added and was not started yet
 	URL     string `json:"url"`  // by which the others reach it
 	Learner bool   `json:"learner"`
+	Leads   bool   `json:"-"` // told by Roster alone: the others follow it
 }
 
 // cluster writes members as etcd takes them.
@@ -36,8 +38,8 @@ func (r *Root) Members(ctx context.Context) ([]Member, error) {
 	return c.members(ctx)
 }
 
-func (c *child) members(ctx context.Context) ([]Member, error) {
-	resp, err := c.client.MemberList(ctx)
+func (c *child) members(ctx context.Context, how ...clientv3.OpOption) ([]Member, error) {
+	resp, err := c.client.MemberList(ctx, how...)
 	if err != nil {
 		return nil, fmt.Errorf("listing the members of the root: %w", err)
 	}
@@ -47,6 +49,26 @@ func (c *child) members(ctx context.Context) ([]Member, error) {
 	}
 	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(a.URL, b.URL) })
 	return out, nil
+}
+
+// Roster lists the members of the root as this one has them, and which of them leads as far as it knows: it answers without a quorum, and then none does.
+func (r *Root) Roster(ctx context.Context) ([]Member, error) {
+	c, err := r.running()
+	if err != nil {
+		return nil, err
+	}
+	members, err := c.members(ctx, clientv3.WithSerializable())
+	if err != nil {
+		return nil, err
+	}
+	status, err := c.client.Status(ctx, socketName)
+	if err != nil {
+		return nil, fmt.Errorf("asking which member of the root leads: %w", err)
+	}
+	for i := range members {
+		members[i].Leads = status.Leader != 0 && members[i].ID == status.Leader
+	}
+	return members, nil
 }
 
 // hinted is an error with a mend.

@@ -256,6 +256,39 @@ func TestMemberWithoutAQuorum(t *testing.T) {
 	wantEntries(t, cl.roots[1], w)
 }
 
+// Which member leads is told by each of them; where no quorum is left none does, and the list is still told.
+func TestRoster(t *testing.T) {
+	t.Parallel()
+	cl := newCluster(t, 2)
+	leader := func(r *etcd.Root) (name string, members int) {
+		all, err := r.Roster(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range all {
+			if m.Leads {
+				name = m.Name
+			}
+		}
+		return name, len(all)
+	}
+	eventually := func(what string, r *etcd.Root, want func(string) bool) {
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			name, n := leader(r)
+			if want(name) && n == 2 {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s: of %d members %q leads", what, n, name)
+			}
+		}
+	}
+	first, _ := leader(cl.roots[0])
+	eventually("the other member", cl.roots[1], func(name string) bool { return name == first && name != "" })
+	cl.roots[1].Close()
+	eventually("alone", cl.roots[0], func(name string) bool { return name == "" })
+}
+
 // Members come and go; who is none does not get in.
 func TestMembers(t *testing.T) {
 	t.Parallel()
