@@ -216,7 +216,7 @@ func (s *Server) accessed(w http.ResponseWriter, r *http.Request, a Access, err 
 	if err != nil {
 		return refusal(problemFailed, r.Context(), err)
 	}
-	a.Author, a.Reason = "", ""
+	a.Author, a.Reason, a.Dry = "", "", false
 	listed(&a.Rules)
 	for i := range a.Rules {
 		if a.Rules[i].Labels == nil {

@@ -314,6 +314,11 @@ type Access struct {
 	Rules  []AccessRule `json:"rules"`
 	Author string       `json:"author,omitempty"`
 	Reason string       `json:"reason,omitempty"`
+	Dry    bool         `json:"dry,omitempty"` // only tell what is wrong with them
+
+	// Confirm names the rules that there are, in an answer; in a request, those that somebody has seen and wants replaced. "": whatever there is.
+	Confirm  string   `json:"confirm,omitempty"`
+	Warnings []string `json:"warnings,omitempty"` // what was taken and should be looked at
 }
 
 // AccessRule lets the nodes with these labels read these folders of the settings, and no others. A node that no rule is about reads all settings.

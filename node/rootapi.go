@@ -1,8 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store"
 	"github.com/ananas-edge/ananas/store/etcd"
 	"github.com/ananas-edge/ananas/store/identity"
@@ -196,11 +199,46 @@ func (a settingsAPI) Access(context.Context) (admin.Access, error) {
 	if err != nil {
 		return admin.Access{}, err
 	}
-	out := admin.Access{}
-	for _, r := range rules.Rules() {
+	return shownAccess(rules.Rules()), nil
+}
+
+// shownAccess is rules for people.
+func shownAccess(rules []identity.AccessRule) admin.Access {
+	out := admin.Access{Confirm: accessName(rules)}
+	for _, r := range rules {
 		out.Rules = append(out.Rules, admin.AccessRule{Labels: r.Labels, Read: r.Read})
 	}
-	return out, nil
+	return out
+}
+
+// accessName names rules: who has seen these has seen no others.
+func accessName(rules []identity.AccessRule) string {
+	doc, err := identity.EncodeAccess(rules)
+	if err != nil {
+		return "" // they come from the store, and were checked before they came there
+	}
+	return fingerprintOf(map[string][]byte{store.AccessKey: doc})
+}
+
+// accessWarnings says which rules are about every node, and which about none that there is.
+func accessWarnings(v store.View, rules []identity.AccessRule) []string {
+	var out []string
+	for i, r := range rules {
+		nodes := 0
+		for key := range v.Under(store.NodePrefix) {
+			doc, err := identity.NodeAt(v, strings.TrimPrefix(key, store.NodePrefix))
+			if err == nil && doc != nil && doc.Revoked == nil && doc.Role != identity.Root && doc.Labels.Has(r.Labels) {
+				nodes++
+			}
+		}
+		switch {
+		case len(r.Labels) == 0:
+			out = append(out, fmt.Sprintf("rules[%d] names no label, so that it is about every node that is no member of the root: %d", i, nodes))
+		case nodes == 0:
+			out = append(out, fmt.Sprintf("rules[%d] is about no node: none has its labels", i))
+		}
+	}
+	return out
 }
 
 // SetAccess is that of admin.SettingsStore.
@@ -213,17 +251,36 @@ func (a settingsAPI) SetAccess(ctx context.Context, r admin.Access) (admin.Acces
 	for _, one := range r.Rules {
 		rules = append(rules, identity.AccessRule{Labels: one.Labels, Read: one.Read})
 	}
+	// The store's own rules come first: they say of a key of its own that it is no setting.
 	doc, err := identity.EncodeAccess(rules)
 	if err != nil {
 		return admin.Access{}, err
 	}
-	reason := r.Reason
-	if reason == "" {
-		reason = "who reads what"
+	for i, one := range rules {
+		for _, key := range one.Read {
+			if err := settings.CheckFolder(key); key != identity.Everything && err != nil {
+				return admin.Access{}, fmt.Errorf("rules[%d]: %w", i, err)
+			}
+		}
 	}
-	p := store.Proposal{Kind: store.KindNode, Author: r.Author, Reason: reason, Edits: []store.Edit{{Key: store.AccessKey, Value: doc}}}
-	if _, err := s.writer.Commit(ctx, p); err != nil {
+	out := shownAccess(rules)
+	out.Warnings = accessWarnings(s.copy.View(), rules)
+	if r.Dry {
+		return out, nil
+	}
+	_, err = s.writer.Commit(ctx, store.Proposal{Kind: store.KindNode, Author: r.Author, Reason: cmp.Or(r.Reason, "who reads what"), Make: func(v store.View, p *store.Proposal) error {
+		p.Edits = []store.Edit{{Key: store.AccessKey, Value: doc}}
+		if r.Confirm == "" {
+			return nil
+		}
+		now, err := identity.AccessIn(v)
+		if err == nil && accessName(now.Rules()) != r.Confirm {
+			err = &admin.Refusal{Why: admin.Conflict, Err: hinted{errors.New("the rules are others by now"), "look at the difference again, and repeat it"}}
+		}
+		return err
+	}})
+	if err != nil {
 		return admin.Access{}, refusal(err)
 	}
-	return r, nil
+	return out, nil
 }

@@ -208,6 +208,13 @@ func TestWhoReadsWhat(t *testing.T) {
 	if _, err := root.settings().SetAccess(t.Context(), admin.Access{Rules: []admin.AccessRule{{Labels: map[string]string{"role": "edge"}, Read: []string{"sampling"}}}}); err != nil {
 		t.Fatal(err)
 	}
+	var refused *admin.Refusal
+	if _, err := root.settings().SetAccess(t.Context(), admin.Access{Confirm: accessName(nil)}); !errors.As(err, &refused) || refused.Why != admin.Conflict {
+		t.Errorf("who has seen no rules replaces those that there are: %v", err)
+	}
+	if now, err := root.settings().Access(t.Context()); err != nil || len(now.Rules) != 1 || now.Confirm == accessName(nil) {
+		t.Errorf("the rules are %+v, %v", now, err)
+	}
 	until(t, "the end of what it may not read", func() bool { _, ok := edge.shared.copy.View().Get("cache/stale"); return !ok })
 	done := apply(t, root, "settings: { sampling: { one_in: 8 }, cache: { stale: 2h } }")
 	inUseAt(t, edge, done.Version)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -9,12 +10,15 @@ import (
 	"strings"
 
 	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/admin/client"
 	"github.com/ananas-edge/ananas/cmd/ananas/terminal"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 )
 
 type rootAccessCommand struct {
 	File   string `arg:"" optional:"" help:"Rules to put in the place of those that there are; - is standard input."`
+	DryRun bool   `help:"Show what would change, and change nothing."`
+	Yes    bool   `short:"y" help:"Do not ask."`
 	Reason string `placeholder:"TEXT" help:"Why, for the history."`
 	JSON   bool   `help:"Print the rules as JSON."`
 	nodeFlags
@@ -22,7 +26,7 @@ type rootAccessCommand struct {
 
 // Help is printed below the usage.
 func (rootAccessCommand) Help() string {
-	return `A node that rules choose by its labels (ananas root token --label) reads the keys and folders that they name, and has digests alone of all others: its versions stay without gaps, and it still checks each one. A node that no rule is about reads all settings. Without a file the rules are printed as one.
+	return `A node that rules choose by its labels (ananas root token --label) reads the keys and folders that they name, and has digests alone of all others: its versions stay without gaps, and it still checks each one. A node that no rule is about reads all settings. Without a file the rules are printed as one; with one the difference is shown, and nothing happens without a yes.
 
 Example:
 
@@ -44,6 +48,9 @@ type accessFile struct {
 func (c *rootAccessCommand) Run(p *process) error {
 	var want admin.Access
 	if c.File != "" {
+		if !c.DryRun && !c.Yes && (c.JSON || c.File == standardInput || !terminal.Asks(p.stdin, p.stdout)) {
+			return usageError{errors.New("there is nobody to ask whether that is meant"), "look at it with --dry-run, then add --yes"}
+		}
 		var err error
 		if want, err = readAccess(p, c.File); err != nil {
 			return err
@@ -54,15 +61,12 @@ func (c *rootAccessCommand) Run(p *process) error {
 		return err
 	}
 	defer node.Close()
-	var now admin.Access
-	if c.File == "" {
-		now, err = node.Access(p.ctx)
-	} else {
-		want.Author, want.Reason = author(p), c.Reason
-		now, err = node.SetAccess(p.ctx, want)
-	}
+	now, err := node.Access(p.ctx)
 	if err != nil {
 		return err
+	}
+	if c.File != "" {
+		return c.replace(p, node, now, want)
 	}
 	if c.JSON {
 		return p.printJSON(now)
@@ -70,12 +74,72 @@ func (c *rootAccessCommand) Run(p *process) error {
 	return p.print(func(w io.Writer) error { return writeAccess(w, now) })
 }
 
+// replace shows what is different, asks, and puts want in the place of now.
+func (c *rootAccessCommand) replace(p *process, node *client.Client, now, want admin.Access) error {
+	want.Author, want.Reason, want.Confirm = author(p), c.Reason, now.Confirm
+	want.Dry = true
+	plan, err := node.SetAccess(p.ctx, want)
+	if err != nil {
+		return err
+	}
+	before, after := ruleLines(now.Rules), ruleLines(plan.Rules)
+	same := slices.Equal(before, after)
+	if !c.JSON {
+		if err := showRules(p, before, after); err != nil {
+			return err
+		}
+		if err := warn(p, plan.Warnings); err != nil {
+			return err
+		}
+	}
+	if !c.DryRun && !same {
+		if !c.Yes {
+			yes, err := ask(p, "Replace the rules?")
+			if err != nil {
+				return err
+			}
+			if !yes {
+				return errors.New("nothing was changed")
+			}
+		}
+		want.Dry = false
+		if plan, err = node.SetAccess(p.ctx, want); err != nil {
+			return err
+		}
+		if !c.JSON {
+			return p.say("the rules are replaced")
+		}
+	}
+	if c.JSON {
+		return p.printJSON(plan)
+	}
+	return nil
+}
+
+// showRules prints how the lines of rules differ.
+func showRules(p *process, before, after []string) error {
+	if slices.Equal(before, after) {
+		return p.say("nothing is different")
+	}
+	doc := func(lines []string) *string {
+		if len(lines) == 0 {
+			return nil
+		}
+		text := strings.Join(lines, "\n") + "\n"
+		return &text
+	}
+	screen := terminal.Of(p.stdout, p.env)
+	return p.print(func(w io.Writer) error {
+		return writeDifferences(w, screen, []admin.Difference{{Key: "rules", Old: doc(before), New: doc(after)}})
+	})
+}
+
 // maxAccess is the length of a file of rules in octets: what the store takes at one key.
 const maxAccess = 64 << 10
 
 func readAccess(p *process, name string) (admin.Access, error) {
 	in := p.stdin
-	if name != "-" {
+	if name != standardInput {
 		f, err := os.Open(name)
 		if err != nil {
 			return admin.Access{}, fmt.Errorf("reading rules: %w", err)
@@ -111,25 +175,23 @@ func writeAccess(w io.Writer, a admin.Access) error {
 		_, err := fmt.Fprintln(w, "rules: [] # every node reads all settings")
 		return err
 	}
-	var b strings.Builder
-	b.WriteString("rules:\n")
-	for _, r := range a.Rules {
-		b.WriteString("  - { labels: { ")
-		for i, name := range slices.Sorted(maps.Keys(r.Labels)) {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			fmt.Fprintf(&b, "%q: %q", name, r.Labels[name])
-		}
-		b.WriteString(" }, read: [")
-		for i, key := range r.Read {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			fmt.Fprintf(&b, "%q", key)
-		}
-		b.WriteString("] }\n")
-	}
-	_, err := io.WriteString(w, terminal.Clean(b.String()))
+	text := "rules:\n  " + strings.Join(ruleLines(a.Rules), "\n  ") + "\n"
+	_, err := io.WriteString(w, terminal.Clean(text))
 	return err
+}
+
+// ruleLines writes each rule as a line of YAML.
+func ruleLines(rules []admin.AccessRule) []string {
+	lines := make([]string, len(rules))
+	for i, r := range rules {
+		var labels, read []string
+		for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
+			labels = append(labels, fmt.Sprintf("%q: %q", name, r.Labels[name]))
+		}
+		for _, key := range r.Read {
+			read = append(read, fmt.Sprintf("%q", key))
+		}
+		lines[i] = "- { labels: { " + strings.Join(labels, ", ") + " }, read: [" + strings.Join(read, ", ") + "] }"
+	}
+	return lines
 }

@@ -23,8 +23,8 @@ type AccessRule struct {
 	Read []string `json:"read" yaml:"read"`
 }
 
-// everything in Read stands for all settings.
-const everything = "*"
+// Everything in Read stands for all settings.
+const Everything = "*"
 
 // Access is who reads what, as the document [store.AccessKey] says. It is immutable.
 type Access struct{ rules []AccessRule }
@@ -83,7 +83,7 @@ func checkRules(rules []AccessRule) error {
 			return wrong("write read: [] where they are to read nothing", "rules[%d]: it does not say what is read", i)
 		}
 		for _, prefix := range r.Read {
-			if prefix == everything {
+			if prefix == Everything {
 				continue
 			}
 			if err := store.CheckKey(prefix); err != nil {
@@ -125,12 +125,12 @@ func (a *Access) For(p Peer) *Reader {
 	matched := false
 	var read []string
 	for i := range a.rules {
-		if p.Labels.has(a.rules[i].Labels) {
+		if p.Labels.Has(a.rules[i].Labels) {
 			matched = true
 			read = append(read, a.rules[i].Read...)
 		}
 	}
-	r.all = r.root || !matched || slices.Contains(read, everything)
+	r.all = r.root || !matched || slices.Contains(read, Everything)
 	if !r.all {
 		slices.Sort(read)
 		r.prefixes = make(map[string]struct{}, len(read))

@@ -151,7 +151,7 @@ func slowly(a *Access, p Peer, key string) bool {
 	}
 	matched := false
 	for _, r := range a.rules {
-		if !p.Labels.has(r.Labels) {
+		if !p.Labels.Has(r.Labels) {
 			continue
 		}
 		matched = true

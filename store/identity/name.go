@@ -126,8 +126,8 @@ func (l Labels) check() error {
 	return nil
 }
 
-// has tells whether all of want are among l.
-func (l Labels) has(want Labels) bool {
+// Has tells whether all of want are among l.
+func (l Labels) Has(want Labels) bool {
 	for name, value := range want {
 		if got, ok := l[name]; !ok || got != value {
 			return false
