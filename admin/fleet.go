@@ -165,6 +165,29 @@ func (s *Server) rootToken(w http.ResponseWriter, r *http.Request) *Problem {
 	return nil
 }
 
+func (s *Server) rootWithdraw(w http.ResponseWriter, r *http.Request) *Problem {
+	if s.config.Settings == nil {
+		return problemMissing.with("root", "")
+	}
+	var b WithdrawToken
+	if p := s.readBody(w, r, &b); p != nil {
+		return p
+	}
+	if b.ID == "" {
+		return problemBody.with("id is missing", "/api/v1/root has the ids of the tokens")
+	}
+	if p := signed(r, &b.Author, b.Reason); p != nil {
+		return p
+	}
+	token, err := s.config.Settings.WithdrawToken(r.Context(), b)
+	if err != nil {
+		return refusal(problemFailed, r.Context(), err)
+	}
+	labelled(&token.Labels)
+	writeJSON(w, http.StatusOK, token)
+	return nil
+}
+
 func (s *Server) rootRemove(w http.ResponseWriter, r *http.Request) *Problem {
 	if s.config.Settings == nil {
 		return problemMissing.with("root", "")

@@ -140,6 +140,8 @@ var calls = []struct {
 	{"root of nobody", "GET", "/api/v1/root", "", nothingStored, 200},
 	{"token", "POST", "/api/v1/root/token", `{}`, nil, 200},
 	{"token of nothing", "POST", "/api/v1/root/token", `{}`, nothingStored, 200},
+	{"withdraw", "POST", "/api/v1/root/withdraw", `{"id":"0011"}`, nil, 200},
+	{"withdraw what says little", "POST", "/api/v1/root/withdraw", `{"id":"0011"}`, nothingStored, 200},
 	{"access", "GET", "/api/v1/root/access", "", nil, 200},
 	{"access of nothing", "GET", "/api/v1/root/access", "", nothingStored, 200},
 	{"set access", "POST", "/api/v1/root/access", `{"rules":[{"labels":{"role":"edge"},"read":["forward"]}]}`, nil, 200},

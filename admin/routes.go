@@ -56,6 +56,7 @@ func (s *Server) routing() map[string]route {
 		"/api/v1/rollouts":         {get: s.rollouts, post: s.steer, params: []string{"id"}},
 		"/api/v1/root":             {get: s.root},
 		"/api/v1/root/token":       {post: s.rootToken},
+		"/api/v1/root/withdraw":    {post: s.rootWithdraw},
 		"/api/v1/root/remove":      {post: s.rootRemove},
 		"/api/v1/root/access":      {get: s.rootAccess, post: s.rootSetAccess},
 	}

@@ -36,6 +36,8 @@ type SettingsStore interface {
 	Root(ctx context.Context) (Root, error)
 	// NewToken makes a join token.
 	NewToken(ctx context.Context, t NewToken) (JoinToken, error)
+	// WithdrawToken makes a join token that was not used of no use.
+	WithdrawToken(ctx context.Context, w WithdrawToken) (TokenInfo, error)
 	// RemoveNode revokes a node, and takes it out of the root if it is a member.
 	RemoveNode(ctx context.Context, r RemoveNode) (Node, error)
 	// Access tells which nodes read what.
@@ -299,7 +301,16 @@ type TokenInfo struct {
 	Name   string            `json:"name"`
 	Labels map[string]string `json:"labels"`
 	Root   bool              `json:"root"`
+	Made   time.Time         `json:"made"`
+	By     string            `json:"by"` // who made it
 	Until  time.Time         `json:"until"`
+}
+
+// WithdrawToken names a token to withdraw; the body of the request.
+type WithdrawToken struct {
+	ID     string `json:"id"` // of the list; it is no secret
+	Reason string `json:"reason"`
+	Author string `json:"author"`
 }
 
 // RemoveNode names a node to revoke; the body of the request.

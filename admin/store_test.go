@@ -166,6 +166,14 @@ func (s *shelf) NewToken(_ context.Context, n NewToken) (JoinToken, error) {
 	return JoinToken{Token: "ananas-join-1.x", ID: "0011223344556677", Until: moment, Addresses: []string{"192.0.2.1:8054"}}, s.err
 }
 
+func (s *shelf) WithdrawToken(_ context.Context, b WithdrawToken) (TokenInfo, error) {
+	s.note(b)
+	if s.empty {
+		return TokenInfo{}, s.err
+	}
+	return someRoot.Tokens[0], s.err
+}
+
 func (s *shelf) RemoveNode(_ context.Context, r RemoveNode) (Node, error) {
 	s.note(r)
 	if s.empty {
@@ -213,6 +221,8 @@ var storeBodies = []struct {
 	{"/api/v1/root/token", `{"ttl":"1h"}`, false},
 	{"/api/v1/root/remove", `{"name":"lis02","reason":"why","author":"ana"}`, true},
 	{"/api/v1/root/remove", `{"reason":"why"}`, false},
+	{"/api/v1/root/withdraw", `{"id":"0011","reason":"why","author":"ana"}`, true},
+	{"/api/v1/root/withdraw", `{"name":"lis03"}`, false},
 	{"/api/v1/root/access", `{"rules":[{"labels":{},"read":["*"]}]}`, true},
 	{"/api/v1/root/access", `{"rule":[]}`, false},
 }
@@ -252,6 +262,7 @@ func TestWhatIsAskedOfTheStore(t *testing.T) {
 		{"POST", "/api/v1/rollouts", `{"id":"42","action":"abort","reason":"r","author":"ana"}`, Steer{"42", "abort", "r", "ana"}},
 		{"POST", "/api/v1/root/token", `{"name":"x","labels":{"site":"lis"},"root":true,"ttl_ms":1000}`, NewToken{"x", map[string]string{"site": "lis"}, true, 1000, "somebody"}},
 		{"POST", "/api/v1/root/remove", `{"name":"x","author":"ana"}`, RemoveNode{"x", "", "ana"}},
+		{"POST", "/api/v1/root/withdraw", `{"id":"0011","author":"ana"}`, WithdrawToken{"0011", "", "ana"}},
 	} {
 		b := newBench(t)
 		if w := b.do(b.request(c.method, c.target, c.body)); w.Code != http.StatusOK || !reflect.DeepEqual(b.node.store.asked, c.want) {
@@ -342,7 +353,7 @@ var storeRoutes = []struct{ method, target, body string }{
 	{"GET", "/api/v1/settings", ""}, {"GET", "/api/v1/settings/diff?from=1", ""}, {"GET", "/api/v1/settings/history", ""}, {"GET", "/api/v1/settings/watch", ""},
 	{"GET", "/api/v1/snapshot", ""}, {"GET", "/api/v1/rollouts", ""}, {"GET", "/api/v1/root", ""},
 	{"POST", "/api/v1/apply", `{"files":[{"name":"a.yaml"}]}`}, {"POST", "/api/v1/rollback", `{"version":1}`}, {"POST", "/api/v1/rollouts", `{"id":"42","action":"pause"}`},
-	{"POST", "/api/v1/root/token", `{}`}, {"POST", "/api/v1/root/remove", `{"name":"x"}`}, {"GET", "/api/v1/root/access", ``}, {"POST", "/api/v1/root/access", `{"rules":[]}`},
+	{"POST", "/api/v1/root/token", `{}`}, {"POST", "/api/v1/root/remove", `{"name":"x"}`}, {"POST", "/api/v1/root/withdraw", `{"id":"0011"}`}, {"GET", "/api/v1/root/access", ``}, {"POST", "/api/v1/root/access", `{"rules":[]}`},
 }
 
 // Each kind of refusal is its own problem, everywhere.

@@ -75,7 +75,7 @@ func (a settingsAPI) Root(ctx context.Context) (admin.Root, error) {
 	}
 	out.Members = rootMembers(ctx, members, s.name, out.Nodes)
 	for _, t := range identity.Tokens(s.copy.View(), s.n.clock.Wall()) {
-		out.Tokens = append(out.Tokens, admin.TokenInfo{ID: t.ID, Name: t.Name, Labels: t.Labels, Root: t.Role == identity.Root, Until: t.NotAfter})
+		out.Tokens = append(out.Tokens, shownToken(t))
 	}
 	return out, nil
 }
@@ -153,6 +153,40 @@ func (a settingsAPI) NewToken(ctx context.Context, r admin.NewToken) (admin.Join
 		return admin.JoinToken{}, refusal(err)
 	}
 	return admin.JoinToken{Token: token.Text(), ID: token.ID.String(), Until: now.Add(want.Life), Addresses: []string{s.n.began.Node.Store.Root.String()}}, nil
+}
+
+func shownToken(t identity.TokenInfo) admin.TokenInfo {
+	return admin.TokenInfo{ID: t.ID, Name: t.Name, Labels: t.Labels, Root: t.Role == identity.Root, Made: t.Made, By: t.By, Until: t.NotAfter}
+}
+
+// WithdrawToken is that of admin.SettingsStore.
+func (a settingsAPI) WithdrawToken(ctx context.Context, r admin.WithdrawToken) (admin.TokenInfo, error) {
+	s, err := a.root()
+	if err != nil {
+		return admin.TokenInfo{}, err
+	}
+	var was admin.TokenInfo
+	now := s.n.clock.Wall()
+	_, err = s.writer.Commit(ctx, store.Proposal{Kind: store.KindNode, Author: r.Author, Reason: cmp.Or(r.Reason, "a join token is withdrawn"), Make: func(v store.View, p *store.Proposal) error {
+		var err error
+		if p.Edits, err = identity.Withdraw(v, r.ID, now); err != nil {
+			return err
+		}
+		for _, t := range identity.Tokens(v, now) {
+			if t.ID == r.ID {
+				was = shownToken(t)
+			}
+		}
+		return nil
+	}})
+	var unknown *identity.UnknownTokenError
+	switch {
+	case errors.As(err, &unknown):
+		return admin.TokenInfo{}, &admin.Refusal{Why: admin.Absent, Err: err}
+	case err != nil:
+		return admin.TokenInfo{}, refusal(err)
+	}
+	return was, nil
 }
 
 // RemoveNode is that of admin.SettingsStore.

@@ -260,6 +260,11 @@ func (c *Client) NewToken(ctx context.Context, t admin.NewToken) (j admin.JoinTo
 	return j, c.ask(ctx, http.MethodPost, "/api/v1/root/token", nil, t, &j)
 }
 
+// WithdrawToken withdraws a join token that was not used.
+func (c *Client) WithdrawToken(ctx context.Context, w admin.WithdrawToken) (t admin.TokenInfo, err error) {
+	return t, c.ask(ctx, http.MethodPost, "/api/v1/root/withdraw", nil, w, &t)
+}
+
 // RemoveNode revokes a node.
 func (c *Client) RemoveNode(ctx context.Context, r admin.RemoveNode) (n admin.Node, err error) {
 	return n, c.ask(ctx, http.MethodPost, "/api/v1/root/remove", nil, r, &n)

@@ -76,6 +76,11 @@ func (n *node) NewToken(_ context.Context, t admin.NewToken) (admin.JoinToken, e
 	return admin.JoinToken{Token: "ananas-join-1.x"}, n.err
 }
 
+func (n *node) WithdrawToken(_ context.Context, w admin.WithdrawToken) (admin.TokenInfo, error) {
+	n.asked = append(n.asked, w)
+	return admin.TokenInfo{ID: w.ID}, n.err
+}
+
 func (n *node) RemoveNode(_ context.Context, r admin.RemoveNode) (admin.Node, error) {
 	n.asked = append(n.asked, r)
 	return admin.Node{Name: r.Name}, n.err
@@ -130,6 +135,9 @@ func TestEveryQuestionOfTheStore(t *testing.T) {
 	ask := admin.NewToken{Name: "x", Labels: map[string]string{"site": "lis"}, Root: true, TTLMS: 1000, Author: "ana"}
 	token, err := c.NewToken(ctx, ask)
 	check("token", err, token.Token == "ananas-join-1.x")
+	withdraw := admin.WithdrawToken{ID: "00ff", Reason: "r", Author: "ana"}
+	withdrawn, err := c.WithdrawToken(ctx, withdraw)
+	check("withdraw", err, withdrawn.ID == "00ff")
 	remove := admin.RemoveNode{Name: "x", Reason: "r", Author: "ana"}
 	gone, err := c.RemoveNode(ctx, remove)
 	check("remove", err, gone.Name == "x")
@@ -138,7 +146,7 @@ func TestEveryQuestionOfTheStore(t *testing.T) {
 	want := []any{
 		apply, back, full, admin.SettingsQuery{Held: true, Limit: admin.DefaultSettingsLimit, Bytes: admin.MaxSettingsBytes}, "4041forward", "00",
 		admin.HistoryQuery{Before: 41, Key: "forward", Limit: 7, Bytes: admin.MaxSettingsBytes, Settings: true, Without: "sweep"}, admin.HistoryQuery{Limit: admin.DefaultHistoryLimit, Bytes: admin.MaxSettingsBytes},
-		"42", steer, ask, remove,
+		"42", steer, ask, withdraw, remove,
 	}
 	want[4], want[5] = fmt.Sprint(40, 41, "forward"), fmt.Sprint(0, 0, "")
 	if !reflect.DeepEqual(n.asked, want) {

@@ -15,10 +15,12 @@ import (
 )
 
 type rootCommands struct {
-	Ls     rootLsCommand     `cmd:"" help:"List members of the root, all nodes, and tokens that were not used."`
-	Token  rootTokenCommand  `cmd:"" help:"Make a token that lets one node join."`
-	Access rootAccessCommand `cmd:"" help:"Show or set which nodes read what of the settings."`
-	Remove rootRemoveCommand `cmd:"" help:"Revoke a node."`
+	Ls       rootLsCommand       `cmd:"" help:"List members of the root, all nodes, and tokens that were not used."`
+	Token    rootTokenCommand    `cmd:"" help:"Make a token that lets one node join."`
+	Tokens   rootTokensCommand   `cmd:"" help:"List tokens that were not used."`
+	Withdraw rootWithdrawCommand `cmd:"" help:"Withdraw a token that was not used."`
+	Access   rootAccessCommand   `cmd:"" help:"Show or set which nodes read what of the settings."`
+	Remove   rootRemoveCommand   `cmd:"" help:"Revoke a node."`
 }
 
 // Help is printed below the usage.
@@ -150,15 +152,92 @@ func labels(all map[string]string) string {
 }
 
 func tokenTable(root *admin.Root) *terminal.Table {
-	t := &terminal.Table{Head: []string{"TOKEN", "FOR", "ROLE", "LABELS", "USED UNTIL"}}
+	t := &terminal.Table{Head: []string{"TOKEN", "FOR", "ROLE", "LABELS", "MADE BY", "MADE", "EXPIRES"}}
 	for _, k := range root.Tokens {
 		role := "follower"
 		if k.Root {
 			role = "root"
 		}
-		t.Rows = append(t.Rows, []string{k.ID, cmp.Or(k.Name, "any node"), role, dash(labels(k.Labels)), "for another " + ago(k.Until.Sub(root.Now))})
+		t.Rows = append(t.Rows, []string{k.ID, cmp.Or(k.Name, "any node"), role, dash(labels(k.Labels)), dash(k.By), ago(root.Now.Sub(k.Made)) + " ago", "in " + ago(k.Until.Sub(root.Now))})
 	}
 	return t
+}
+
+type rootTokensCommand struct {
+	JSON bool `help:"Print the tokens as JSON."`
+	nodeFlags
+}
+
+// Help is printed below the usage.
+func (rootTokensCommand) Help() string {
+	return `The store keeps a digest of each token's secret, so that a token can't be shown again; its id is no secret.
+
+Example:
+
+  ananas root tokens
+  ananas root withdraw 0011223344556677`
+}
+
+// Run prints the table.
+func (c *rootTokensCommand) Run(p *process) error {
+	node, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	root, err := node.Root(p.ctx)
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return p.printJSON(root.Tokens)
+	case len(root.Members) == 0:
+		return hinted{errors.New("this node does not know the tokens"), "ask a member of the root"}
+	case len(root.Tokens) == 0:
+		return p.say("there is no token that can be used")
+	}
+	return p.print(func(w io.Writer) error { return tokenTable(&root).Write(w) })
+}
+
+type rootWithdrawCommand struct {
+	ID     string `arg:"" help:"The token; ananas root tokens has the ids."`
+	Reason string `placeholder:"TEXT" help:"Why, for the history."`
+	JSON   bool   `help:"Print the token as JSON."`
+	nodeFlags
+}
+
+// Help is printed below the usage.
+func (rootWithdrawCommand) Help() string {
+	return `Nobody joins with it from then on. A node that has joined with a token is not touched: ananas root remove revokes it.
+
+Example:
+
+  ananas root withdraw 0011223344556677 --reason "it was in a chat"`
+}
+
+// Validate is called when all flags are read.
+func (c *rootWithdrawCommand) Validate() error {
+	if len(c.Reason) > admin.MaxReason {
+		return errors.New("--reason is too long: say it in a line")
+	}
+	return nil
+}
+
+// Run withdraws the token.
+func (c *rootWithdrawCommand) Run(p *process) error {
+	node, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	token, err := node.WithdrawToken(p.ctx, admin.WithdrawToken{ID: c.ID, Reason: c.Reason, Author: author(p)})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.printJSON(token)
+	}
+	return p.say("token %s, for %s, is withdrawn", terminal.Clean(token.ID), terminal.Clean(cmp.Or(token.Name, "any node")))
 }
 
 type rootTokenCommand struct {
@@ -172,7 +251,7 @@ type rootTokenCommand struct {
 
 // Help is printed below the usage.
 func (rootTokenCommand) Help() string {
-	return `The token is printed once, on standard output and alone; what to do with it goes to standard error. It lets one node join, and is of no use afterwards. A member of the root makes it.
+	return `The token is printed once, on standard output and alone; what to do with it goes to standard error. It lets one node join, and is of no use afterwards; ananas root tokens lists those that were not used. A member of the root makes it.
 
 Example:
 

@@ -149,6 +149,10 @@ func (f files) NewToken(_ context.Context, t admin.NewToken) (admin.JoinToken, e
 	return stored[admin.JoinToken](f, "token.json", fmt.Sprintf("token name=%q labels=%v root=%v ttl=%d author=%q", t.Name, t.Labels, t.Root, t.TTLMS, t.Author))
 }
 
+func (f files) WithdrawToken(_ context.Context, w admin.WithdrawToken) (admin.TokenInfo, error) {
+	return stored[admin.TokenInfo](f, "withdrawn.json", fmt.Sprintf("withdraw %s author=%q reason=%q", w.ID, w.Author, w.Reason))
+}
+
 func (f files) Access(context.Context) (admin.Access, error) { return admin.Access{}, nil }
 
 func (f files) SetAccess(_ context.Context, a admin.Access) (admin.Access, error) { return a, nil }

@@ -298,7 +298,7 @@ func FuzzCSR(f *testing.F) {
 // Of the tokens those are listed that can still be used.
 func TestTokens(t *testing.T) {
 	w := newWorld(t)
-	want := w.token(TokenRequest{Name: "edge1", Role: Root, Labels: Labels{"site": "opo"}})
+	want := w.token(TokenRequest{Name: "edge1", Role: Root, Labels: Labels{"site": "opo"}, By: "ana"})
 	w.token(TokenRequest{Life: time.Hour})
 	w.joinAs(w.open(t.TempDir()), "edge2", w.token(TokenRequest{}))
 	w.put("~token/ff", `{"of":"a later release"}`)
@@ -306,5 +306,33 @@ func TestTokens(t *testing.T) {
 	got := Tokens(w, w.now)
 	if len(got) != 1 || got[0].ID != want.ID.String() || got[0].Name != "edge1" || got[0].Role != Root || got[0].Labels["site"] != "opo" || !got[0].NotAfter.Equal(born.Add(DefaultTokenLife)) {
 		t.Errorf("%+v", got)
+	}
+	if got[0].By != "ana" || !got[0].Made.Equal(born) {
+		t.Errorf("made %v by %q", got[0].Made, got[0].By)
+	}
+}
+
+// A token that was withdrawn lets nobody join; one that was used, or is too old, is told as what it is.
+func TestWithdraw(t *testing.T) {
+	w := newWorld(t)
+	token, used, old := w.token(TokenRequest{}), w.token(TokenRequest{}), w.token(TokenRequest{Life: time.Minute})
+	w.joinAs(w.open(t.TempDir()), "edge1", used)
+	w.now = w.now.Add(2 * time.Minute)
+	for id, want := range map[string]string{used.ID.String(): `was used by "edge1"`, old.ID.String(): "could be used until", "00": "is not in the store", "x/y": "is not in the store"} {
+		var unknown *UnknownTokenError
+		if _, err := Withdraw(w, id, w.now); !errors.As(err, &unknown) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	edits, err := Withdraw(w, token.ID.String(), w.now)
+	if err != nil || len(edits) != 1 || !edits[0].Delete {
+		t.Fatalf("%+v, %v", edits, err)
+	}
+	w.must(w.commit(edits...))
+	if left := Tokens(w, w.now); len(left) != 0 {
+		t.Errorf("%+v", left)
+	}
+	if _, err := Withdraw(w, token.ID.String(), w.now); err == nil {
+		t.Error("it is withdrawn twice")
 	}
 }

@@ -282,6 +282,8 @@ type TokenInfo struct {
 	Name     string // the only node that may use it; "": any
 	Labels   Labels
 	Role     Role
+	Made     time.Time
+	By       string // who made it
 	NotAfter time.Time
 }
 
@@ -293,7 +295,37 @@ func Tokens(view store.Map, now time.Time) []TokenInfo {
 		if err != nil || t.used != nil || now.After(t.notAfter) {
 			continue
 		}
-		out = append(out, TokenInfo{ID: key[len(store.TokenPrefix):], Name: t.name, Labels: t.labels, Role: t.role, NotAfter: t.notAfter})
+		out = append(out, TokenInfo{ID: key[len(store.TokenPrefix):], Name: t.name, Labels: t.labels, Role: t.role, Made: t.made, By: t.by, NotAfter: t.notAfter})
 	}
 	return out
+}
+
+// UnknownTokenError says that there is no token of an id that could still be used.
+type UnknownTokenError struct{ ID, Why string }
+
+func (e *UnknownTokenError) Error() string { return fmt.Sprintf("the join token %q %s", e.ID, e.Why) }
+
+// Hint says what to do.
+func (e *UnknownTokenError) Hint() string {
+	return "`ananas root tokens` lists those that can still be used"
+}
+
+// Withdraw returns the edit after which nobody joins with a token. One that was used, or whose time is over, is of no use as it is: its document says so to who comes
+// twice or late, and stays. The error is an [*UnknownTokenError] then.
+func Withdraw(view store.View, id string, now time.Time) ([]store.Edit, error) {
+	key := store.TokenPrefix + id
+	doc, ok := view.Get(key)
+	if !ok {
+		return nil, &UnknownTokenError{clip(id), "is not in the store: it was never made, or withdrawn, or its time has been over for a day"}
+	}
+	t, err := parseTokenDoc(doc)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%q: %w", key, err)
+	case t.used != nil:
+		return nil, &UnknownTokenError{id, fmt.Sprintf("was used by %q at %s; `ananas root remove %s` revokes that node", t.used.name, stamp(t.used.time), t.used.name)}
+	case now.After(t.notAfter):
+		return nil, &UnknownTokenError{id, "could be used until " + stamp(t.notAfter)}
+	}
+	return []store.Edit{edit(view, key, nil)}, nil
 }
