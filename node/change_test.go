@@ -102,6 +102,13 @@ func TestDraft(t *testing.T) {
 	if got := texts2(changeSet(view, "2")); got != "a=2 b=" {
 		t.Errorf("change set 2 is %q", got)
 	}
+	// A rollback says which of them it leaves as they are.
+	if got := stillOpen(view, []string{"", "3"}); len(got) != 1 || !strings.Contains(got[0], "still: 2 (queued: a, b); 4 (queued: b). ananas rollout abort ID") {
+		t.Errorf("a rollback warns of %q", got)
+	}
+	if got := stillOpen(view, []string{"2", "3", "4"}); got != nil {
+		t.Errorf("a rollback warns of %q", got)
+	}
 	// Nobody holds what is queued; who holds it has it over what is live.
 	member := rollout.Member{Name: "lis01"}
 	if got, sets := held(view, member, false); texts2(got) != "a=1 b=1" || len(sets) != 0 {

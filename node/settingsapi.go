@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/settings"
@@ -112,7 +114,32 @@ func (a settingsAPI) Rollback(ctx context.Context, r admin.Rollback) (admin.Appl
 		reason = fmt.Sprintf("back to version %d", r.Version)
 	}
 	done, err := s.commit(ctx, change{wanted: wantVersion(past), author: r.Author, reason: reason, now: r.Now, confirm: r.Confirm}, r.Dry)
+	if err == nil {
+		done.Warnings = append(done.Warnings, stillOpen(s.copy.View(), append(done.Aborted, done.Rollout))...)
+	}
 	return done, refusal(err)
+}
+
+// warnedKeys is how many keys of a rollout a warning names.
+const warnedKeys = 3
+
+// stillOpen warns of rollouts that are open, but for some: who goes back to a version may think that nothing is on its way any more.
+func stillOpen(view store.View, but []string) []string {
+	var open []string
+	for _, r := range openRollouts(view) {
+		if slices.Contains(but, string(r.ID)) {
+			continue
+		}
+		keys, more := sortedKeys(changeSet(view, string(r.ID))), ""
+		if n := len(keys) - warnedKeys; n > 0 {
+			keys, more = keys[:warnedKeys], fmt.Sprintf(" and %d more", n)
+		}
+		open = append(open, fmt.Sprintf("%s (%s: %s%s)", r.ID, r.State, strings.Join(keys, ", "), more))
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	return []string{"a rollback is of what is live, and these rollouts are on their way still: " + strings.Join(open, "; ") + ". ananas rollout abort ID takes one back"}
 }
 
 // Settings is that of admin.SettingsStore.

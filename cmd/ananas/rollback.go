@@ -15,7 +15,7 @@ type rollbackCommand struct {
 
 // Help is printed below the usage.
 func (rollbackCommand) Help() string {
-	return `All settings become what they were at that version, as a new change: it is shown, asked for, and goes through the waves as an apply does. Identities, tokens and revocations stay as they are.
+	return `All settings become what they were at that version, as a new change: it is shown, asked for, and goes through the waves as an apply does. Identities, tokens and revocations stay as they are, and so do other changes that are on their way: a warning names them.
 
 Example:
 
