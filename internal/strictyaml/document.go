@@ -162,29 +162,6 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
-// syntax reports that the text is no YAML.
-func (d *decoder) syntax(err error, data []byte) {
-	e := &Error{Err: fmt.Errorf("not YAML: %w", err)}
-	var le *yaml.LoadError
-	if errors.As(err, &le) {
-		e.Line, e.Column = le.Mark.Line, le.Mark.Column
-		text := le.Message
-		if le.ContextMsg != "" {
-			text = le.ContextMsg + fmt.Sprintf(" from line %d: ", le.ContextMark.Line) + text
-		}
-		e.Err = errors.New("not YAML: " + text)
-		switch {
-		case strings.Contains(text, "unknown anchor"):
-			e.Err, e.Hint = errors.New("aliases (*name) are not allowed"), hintAnchor
-		case startsWithTab(data, e.Line):
-			e.Hint = "indent with spaces; YAML takes no tabs"
-		case strings.Contains(text, "mapping values are not allowed"):
-			e.Hint = "look at the indentation, and quote a value that has \": \" in it"
-		}
-	}
-	d.errs.Add(e)
-}
-
 // startsWithTab tells whether that line, counted from 1, has a tab in its indentation.
 func startsWithTab(data []byte, line int) bool {
 	for i := 1; i < line; i++ {

@@ -222,7 +222,7 @@ func TestDecodeEntry(t *testing.T) {
 		{"", "doc:1:1: servers: key is missing\n\thint: add servers: ..."},
 		{"{}", "doc:1:1: servers: key is missing\n\thint: add servers: ..."},
 		{"&a {}", "doc:1:1: anchors (&a) are not allowed\n\thint: write the value out where it is needed"},
-		{"[", "doc:2:1: not YAML: while parsing a flow node from line 2: did not find expected node content"},
+		{"[", "doc:2:1: not YAML: the text ends where a value or a closing bracket is missing\n\thint: write what is missing, or take out the bracket that begins it"},
 		{"a", "doc:1:1: is the text \"a\", not a section with keys\n\thint: write keys below it, such as servers: ..."},
 	} {
 		z := zone{Name: "kept"}

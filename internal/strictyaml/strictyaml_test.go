@@ -207,8 +207,8 @@ func TestLimits(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"size", "text: " + strings.Repeat("x", MaxSize), fmt.Sprintf("f.yaml: file has %d octets, more than %d", MaxSize+6, MaxSize)},
 		{"nodes", list(MaxNodes), "f.yaml: file has more than 500000 keys and values"},
-		{"depth", "text: " + strings.Repeat("[", MaxDepth+1), "f.yaml:1:39: not YAML: while increasing flow level from line 1: exceeded max depth of 32"},
-		{"invalid", "text: \xff", "f.yaml: not YAML: invalid leading UTF-8 octet (value: 255)"},
+		{"depth", "text: " + strings.Repeat("[", MaxDepth+1), "f.yaml:1:39: not YAML: sections and lists lie in one another more than 32 deep\n\thint: no setting is so deep: look at the brackets"},
+		{"invalid", "text: \xff", "f.yaml:1:7: not YAML: an octet here is no UTF-8 text, or a control character\n\thint: write the file as UTF-8, without it"},
 	} {
 		s := defaults()
 		if _, err := Decode("f.yaml", []byte(c.text), &s); err == nil || err.Error() != c.want {
