@@ -94,13 +94,25 @@ func (s *shared) tryZones(ctx context.Context, zones []dns.Name) error {
 		case err != nil && a.RCode != dns.RCodeServerFailure:
 			return fmt.Errorf("%v %v: no answer in %v", zone, q.Type, probeTime)
 		}
-		why := a.RCode.String()
-		for _, e := range a.EDEs {
-			why += ", " + strings.TrimSpace(e.Code.String()+" "+e.Text)
-		}
-		return fmt.Errorf("%v %v: %s", zone, q.Type, why)
+		return fmt.Errorf("%v %v: %s", zone, q.Type, failureText(a.RCode, a.EDEs))
 	}
 	return nil
+}
+
+// failureText says how an answer failed: SERVFAIL (No Reachable Authority: no reply from 192.0.2.1; Network Error).
+func failureText(rcode dns.RCode, edes []dns.EDE) string {
+	var why []string
+	for _, e := range edes {
+		text := e.Code.String()
+		if e.Text != "" {
+			text += ": " + e.Text
+		}
+		why = append(why, text)
+	}
+	if len(why) == 0 {
+		return rcode.String()
+	}
+	return rcode.String() + " (" + strings.Join(why, "; ") + ")"
 }
 
 // keep forgets what was found for rollouts that are open no more.

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/user"
+	"strconv"
 	"strings"
 
 	"github.com/ananas-edge/ananas/admin"
@@ -35,8 +38,18 @@ func (c *changeFlags) check() error {
 	return nil
 }
 
-// author is who changes something, as the history shows it.
-func author(p *process) string { return cmp.Or(p.env("USER"), p.env("LOGNAME")) }
+// author is who changes something, as the history shows it: what the shell says, else the name that the system has for this user.
+func author(p *process) string {
+	return cmp.Or(p.env("USER"), p.env("LOGNAME"), userName(strconv.Itoa(os.Getuid()), user.LookupId))
+}
+
+// userName returns the name of a user; of one without a name the number.
+func userName(uid string, lookup func(uid string) (*user.User, error)) string {
+	if u, err := lookup(uid); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return "uid " + uid
+}
 
 // changed is what --json prints.
 type changed struct {
