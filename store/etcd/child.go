@@ -165,17 +165,17 @@ const learnerPeriod = 500 * time.Millisecond
 func (r *Root) have(c *child) {
 	for {
 		s, err := c.client.Status(r.ctx, socketName)
-		if err != nil {
-			return // it has ended
-		}
-		if !s.IsLearner {
+		if err == nil && !s.IsLearner {
 			break
 		}
-		if r.State().Phase != Joining {
+		if err == nil && r.State().Phase != Joining {
 			r.enter(Joining, r.State().Err)
 		}
+		// An error is not the end of the child: one whose disk was full a moment ago, or that has no processor, may not answer the first question.
 		select {
 		case <-time.After(learnerPeriod):
+		case <-c.client.Ctx().Done(): // it has ended
+			return
 		case <-r.ctx.Done():
 			return
 		}
