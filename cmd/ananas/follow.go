@@ -22,7 +22,12 @@ const (
 	followMisses = 30
 	// followFresh is how often a rollout that was just opened may not be known yet: the copy that is asked may be that of a node that follows.
 	followFresh = 10
+	// followBlind is after how many looks at a wave of which nothing more is known that is said: 5 s, in which the member that drives has looked at it several times.
+	followBlind = 10
 )
+
+// elsewhere is what a gate waits for, as far as a member knows that does not drive.
+const elsewhere = "what for is known to the member that leads; ananas root ls shows it"
 
 // following shows a rollout until it ends. On a terminal its waves are lines that are drawn again and again; elsewhere each step is a line.
 type following struct {
@@ -37,6 +42,7 @@ type following struct {
 	told    map[string]bool // lines that were written where nothing can be drawn over
 	waiting string          // what was last written of why a gate waits, without its numbers
 
+	blind   int    // looks in a row at a wave of which the node knows nothing
 	version uint64 // that is live in the end; 0: not known
 }
 
@@ -54,6 +60,7 @@ func (f *following) toTheEnd() (*admin.Rollout, error) {
 			}
 		default:
 			misses, f.fresh = 0, false
+			f.notice(r)
 			if r.State == "live" || r.State == "withdrawn" || r.State == "aborted" {
 				f.version = f.lastChange()
 			}
@@ -92,6 +99,17 @@ func (f *following) look() (*admin.Rollout, error) {
 		return nil, fmt.Errorf("the node does not know rollout %s", f.id)
 	}
 	return &l.Rollouts[0], nil
+}
+
+// notice puts elsewhere where the node that is asked goes on knowing nothing of the wave that is watched: it is a member of the root that does not drive.
+func (f *following) notice(r *admin.Rollout) {
+	if r.State != "baking" || r.Wave < 0 || r.Wave >= len(r.Waves) || r.Waves[r.Wave].Holding != nil {
+		f.blind = 0
+		return
+	}
+	if f.blind++; f.blind >= followBlind && r.Why == "" {
+		r.Why = elsewhere
+	}
 }
 
 // lastChange returns the version that is live: the last at which a setting has changed. Where the node does not say, the outcome is told without it.
@@ -168,7 +186,9 @@ func (f *following) draw(w io.Writer, r *admin.Rollout) error {
 	case "queued":
 		why = waits(r)
 	case "baking":
-		why = r.Why
+		if r.Why != "" && !strings.HasPrefix(r.Why, watched) {
+			why = "the gate waits: " + r.Why
+		}
 	}
 	if why != "" {
 		why = strings.ReplaceAll(terminal.Clean(why), "\n", " ")

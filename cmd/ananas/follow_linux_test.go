@@ -95,13 +95,24 @@ func TestGateAtATerminal(t *testing.T) {
 	_, got, _ = strings.Cut(got, "rollout 42\n")
 	const want = eraseLine + "canary  ████████████████████  baking 31 s of 30 s, 1 of 2 …\n" +
 		eraseLine + "all     ····················  waiting\n" +
-		eraseLine + "the probe of 1 of 2 nodes has no result yet, and nothing e…\n" +
+		eraseLine + "the gate waits: the probe of 1 of 2 nodes has no result ye…\n" +
 		"\x1b[3A" +
 		eraseLine + "canary  ████████████████████  passed, 1 node\n" +
 		eraseLine + "all     ████████████████████  passed, 64 nodes\n" +
 		eraseLine + "live\n"
 	if code != exitDone || got != want {
 		t.Errorf("exit code %d, got\n%q, want\n%q", code, got, want)
+	}
+}
+
+// A member of the root that does not drive knows nothing of a wave but that it is watched, and says who does.
+func TestFollowingAtAnotherMember(t *testing.T) {
+	env, file := storing(t, strings.Repeat(baking+"\n", followBlind+2)+live)
+	var stdout bytes.Buffer
+	p := &process{stdout: &stdout, stderr: io.Discard, env: func(name string) string { return env[name] }, wait: func(context.Context, time.Duration) {}}
+	code := p.run([]string{"apply", file, "--yes"})
+	if code != exitDone || strings.Count(stdout.String(), "\ncanary: the gate waits: "+elsewhere+"\n") != 1 {
+		t.Errorf("exit code %d, got\n%s", code, &stdout)
 	}
 }
 
