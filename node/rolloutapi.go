@@ -146,6 +146,12 @@ func (a settingsAPI) Steer(ctx context.Context, r admin.Steer) (admin.Rollout, e
 	case err != nil:
 		return admin.Rollout{}, refusal(err)
 	}
-	view := s.copy.View()
+	// Who asks this node next sees what was done: its own copy may take a moment, and is waited for, but not for long.
+	wait, cancel := context.WithTimeout(ctx, confirmEvery)
+	defer cancel()
+	view, err := s.current(wait)
+	if err != nil {
+		view = s.copy.View()
+	}
 	return s.shownRollout(view, done, rollouts(view)), nil
 }
