@@ -73,10 +73,10 @@ type Source struct {
 	work   sync.WaitGroup
 	m      sourceMetrics
 
-	doorway    *doorway
-	snapshots  chan struct{}
-	exchanges  chan struct{}
-	frames     frames
+	doorway   *doorway
+	snapshots chan struct{}
+	exchanges chan struct{}
+	frames    frames
 
 	mu        sync.Mutex
 	followers map[string]*session // by name
