@@ -63,7 +63,7 @@ func (d *Driver) Pause(ctx context.Context, id ID, by, reason string) (*Rollout,
 		if r.State != Baking {
 			return nil, nil
 		}
-		return paused(r, words("paused", by, reason), by, now), d.subject.Release
+		return paused(r, d.health.Nodes(), words("paused", by, reason), by, now), d.subject.Release
 	})
 }
 

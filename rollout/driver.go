@@ -279,7 +279,7 @@ func (d *Driver) judge(ctx context.Context, r *Rollout, m *memory, nodes []Heard
 		return d.commit(r, to, d.subject.Withdraw(ctx, r, to))
 	case r.State == Paused:
 	case verdict.Decision == Pause:
-		return d.release(ctx, r, paused(r.judged(verdict, now), verdict.Why, "", now))
+		return d.release(ctx, r, paused(r.judged(verdict, now), nodes, verdict.Why, "", now))
 	case verdict.Decision == Pass && r.Wave+1 < len(r.Plan.Waves):
 		to := released(r, r.Wave+1, alive(nodes), now)
 		to.Evidence, to.Baseline = r.judged(verdict, now).Evidence, v.baseline(&r.Plan)

@@ -44,6 +44,17 @@ func reached(r *Rollout, alive []Member) int {
 	return n
 }
 
+// stillReached returns how many of the nodes that the wave has had since Since were not taken out of the fleet.
+func (r *Rollout) stillReached(nodes []Heard) int {
+	n := r.Reached
+	for i := range nodes {
+		if at := nodes[i].Gone; !at.IsZero() && at.After(r.Since) && r.reaches(nodes[i].Name) {
+			n--
+		}
+	}
+	return max(n, 0)
+}
+
 // judged returns the document with a verdict in it.
 func (r *Rollout) judged(v Verdict, now time.Time) *Rollout {
 	to := *r
@@ -53,9 +64,10 @@ func (r *Rollout) judged(v Verdict, now time.Time) *Rollout {
 }
 
 // paused, resumed and ended return the document in another state.
-func paused(r *Rollout, why, by string, now time.Time) *Rollout {
+func paused(r *Rollout, nodes []Heard, why, by string, now time.Time) *Rollout {
 	to := *r
 	to.State, to.Since, to.Why, to.By = Paused, date(now), clip(why, MaxText), clip(by, MaxAuthor)
+	to.Reached = r.stillReached(nodes) // Since is another now
 	return &to
 }
 

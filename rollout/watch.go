@@ -149,7 +149,7 @@ func (m *memory) begin(r *Rollout, nodes []Heard, now totals, at time.Time) {
 	}
 	m.watch = &watch{wave: r.Wave, state: r.State, since: at, mark: now, boots: boots}
 	for i := range nodes {
-		if _, known := boots[nodes[i].Name]; !known && nodes[i].Silent < fading {
+		if _, known := boots[nodes[i].Name]; !known && nodes[i].Silent < fading && nodes[i].Gone.IsZero() {
 			boots[nodes[i].Name] = nodes[i].Boot
 		}
 	}
@@ -158,7 +158,7 @@ func (m *memory) begin(r *Rollout, nodes []Heard, now totals, at time.Time) {
 // view puts together what is known of a rollout.
 func (m *memory) view(r *Rollout, nodes []Heard, now totals, at time.Time) *View {
 	w := m.watch
-	v := &View{ID: r.ID, Since: w.since, Reached: r.Reached, Baseline: r.Baseline}
+	v := &View{ID: r.ID, Since: w.since, Reached: r.stillReached(nodes), Baseline: r.Baseline}
 	watched := at.Sub(w.since)
 	unheard := make(map[string]bool, len(r.Canaries))
 	for _, name := range r.Canaries {
@@ -166,6 +166,11 @@ func (m *memory) view(r *Rollout, nodes []Heard, now totals, at time.Time) *View
 	}
 	for i := range nodes {
 		n := &nodes[i]
+		if !n.Gone.IsZero() {
+			delete(unheard, n.Name)
+			delete(w.boots, n.Name) // if it joins again, it is another process
+			continue
+		}
 		boot, known := w.boots[n.Name]
 		if n.Silent < watched {
 			if !known { // it has joined, or come back
@@ -174,13 +179,6 @@ func (m *memory) view(r *Rollout, nodes []Heard, now totals, at time.Time) *View
 			}
 		}
 		in := r.reaches(n.Name)
-		if !n.Gone.IsZero() {
-			delete(unheard, n.Name)
-			if in && n.Gone.After(r.Since) {
-				v.Reached = max(v.Reached-1, 0)
-			}
-			continue
-		}
 		if !known && !unheard[n.Name] {
 			continue
 		}

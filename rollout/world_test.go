@@ -351,7 +351,11 @@ func (w *world) clients(n *simNode) {
 func (w *seat) Nodes() []Heard {
 	all := make([]Heard, 0, len(w.nodes))
 	for _, n := range w.nodes {
-		h := Heard{NodeState: NodeState{Name: n.name, Site: n.site, Boot: n.boot, Sets: slices.Clone(n.sets), Refused: n.refused}, Silent: w.now.Sub(n.told), Gone: n.gone}
+		if !n.gone.IsZero() { // nothing more is known of it, as with package node
+			all = append(all, Heard{NodeState: NodeState{Name: n.name}, Gone: n.gone})
+			continue
+		}
+		h := Heard{NodeState: NodeState{Name: n.name, Site: n.site, Boot: n.boot, Sets: slices.Clone(n.sets), Refused: n.refused}, Silent: w.now.Sub(n.told)}
 		if len(n.refused) > 0 {
 			h.Error = "plugin/family: no such module"
 		}
