@@ -91,7 +91,7 @@ func (d rolloutSubject) Open(ctx context.Context) ([]*rollout.Rollout, error) {
 	if len(open) == 0 {
 		return nil, nil
 	}
-	began, err := d.s.restoredAt()
+	began, err := d.s.restoredAt(view.Head().Lineage)
 	if err != nil {
 		return nil, err
 	}
@@ -126,17 +126,35 @@ func (s *shared) current(ctx context.Context) (store.View, error) {
 	}
 	wait, done := context.WithTimeout(ctx, copyTime)
 	defer done()
-	if err := s.copy.WaitFor(wait, head.Version); err != nil {
+	if err := atHead(wait, s.copy.Copy(), head); err != nil {
 		if ctx.Err() == nil && wait.Err() != nil {
 			if at := s.drives.Load(); at != nil {
 				at.resign()
 			}
-			return nil, fmt.Errorf("this node's copy has version %d of the store, and not %d: %w", s.copy.View().Head().Version, head.Version, cmp.Or(s.wrong(), err))
+			return nil, fmt.Errorf("this node's copy has version %d of the store, and not %d, or another lineage: %w", s.copy.View().Head().Version, head.Version, cmp.Or(s.wrong(), err))
 		}
 		return nil, err
 	}
 	return s.copy.View(), nil
 }
+
+// atHead waits until a copy has a version of the lineage that it is of: after a restore the copy has higher versions of another one for a while.
+func atHead(ctx context.Context, c store.Copy, head store.Head) error {
+	for {
+		if err := c.WaitFor(ctx, head.Version); err != nil {
+			return err
+		}
+		if c.View().Head().Lineage == head.Lineage {
+			return nil
+		}
+		if !sleep(ctx, lineageStep) {
+			return ctx.Err()
+		}
+	}
+}
+
+// lineageStep is how often it is looked whether a copy has taken another lineage.
+const lineageStep = 50 * time.Millisecond
 
 // leftovers are the edits that remove change sets of rollouts that have ended, and the oldest of those, as far as one commit goes: in keys, and in octets that it replaces. A rollout that can't be read is
 // one of a later release, and may be open.

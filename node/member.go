@@ -43,8 +43,11 @@ func (s *shared) followRoot(ctx context.Context) error {
 		return err
 	}
 	head, err := s.etcd.Head(ctx)
-	if errors.Is(err, etcd.ErrEmpty) {
+	switch {
+	case errors.Is(err, etcd.ErrEmpty):
 		head, err = s.found(ctx)
+	case err == nil:
+		err = s.finishRestore(head.Lineage) // if it was restored, and this node killed right then
 	}
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ import (
 
 // Files of a restore, in the folder of a node's part in a store.
 const (
-	restoredFile = "restored"         // the version with which the store was restored here: what was on its way before it is not any more
+	restoredFile = "restored"         // the version and lineage with which the store was restored here: what was on its way before it is not any more
 	restoreFile  = "restore.snapshot" // a snapshot that the root begins with when it is started
 	readyFile    = "restore.ready"    // what etcd has was made since that was placed
 	etcdFolder   = "etcd"
@@ -57,10 +57,9 @@ func PlaceSnapshot(data, file string) (store.Head, error) {
 	if _, err := in.Seek(0, io.SeekStart); err != nil {
 		return head, fmt.Errorf("restoring a snapshot: %w", err)
 	}
-	if err := os.Remove(filepath.Join(folder, readyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return head, fmt.Errorf("restoring a snapshot: %w", err)
-	}
-	if err := copyWhole(in, filepath.Join(folder, restoreFile)); err != nil {
+	// A snapshot that was placed before this one is not to be restored once more if this one can't be written.
+	err = copyWhole(in, filepath.Join(folder, restoreFile), func() error { return removed(filepath.Join(folder, readyFile)) })
+	if err != nil {
 		return head, fmt.Errorf("restoring %q: %w", file, err)
 	}
 	// From here on the snapshot is there: whatever ends this, the next start goes on with it.
@@ -75,7 +74,11 @@ func makeWay(folder string) error {
 		return nil
 	}
 	was := filepath.Join(folder, etcdFolder)
-	if _, err := os.Stat(was); err == nil {
+	switch _, err := os.Lstat(was); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("restoring a snapshot: %w", err)
+	default:
 		before := filepath.Join(folder, etcdBefore)
 		if err := os.RemoveAll(before); err != nil {
 			return fmt.Errorf("restoring a snapshot: removing what an earlier restore has kept: %w", err)
@@ -85,7 +88,7 @@ func makeWay(folder string) error {
 		}
 	}
 	// A root that is restored begins with one member; the others join it anew.
-	if err := os.Remove(filepath.Join(folder, membersFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removed(filepath.Join(folder, membersFile)); err != nil {
 		return fmt.Errorf("restoring a snapshot: %w", err)
 	}
 	if err := wholefile.Write(disk, filepath.Join(folder, readyFile), []byte("what etcd has was made since the snapshot was placed\n")); err != nil {
@@ -94,8 +97,16 @@ func makeWay(folder string) error {
 	return nil
 }
 
-// copyWhole writes a file of any size that is there whole or not at all.
-func copyWhole(in io.Reader, path string) error {
+// removed sees to it that a file is not there.
+func removed(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// copyWhole writes a file of any size that is there whole or not at all. before is called when all of it is on the disk, and it takes its place.
+func copyWhole(in io.Reader, path string, before func() error) error {
 	temporary := path + ".new"
 	out, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -106,6 +117,9 @@ func copyWhole(in io.Reader, path string) error {
 		err = out.Sync()
 	}
 	if err = errors.Join(err, out.Close()); err == nil {
+		err = before()
+	}
+	if err == nil {
 		err = os.Rename(temporary, path)
 	}
 	if err != nil {
@@ -115,17 +129,60 @@ func copyWhole(in io.Reader, path string) error {
 	return wholefile.OS{}.SyncDir(filepath.Dir(path))
 }
 
-// restoredAt returns the version with which this member has restored the store from a snapshot; 0 if it has not.
-func (s *shared) restoredAt() (store.Version, error) {
-	b, err := readWhole(filepath.Join(s.folder, restoredFile), 32)
+// restoredAt returns the version with which this member has restored the store of a lineage from a snapshot; 0 if it has not: it may have restored another, long ago. While a restore is not finished it is an error.
+func (s *shared) restoredAt(l store.Lineage) (store.Version, error) {
+	if (wholefile.OS{}).Exists(filepath.Join(s.folder, restoreFile)) {
+		return 0, errors.New("the restore of a snapshot is not finished yet")
+	}
+	b, err := readWhole(filepath.Join(s.folder, restoredFile), 128)
 	if err != nil || b == nil {
 		return 0, err
 	}
-	v, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+	version, lineage, _ := strings.Cut(strings.TrimSpace(string(b)), " ")
+	v, err := strconv.ParseUint(version, 10, 64)
 	if err != nil {
 		return 0, hinted{fmt.Errorf("reading the version in %q: %w", filepath.Join(s.folder, restoredFile), err), "remove the file: it says which rollouts a snapshot had open"}
 	}
+	if lineage != l.String() {
+		return 0, nil
+	}
 	return store.Version(v), nil
+}
+
+// finishRestore does what is left to do when etcd has what a snapshot had, in a lineage: it writes down which version that was, and removes the snapshot. It is called as well by a node that was killed
+// before it had done so; without a snapshot it does nothing.
+func (s *shared) finishRestore(l store.Lineage) error {
+	path := filepath.Join(s.folder, restoreFile)
+	in, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("restoring a snapshot: %w", err)
+	}
+	defer in.Close()
+	var snapshot store.Head
+	errStop := errors.New("stop")
+	err = replica.ReadSnapshot(in, func(h store.Head) error { snapshot = h; return errStop }, nil)
+	if !errors.Is(err, errStop) {
+		return fmt.Errorf("restoring a snapshot: reading which version it was: %w", err)
+	}
+	text := fmt.Appendf(nil, "%d %s\n", snapshot.Version+1, l)
+	if err := wholefile.Write(wholefile.OS{}, filepath.Join(s.folder, restoredFile), text); err != nil {
+		return fmt.Errorf("restoring a snapshot: writing down which version it was: %w", err)
+	}
+	err = os.Remove(path)
+	if err == nil {
+		err = wholefile.OS{}.SyncDir(s.folder) // without the ready file it would be restored once more
+	}
+	if err != nil {
+		return fmt.Errorf("restoring a snapshot: removing it after that: %w", err)
+	}
+	if err := removed(filepath.Join(s.folder, readyFile)); err != nil {
+		s.n.log.Warn("removing what is left of a restore", "error", err) // it is of no use without the snapshot, and the next restore removes it
+	}
+	s.n.log.Info("the store was restored from a snapshot, and begins a new lineage", "snapshot", uint64(snapshot.Version), "lineage", l.String())
+	return nil
 }
 
 // restore begins the store with a snapshot that was placed; done tells whether there was one.
@@ -164,22 +221,11 @@ func (s *shared) restore(ctx context.Context) (head store.Head, done bool, err e
 	if head, err = s.etcd.Restore(ctx, snapshot); err != nil && !errors.Is(err, etcd.ErrMade) {
 		return head, false, err
 	}
-	if errors.Is(err, etcd.ErrMade) { // killed between the two
+	if errors.Is(err, etcd.ErrMade) { // an attempt before it was taken, and nobody knew
 		head, err = s.etcd.Head(ctx)
 	}
 	if err != nil {
 		return head, false, err
 	}
-	version := strconv.AppendUint(nil, uint64(snapshot.Head.Version)+1, 10)
-	if err := wholefile.Write(wholefile.OS{}, filepath.Join(s.folder, restoredFile), append(version, '\n')); err != nil {
-		return head, false, fmt.Errorf("restoring a snapshot: writing down which version it was: %w", err)
-	}
-	if err := os.Remove(path); err != nil {
-		return head, false, fmt.Errorf("restoring a snapshot: removing it after that: %w", err)
-	}
-	if err := os.Remove(filepath.Join(s.folder, readyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.n.log.Warn("removing what is left of a restore", "error", err) // it is of no use without the snapshot, and the next restore removes it
-	}
-	s.n.log.Info("the store was restored from a snapshot, and begins a new lineage", "snapshot", uint64(snapshot.Head.Version), "version", uint64(head.Version), "lineage", head.Lineage.String())
-	return head, true, nil
+	return head, true, s.finishRestore(head.Lineage)
 }
