@@ -116,10 +116,14 @@ func (w *Writer) head(ctx context.Context) (Head, error) {
 		if err == nil {
 			return head, nil
 		}
-		if patient.Err() != nil && ctx.Err() == nil {
-			return Head{}, &QuorumError{For: w.Patience, Err: err}
+		stop := attempt == headTries
+		if patient.Err() == nil && !stop {
+			stop = w.Retry(patient, attempt) != nil
 		}
-		if attempt == headTries || w.Retry(patient, attempt) != nil && patient.Err() == nil {
+		switch {
+		case patient.Err() != nil && ctx.Err() == nil: // whatever it did last: err is why there was no answer
+			return Head{}, &QuorumError{For: w.Patience, Err: err}
+		case stop || ctx.Err() != nil:
 			return Head{}, fmt.Errorf("reading the head of the store: %w", err)
 		}
 	}

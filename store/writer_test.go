@@ -211,3 +211,37 @@ func TestWriterWithoutAQuorum(t *testing.T) {
 		}
 	})
 }
+
+// leaderless is a root that says at once why nobody answers.
+type leaderless struct{ *store.Model }
+
+var errLeaderless = errors.New("no leader")
+
+func (leaderless) Head(ctx context.Context) (store.Head, error) {
+	if ctx.Err() != nil {
+		return store.Head{}, ctx.Err()
+	}
+	return store.Head{}, errLeaderless
+}
+
+// Why nobody answered is told, and not that the time was over: that it was the error says itself.
+func TestWriterTellsWhyThereIsNoQuorum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWriter(store.NewModel(store.Lineage{1}))
+		w.Root, w.Patience = leaderless{store.NewModel(store.Lineage{1})}, 10*time.Second
+		w.Retry = func(ctx context.Context, _ int) error {
+			select {
+			case <-time.After(3 * time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		began := time.Now()
+		_, err := w.Commit(t.Context(), store.Proposal{Author: "ana", Edits: []store.Edit{{Key: "a", Value: []byte("1")}}})
+		var quorum *store.QuorumError
+		if !errors.As(err, &quorum) || !errors.Is(err, errLeaderless) || time.Since(began) != w.Patience {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}
