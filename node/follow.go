@@ -253,10 +253,13 @@ func (r reports) Merge(from string, body []byte) {
 	r.s.registry.Take(report, r.s.name, doc.Role != identity.Root)
 }
 
-// onlyOwn leaves of a report what the node says of itself. One that does not read all settings is no relay, and speaks for nobody else: who holds such a node can't have a change withdrawn, or passed, in
+// onlyOwn leaves of a report what the node says of itself, at the site that the store knows. One that does not read all settings is no relay, and speaks for nobody else: who holds such a node can't have a change withdrawn, or passed, in
 // the name of others. One that reads all may be a relay, and is believed.
 func onlyOwn(r *vitals.Report, name, site string) {
 	r.Nodes = slices.DeleteFunc(r.Nodes, func(n vitals.Node) bool { return n.Name != name })
+	for i := range r.Nodes {
+		r.Nodes[i].Site = site
+	}
 	r.Sums = slices.DeleteFunc(r.Sums, func(s vitals.Sum) bool { return s.Site != site || s.Nodes > 1 })
 }
 
