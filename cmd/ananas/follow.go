@@ -101,13 +101,15 @@ func (f *following) look() (*admin.Rollout, error) {
 	return &l.Rollouts[0], nil
 }
 
-// notice puts elsewhere where the node that is asked goes on knowing nothing of the wave that is watched: it is a member of the root that does not drive.
+// notice puts elsewhere where the node that is asked goes on knowing nothing of the wave that is watched: it is a member of the root that does not drive. What it has is from the store, and says how the
+// rollout came into the wave: that the gate before was passed, or that somebody had it go on.
 func (f *following) notice(r *admin.Rollout) {
 	if r.State != "baking" || r.Wave < 0 || r.Wave >= len(r.Waves) || r.Waves[r.Wave].Holding != nil {
 		f.blind = 0
 		return
 	}
-	if f.blind++; f.blind >= followBlind && r.Why == "" {
+	r.Why = ""
+	if f.blind++; f.blind >= followBlind {
 		r.Why = elsewhere
 	}
 }

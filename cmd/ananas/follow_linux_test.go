@@ -107,11 +107,12 @@ func TestGateAtATerminal(t *testing.T) {
 
 // A member of the root that does not drive knows nothing of a wave but that it is watched, and says who does.
 func TestFollowingAtAnotherMember(t *testing.T) {
-	env, file := storing(t, strings.Repeat(baking+"\n", followBlind+2)+live)
+	again := strings.Replace(baking, `"waves"`, `"why": "paused no more: resumed by ana", "waves"`, 1) // what the store says of how it came into this wave
+	env, file := storing(t, strings.Repeat(again+"\n", followBlind+2)+live)
 	var stdout bytes.Buffer
 	p := &process{stdout: &stdout, stderr: io.Discard, env: func(name string) string { return env[name] }, wait: func(context.Context, time.Duration) {}}
 	code := p.run([]string{"apply", file, "--yes"})
-	if code != exitDone || strings.Count(stdout.String(), "\ncanary: the gate waits: "+elsewhere+"\n") != 1 {
+	if code != exitDone || strings.Count(stdout.String(), "\ncanary: the gate waits: "+elsewhere+"\n") != 1 || strings.Contains(stdout.String(), "resumed") {
 		t.Errorf("exit code %d, got\n%s", code, &stdout)
 	}
 }
