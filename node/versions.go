@@ -204,7 +204,7 @@ func touches(r *store.Record, key string, live bool) bool {
 	}
 	for _, c := range r.Changes {
 		if live {
-			if store.IsSetting(c.Key) && below(c.Key, key) {
+			if !c.Hidden() && store.IsSetting(c.Key) && below(c.Key, key) {
 				return true
 			}
 			continue

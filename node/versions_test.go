@@ -53,3 +53,11 @@ func TestHistoryThatLeavesOut(t *testing.T) {
 		}
 	}
 }
+
+// What a node may not read is no setting that it could tell of: of its own changes a node that reads a part would show one with nothing in it as the last.
+func TestHiddenChangesTouchNoSetting(t *testing.T) {
+	hidden := &store.Record{Changes: []store.Change{{}}}
+	if touches(hidden, "", true) || touches(hidden, "cache", false) || !touches(hidden, "", false) {
+		t.Errorf("live %v, of a key %v, at all %v", touches(hidden, "", true), touches(hidden, "cache", false), touches(hidden, "", false))
+	}
+}
