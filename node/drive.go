@@ -22,7 +22,7 @@ const endedKept = 100
 // driving is a term in which this member of the root drives rollouts.
 type driving struct {
 	term   store.Term
-	resign context.CancelFunc // has another member drive: this one can't
+	resign func(why error) // has another member drive: this one can't
 }
 
 // Limits of a driver whose copy does not follow, as with a full disk: it would see neither its own commits nor what the others ask for.
@@ -56,7 +56,12 @@ func (s *shared) lead(ctx context.Context) {
 			end()
 		})
 		var resigned atomic.Bool
-		s.drives.Store(&driving{term, func() { resigned.Store(true); end() }})
+		s.drives.Store(&driving{term, func(why error) {
+			if !resigned.Swap(true) { // the driver tells of no error any more when its term is over
+				s.n.log.Warn("this member can't drive rollouts, and has another one do it", "stands_down_for", standDown, "error", why)
+			}
+			end()
+		}})
 		s.driver.Lead(led)
 		s.drives.Store(nil)
 		end()
@@ -128,10 +133,10 @@ func (s *shared) current(ctx context.Context) (store.View, error) {
 	defer done()
 	if err := atHead(wait, s.copy.Copy(), head); err != nil {
 		if ctx.Err() == nil && wait.Err() != nil {
+			err = fmt.Errorf("this node's copy has version %d of the store, and not %d, or another lineage: %w", s.copy.View().Head().Version, head.Version, cmp.Or(s.wrong(), err))
 			if at := s.drives.Load(); at != nil {
-				at.resign()
+				at.resign(err)
 			}
-			return nil, fmt.Errorf("this node's copy has version %d of the store, and not %d, or another lineage: %w", s.copy.View().Head().Version, head.Version, cmp.Or(s.wrong(), err))
 		}
 		return nil, err
 	}
