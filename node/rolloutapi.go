@@ -121,6 +121,15 @@ func figure(f rollout.Figure) string {
 	return text
 }
 
+// notDriving says who can steer rollouts, which this member can't.
+func (s *shared) notDriving(ctx context.Context, action string) error {
+	name, err := s.etcd.Elected(ctx)
+	if err != nil || name == "" || name == s.name {
+		return hinted{errors.New("no member of the root drives rollouts in this moment, as after one was lost"), "try again in ten seconds; ananas root ls shows the members"}
+	}
+	return hinted{fmt.Errorf("this member of the root does not drive rollouts: %s does", name), fmt.Sprintf("ananas rollout %s --node ADDRESS, with the admin address of %s", action, name)}
+}
+
 // Steer is that of admin.SettingsStore.
 func (a settingsAPI) Steer(ctx context.Context, r admin.Steer) (admin.Rollout, error) {
 	s, err := a.root()
@@ -142,7 +151,7 @@ func (a settingsAPI) Steer(ctx context.Context, r admin.Steer) (admin.Rollout, e
 	case errors.As(err, &state), errors.Is(err, rollout.ErrConflict):
 		return admin.Rollout{}, &admin.Refusal{Why: admin.Conflict, Err: err}
 	case errors.Is(err, rollout.ErrNotDriving):
-		return admin.Rollout{}, &admin.Refusal{Why: admin.Unreachable, Err: hinted{err, "ask another member of the root; ananas root ls shows which one leads"}}
+		return admin.Rollout{}, &admin.Refusal{Why: admin.Owner, Err: s.notDriving(ctx, r.Action)}
 	case err != nil:
 		return admin.Rollout{}, refusal(err)
 	}

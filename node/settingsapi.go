@@ -40,6 +40,7 @@ func refusal(err error) error {
 	var floor *store.FloorError
 	var down *etcd.DownError
 	var quorum *store.QuorumError
+	var behind *store.BehindError
 	var known *admin.Refusal
 	switch {
 	case err == nil || errors.As(err, &known):
@@ -50,7 +51,7 @@ func refusal(err error) error {
 		return &admin.Refusal{Why: admin.Full, Err: err}
 	case errors.As(err, &floor):
 		return &admin.Refusal{Why: admin.Absent, Err: err}
-	case errors.As(err, &down), errors.As(err, &quorum):
+	case errors.As(err, &down), errors.As(err, &quorum), errors.As(err, &behind):
 		return &admin.Refusal{Why: admin.Unreachable, Err: err}
 	}
 	return err

@@ -94,6 +94,21 @@ func (*QuorumError) Hint() string {
 	return "more than half of the members of the root have to be up and reach each other: ananas root ls shows them. All nodes answer from their copies meanwhile"
 }
 
+// BehindError says that the writer's own copy does not follow the root, as with a disk that is full: nothing was changed.
+type BehindError struct {
+	For     time.Duration
+	Version Version // that the root has
+}
+
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("nothing was changed: this node's own copy of the store has not reached version %d in %v", e.Version, e.For)
+}
+
+// Hint says what to do.
+func (*BehindError) Hint() string {
+	return "ananas status says what keeps it; where its disk is full, make room: it goes on by itself. Another member of the root takes changes meanwhile"
+}
+
 // FloorError says that the log does not reach back so far.
 type FloorError struct {
 	Asked, Floor Version // Floor is the lowest version after which the log goes on

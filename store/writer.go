@@ -59,8 +59,8 @@ func (w *Writer) Commit(ctx context.Context, p Proposal) (*Record, error) {
 		return nil, err
 	}
 	for attempt := 1; ; attempt++ {
-		if err := w.Copy.WaitFor(ctx, head.Version); err != nil {
-			return nil, fmt.Errorf("waiting for this node's own copy to reach version %d: %w", head.Version, err)
+		if err := w.waitFor(ctx, head.Version); err != nil {
+			return nil, err
 		}
 		view := w.Copy.View()
 		if view.Head().Lineage != head.Lineage { // a store that was just made, or restored: the copy has to begin anew
@@ -127,6 +127,24 @@ func (w *Writer) head(ctx context.Context) (Head, error) {
 			return Head{}, fmt.Errorf("reading the head of the store: %w", err)
 		}
 	}
+}
+
+// waitFor waits until the copy has a version: nothing is decided on what is older.
+func (w *Writer) waitFor(ctx context.Context, v Version) error {
+	patient := ctx
+	if w.Patience > 0 {
+		var done context.CancelFunc
+		patient, done = context.WithTimeout(ctx, w.Patience)
+		defer done()
+	}
+	err := w.Copy.WaitFor(patient, v)
+	switch {
+	case err == nil:
+		return nil
+	case patient.Err() != nil && ctx.Err() == nil:
+		return &BehindError{For: w.Patience, Version: v}
+	}
+	return fmt.Errorf("waiting for this node's own copy to reach version %d: %w", v, err)
 }
 
 // settle finds out what became of a commit whose outcome is not known.

@@ -16,7 +16,7 @@ type snapshotRestoreCommand struct {
 
 // Help is printed below the usage.
 func (snapshotRestoreCommand) Help() string {
-	return `The file is checked whole; then the root begins with it when it is started next, in a new lineage, which all followers take over by themselves. It is done on the machine of the root, whose node must not run. The root begins with one member: others join it anew. What etcd had is kept in store/etcd.before-restore until the next restore.
+	return `The file is checked whole; then the root begins with it when it is started next, in a new lineage, which all followers take over by themselves. It is done on the machine of the root, whose node must not run. The root begins with one member: others join it anew. What etcd had is kept in store/etcd.before-restore until the next restore. Nodes that were removed since the snapshot was made are nodes again: look at ananas root ls afterwards, and remove them once more.
 
 A new machine takes ca.key, store.key and node.pem from the folder store of a member of the root before, into the same folder: followers believe nobody else.
 

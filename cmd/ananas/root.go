@@ -321,6 +321,7 @@ and no part settings. Start it once with the token:
 
 type rootRemoveCommand struct {
 	Name   string `arg:"" help:"The node; ananas root ls has the names."`
+	Yes    bool   `short:"y" help:"Do not ask."`
 	Reason string `placeholder:"TEXT" help:"Why, for the history."`
 	JSON   bool   `help:"Print the node as JSON."`
 	nodeFlags
@@ -328,7 +329,7 @@ type rootRemoveCommand struct {
 
 // Help is printed below the usage.
 func (rootRemoveCommand) Help() string {
-	return `The node is refused by the root and by all relays from then on, and its connections end. It serves from its copy until it is stopped. A member of the root is taken out of it. To come back it needs a new token.
+	return `It asks before it does anything. The node is refused by the root and by all relays from then on, and its connections end. It serves from its copy until it is stopped. A member of the root is taken out of it. To come back it needs a new token.
 
 Example:
 
@@ -343,6 +344,29 @@ func (c *rootRemoveCommand) Validate() error {
 	return nil
 }
 
+// describeRemoval says what removing a node does.
+func describeRemoval(root admin.Root, name string) string {
+	voters := 0
+	var member *admin.RootMember
+	for i := range root.Members {
+		m := &root.Members[i]
+		if m.State != "learner" {
+			voters++
+		}
+		if m.Name == name {
+			member = m
+		}
+	}
+	text := terminal.Clean(name) + " is a follower: it is refused from then on, and answers from its copy"
+	if member != nil {
+		text = fmt.Sprintf("%s is one of %d members of the root", terminal.Clean(name), voters)
+		if member.Self {
+			text += ", the one that is asked here: this node is no member any more then"
+		}
+	}
+	return text
+}
+
 // Run revokes the node.
 func (c *rootRemoveCommand) Run(p *process) error {
 	node, err := c.open(p)
@@ -350,6 +374,25 @@ func (c *rootRemoveCommand) Run(p *process) error {
 		return err
 	}
 	defer node.Close()
+	if !c.Yes {
+		if c.JSON || !terminal.Asks(p.stdin, p.stdout) {
+			return usageError{errors.New("there is nobody to ask whether that is meant"), "add --yes"}
+		}
+		root, err := node.Root(p.ctx)
+		if err != nil {
+			return err
+		}
+		if err := p.say("%s", describeRemoval(root, c.Name)); err != nil {
+			return err
+		}
+		yes, err := ask(p, "Remove it?")
+		if err != nil {
+			return err
+		}
+		if !yes {
+			return errors.New("nothing was changed")
+		}
+	}
 	removed, err := node.RemoveNode(p.ctx, admin.RemoveNode{Name: c.Name, Reason: c.Reason, Author: author(p)})
 	if err != nil {
 		return err

@@ -142,6 +142,8 @@ func (r *Root) hear(c *child, in io.Writer, out io.Reader) error {
 			if c.client, err = r.dial(); err != nil {
 				return err
 			}
+			// A child that ends waits for the calls of its clients, up to five seconds: ours has none any more that anybody waits for.
+			defer context.AfterFunc(r.ctx, func() { _ = c.client.Close() })()
 			had := make(chan struct{})
 			go func() { defer close(had); r.have(c) }()
 			defer func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 
 	"github.com/ananas-edge/ananas/store"
@@ -41,6 +42,22 @@ func (r *Root) Elect(ctx context.Context, name string) (store.Term, error) {
 		return nil, fmt.Errorf("waiting to lead: %w", err)
 	}
 	return &term{key: e.Key(), revision: e.Rev(), election: e, session: session}, nil
+}
+
+// Elected returns the name of the member whose term it is; "" if it is nobody's.
+func (r *Root) Elected(ctx context.Context) (string, error) {
+	c, err := r.running()
+	if err != nil {
+		return "", err
+	}
+	resp, err := c.client.Get(ctx, electPrefix, clientv3.WithFirstCreate()...)
+	if err != nil {
+		return "", fmt.Errorf("asking who drives rollouts: %w", err)
+	}
+	if len(resp.Kvs) == 0 {
+		return "", nil
+	}
+	return string(resp.Kvs[0].Value), nil
 }
 
 // session begins a lease that is renewed for as long as the child lives.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/etcd"
 )
 
 // behaviours are what every root does. Each begins with a root of its own, whose lineage nothing was committed to.
@@ -180,6 +181,15 @@ var behaviours = []struct {
 		if err != nil {
 			t.Fatal(err)
 		}
+		elected := func(want string) {
+			t.Helper()
+			if r, ok := root.(*etcd.Root); ok { // who drives is told by etcd alone
+				if got, err := r.Elected(t.Context()); got != want || err != nil {
+					t.Errorf("%q leads, not %q: %v", got, want, err)
+				}
+			}
+		}
+		elected("lis01")
 		under := w.record(edit("a", "1"))
 		if err := root.Commit(t.Context(), w.head, under, first); err != nil {
 			t.Fatal(err)
@@ -208,6 +218,7 @@ var behaviours = []struct {
 		}
 		<-first.Done()
 		term := <-second
+		elected("lis02")
 		late := w.record(edit("a", "2"))
 		if err := root.Commit(t.Context(), w.head, late, first); !errors.Is(err, store.ErrTerm) {
 			t.Errorf("got %v", err)
@@ -219,6 +230,7 @@ var behaviours = []struct {
 		if err := term.Resign(t.Context()); err != nil {
 			t.Error(err)
 		}
+		elected("")
 		commit(t, root, w, edit("a", "3"))
 	}},
 }
