@@ -73,6 +73,7 @@ var libraries = map[string][]string{
 	"github.com/cloudflare/circl":         {"lab", "nameserver/dnssec"}, // Ed448
 	"github.com/miekg/dns":                {"dns", "lab", "test/chaos"}, // never on the path of a query
 	"github.com/prometheus/client_golang": {"telemetry"},
+	"github.com/tetratelabs/wazero":       {"wasm"},
 	"github.com/prometheus/common/expfmt": {"telemetry"},
 	"go.yaml.in/yaml/v4":                  {"internal/strictyaml"},
 	"go.etcd.io/bbolt":                    {"store/replica", "test/bench/store"},
