@@ -62,6 +62,7 @@ type Module struct {
 	tables    []span
 	memories  []span
 	globals   int
+	entries   int // of all sections but those of functions, tables and memories
 	start     *uint32
 	bodies    [][]byte
 }
@@ -89,7 +90,8 @@ func Parse(b []byte) (*Module, error) {
 	m := new(Module)
 	r := &reader{b: b, at: len(magic)}
 	for next := 0; r.more() && r.err == nil; {
-		at, id := r.at, r.octet()
+		at := r.at
+		id := r.octet()
 		s := &reader{b: r.take(r.u32())}
 		if r.err != nil {
 			return nil, fmt.Errorf("reading section %d at octet %d of a module: %w", id, at, r.err)
@@ -138,7 +140,8 @@ func (m *Module) Memory() (pages uint32, ok bool) {
 	return m.memories[0].min, true
 }
 
-// section reads what of a section is needed. The others are copied as they are.
+// section reads what of a section is needed, and holds each count of it against what is there: wazero makes room for as many elements, data and names as a module says it
+// has, and a module of 31 octets that says 1.5 billion ends the process.
 func (m *Module) section(id byte, r *reader) {
 	switch id {
 	case secType:
@@ -161,12 +164,27 @@ func (m *Module) section(id byte, r *reader) {
 			r.failf("%d memories; WebAssembly 2.0 allows one", len(m.memories)+m.imported[Memory])
 		}
 	case secGlobal:
-		m.globals = r.count() // one is appended, so what they are is not needed
+		m.globals = r.count()
+		m.entries += m.globals
+		for range m.globals {
+			readValueType(r)
+			r.octet() // mutable or not
+			readConstant(r)
+		}
 	case secExport:
 		m.readExports(r)
 	case secStart:
 		f := r.u32()
 		m.start = &f
+	case secElement:
+		for range r.count() {
+			m.entries += 1 + readElement(r)
+		}
+	case secData:
+		for range r.count() {
+			readData(r)
+			m.entries++
+		}
 	case secCode:
 		for range r.count() {
 			m.bodies = append(m.bodies, r.take(r.u32()))
@@ -179,6 +197,7 @@ func (m *Module) readTypes(r *reader) {
 		if form := r.octet(); form != 0x60 && r.err == nil {
 			r.failf("type %d is of the form %#x; WebAssembly 2.0 has functions (0x60) only", i, form)
 		}
+		m.entries++
 		m.types = append(m.types, Type{readValueTypes(r), readValueTypes(r)})
 	}
 }
@@ -228,6 +247,7 @@ func (m *Module) readImports(r *reader) {
 			return
 		}
 		m.Imports = append(m.Imports, i)
+		m.entries++
 		m.imported[i.Kind]++
 	}
 }
@@ -276,5 +296,6 @@ func (m *Module) readExports(r *reader) {
 			return
 		}
 		m.Exports = append(m.Exports, e)
+		m.entries++
 	}
 }

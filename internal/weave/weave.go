@@ -27,7 +27,7 @@ type Limits struct {
 	TableEntries uint32 // of each of its tables, in the same way
 	Tables       int
 	Functions    int
-	Globals      int
+	Entries      int // types, imports, exports, globals, elements and pieces of data together: each takes an octet of a module, and 100 octets of who reads it
 	BodyOctets   int // of a function's code
 	Locals       int // of a function, with its parameters
 	Nesting      int // blocks in one another
@@ -106,9 +106,7 @@ func (m *Module) Weave(o Options) ([]byte, error) {
 			b = code
 		}
 		if b != nil {
-			out = append(out, id)
-			out = put(out, uint64(len(b)))
-			out = append(out, b...)
+			out = putSection(out, id, b)
 		}
 	}
 	return append(out, m.names()...), nil
@@ -124,7 +122,7 @@ func (w *weaver) check() error {
 	}{
 		{"functions", len(w.functions), l.Functions},
 		{"tables", len(w.tables), l.Tables},
-		{"globals", w.globals, l.Globals},
+		{"types, imports, exports, globals, elements and data", w.entries, l.Entries},
 	} {
 		if err := within(c.what, uint64(c.has), uint64(c.most)); err != nil {
 			return err
@@ -237,13 +235,27 @@ func (w *weaver) exportSection() []byte {
 	return appended(w.sections[secExport], added...)
 }
 
-// names keeps the section of names, which makes traps readable; all other custom sections (where each line was, who compiled it) only cost memory.
+// names returns the section of names with those of functions.
 func (m *Module) names() []byte {
 	for _, c := range m.custom {
-		if c.name == "name" {
-			b := append(putName(nil, c.name), c.b...)
-			return append(put([]byte{0}, uint64(len(b))), b...)
+		if names := functionNames(c.b, m.imported[Func]+len(m.functions)); c.name == "name" && names != nil {
+			return putSection(nil, 0, append(putName(nil, c.name), names...))
 		}
 	}
 	return nil
+}
+
+// Plain returns the module without its custom sections: what is to be validated.
+func (m *Module) Plain() []byte {
+	out := append([]byte(nil), magic...)
+	for _, id := range order {
+		if b := m.sections[id]; b != nil {
+			out = putSection(out, id, b)
+		}
+	}
+	return out
+}
+
+func putSection(out []byte, id byte, b []byte) []byte {
+	return append(put(append(out, id), uint64(len(b))), b...)
 }

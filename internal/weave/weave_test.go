@@ -16,7 +16,7 @@ import (
 )
 
 // small is what modules of these tests may have.
-var small = weave.Limits{MemoryPages: 4, TableEntries: 10, Tables: 1, Functions: 4, Globals: 2, BodyOctets: 100, Locals: 8, Nesting: 4}
+var small = weave.Limits{MemoryPages: 4, TableEntries: 10, Tables: 1, Functions: 4, Entries: 4, BodyOctets: 100, Locals: 8, Nesting: 4}
 
 // one returns a module with a function () -> () called "f", and other sections in front of the exports.
 func one(code string, others ...[]byte) []byte {
@@ -179,38 +179,42 @@ func TestRefused(t *testing.T) {
 		return custom(section(1, vec([]byte{0x60, 0, 0})), section(3, vec([]byte{0})), section(10, vec(function(locals, []byte(code)...))))
 	}
 	for want, b := range map[string][]byte{
-		"function 0: locals: 9, at most 8":                       body(i32s(9), ""),
-		"function 0: locals: 4294967295, at most 8":              body([]byte{1, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x7f}, ""),
-		"function 0: octets of code: 101, at most 100":           one(strings.Repeat("\x01", 99)),
-		"function 0: blocks in one another: 5, at most 4":        one("\x02\x40\x02\x40\x02\x40\x02\x40\x0b\x0b\x0b\x0b"),
-		"memory: pages of 64 KiB at the start: 5, at most 4":     one("", memory(0, 5)),
-		"table 0: entries at the start: 11, at most 10":          one("", section(4, vec([]byte{0x70, 0, 11}))),
-		"table 0: entries at the start: 134217728, at most 10":   module(section(4, []byte{1, 0x70, 0, 0x80, 0x80, 0x80, 0x40})), // 17 octets, 1 GiB
-		"tables: 2, at most 1":                                   one("", section(4, vec([]byte{0x70, 0, 1}, []byte{0x70, 0, 1}))),
-		"functions: 5, at most 4":                                module(section(1, vec([]byte{0x60, 0, 0})), section(3, vec([]byte{0}, []byte{0}, []byte{0}, []byte{0}, []byte{0})), section(10, vec(function([]byte{0}), function([]byte{0}), function([]byte{0}), function([]byte{0}), function([]byte{0})))),
-		"globals: 3, at most 2":                                  one("", section(6, vec([]byte{0x7f, 0, 0x41, 0, 0x0b}, []byte{0x7f, 0, 0x41, 0, 0x0b}, []byte{0x7f, 0, 0x41, 0, 0x0b}))),
-		`export "ananas:fuel": names that begin with "ananas:"`:  module(section(6, vec([]byte{0x7f, 1, 0x41, 0, 0x0b})), section(7, vec(cat(str(weave.FuelGlobal), []byte{3, 0})))),
-		`export "ananas:x": names that begin with "ananas:" are`: module(section(6, vec([]byte{0x7f, 1, 0x41, 0, 0x0b})), section(7, vec(cat(str("ananas:x"), []byte{3, 0})))),
-		"instruction 0x12 is not of WebAssembly 2.0":             one("\x12\x00"),     // return_call
-		"instruction 0x14 is not of WebAssembly 2.0":             one("\x14\x00"),     // call_ref
-		"instruction 0x6 is not of WebAssembly 2.0":              one("\x06\x40\x0b"), // try
-		"instruction 0xfe is not of WebAssembly 2.0":             one("\xfe\x00\x02\x00"),
-		"instruction 0xfd 256 is not of WebAssembly 2.0":         one("\xfd\x80\x02"), // relaxed
-		"instruction 0xfc 18 is not of WebAssembly 2.0":          one("\xfc\x12"),
-		"instruction 0xfb is not of WebAssembly 2.0":             one("\xfb\x00"),
-		"limits with flags 0x3: shared and 64-bit memories":      one("", memory(3, 1, 1)),
-		"limits with flags 0x4: shared and 64-bit memories":      one("", memory(4, 1)),
-		"2 memories; WebAssembly 2.0 allows one":                 one("", section(5, vec([]byte{0, 1}, []byte{0, 1}))),
-		"WebAssembly 2.0 has none of that number":                one("", section(13, []byte{0})),
-		"type 0 is of the form 0x5f":                             module(section(1, vec([]byte{0x5f, 0, 0}))),
-		"it does not begin as WebAssembly of version 1 does":     []byte("\x00asm\x0d\x00\x01\x00"), // a component
-		"the module ends in the middle of it":                    module([]byte{1, 5, 1}),
-		"1 functions have 0 bodies":                              module(section(1, vec([]byte{0x60, 0, 0})), section(3, vec([]byte{0}))),
-		"it stands twice, or behind one that must follow it":     module(section(1, []byte{0}), section(1, []byte{0})),
-		"it goes on after its end":                               body([]byte{0}, "\x0b\x01"),
-		"a branch out of 7 blocks, which stands in 1":            one("\x0c\x07"),
-		"a call of function 9, of 1":                             one("\x10\x09"),
-		"else without if":                                        one("\x05"),
+		"function 0: locals: 9, at most 8":                                               body(i32s(9), ""),
+		"function 0: locals: 4294967295, at most 8":                                      body([]byte{1, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x7f}, ""),
+		"function 0: octets of code: 101, at most 100":                                   one(strings.Repeat("\x01", 99)),
+		"function 0: blocks in one another: 5, at most 4":                                one("\x02\x40\x02\x40\x02\x40\x02\x40\x0b\x0b\x0b\x0b"),
+		"memory: pages of 64 KiB at the start: 5, at most 4":                             one("", memory(0, 5)),
+		"table 0: entries at the start: 11, at most 10":                                  one("", section(4, vec([]byte{0x70, 0, 11}))),
+		"table 0: entries at the start: 134217728, at most 10":                           module(section(4, []byte{1, 0x70, 0, 0x80, 0x80, 0x80, 0x40})), // 17 octets, 1 GiB
+		"tables: 2, at most 1":                                                           one("", section(4, vec([]byte{0x70, 0, 1}, []byte{0x70, 0, 1}))),
+		"functions: 5, at most 4":                                                        module(section(1, vec([]byte{0x60, 0, 0})), section(3, vec([]byte{0}, []byte{0}, []byte{0}, []byte{0}, []byte{0})), section(10, vec(function([]byte{0}), function([]byte{0}), function([]byte{0}), function([]byte{0}), function([]byte{0})))),
+		"types, imports, exports, globals, elements and data: 5, at most 4":              one("", section(6, vec([]byte{0x7f, 0, 0x41, 0, 0x0b}, []byte{0x7f, 0, 0x41, 0, 0x0b}, []byte{0x7f, 0, 0x41, 0, 0x0b}))),
+		`export "ananas:fuel": names that begin with "ananas:"`:                          module(section(6, vec([]byte{0x7f, 1, 0x41, 0, 0x0b})), section(7, vec(cat(str(weave.FuelGlobal), []byte{3, 0})))),
+		`export "ananas:x": names that begin with "ananas:" are`:                         module(section(6, vec([]byte{0x7f, 1, 0x41, 0, 0x0b})), section(7, vec(cat(str("ananas:x"), []byte{3, 0})))),
+		"instruction 0x12 is not of WebAssembly 2.0":                                     one("\x12\x00"),     // return_call
+		"instruction 0x14 is not of WebAssembly 2.0":                                     one("\x14\x00"),     // call_ref
+		"instruction 0x6 is not of WebAssembly 2.0":                                      one("\x06\x40\x0b"), // try
+		"instruction 0xfe is not of WebAssembly 2.0":                                     one("\xfe\x00\x02\x00"),
+		"instruction 0xfd 256 is not of WebAssembly 2.0":                                 one("\xfd\x80\x02"), // relaxed
+		"instruction 0xfc 18 is not of WebAssembly 2.0":                                  one("\xfc\x12"),
+		"instruction 0xfb is not of WebAssembly 2.0":                                     one("\xfb\x00"),
+		"limits with flags 0x3: shared and 64-bit memories":                              one("", memory(3, 1, 1)),
+		"limits with flags 0x4: shared and 64-bit memories":                              one("", memory(4, 1)),
+		"2 memories; WebAssembly 2.0 allows one":                                         one("", section(5, vec([]byte{0, 1}, []byte{0, 1}))),
+		"WebAssembly 2.0 has none of that number":                                        one("", section(13, []byte{0})),
+		"type 0 is of the form 0x5f":                                                     module(section(1, vec([]byte{0x5f, 0, 0}))),
+		"it does not begin as WebAssembly of version 1 does":                             []byte("\x00asm\x0d\x00\x01\x00"), // a component
+		"the module ends in the middle of it":                                            module([]byte{1, 5, 1}),
+		"1 functions have 0 bodies":                                                      module(section(1, vec([]byte{0x60, 0, 0})), section(3, vec([]byte{0}))),
+		"it stands twice, or behind one that must follow it":                             module(section(1, []byte{0}), section(1, []byte{0})),
+		"it goes on after its end":                                                       body([]byte{0}, "\x0b\x01"),
+		"a branch out of 7 blocks, which stands in 1":                                    one("\x0c\x07"),
+		"a call of function 9, of 1":                                                     one("\x10\x09"),
+		"a constant has the instruction 0x6a, which":                                     module(section(6, vec([]byte{0x7f, 0, 0x6a, 0x0b}))),
+		"elements with flags 0x8":                                                        module(section(9, vec([]byte{8}))),
+		"data with flags 0x3":                                                            module(section(11, vec([]byte{3}))),
+		"reading section 11 at octet 8 of a module: the module ends in the middle of it": module(section(11, []byte{0xde, 0x80, 0x80, 0x80, 4, 0})), // 1 billion
+		"else without if":                                                                one("\x05"),
 	} {
 		m, err := weave.Parse(b)
 		if err == nil {
@@ -280,6 +284,26 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Names of functions are kept where they are what they say.
+func TestNames(t *testing.T) {
+	names := cat([]byte{1}, str(string(vec(cat([]byte{0}, str("deep"))))))
+	for _, c := range []struct {
+		section []byte
+		want    bool
+	}{
+		{cat(str("name"), []byte{0, 2, 1, 'm'}, names, []byte{2, 1, 0}), true},
+		{cat(str("name"), []byte{1, 6, 0xff, 0xff, 0xff, 0xff, 7, 0}), false}, // 2 billion of them
+		{cat(str("name"), names[:len(names)-1]), false},
+	} {
+		g := weaveOne(t, append(one("\x00"), section(0, c.section)...), weave.Options{Limits: small})
+		g.fill()
+		_, err := g.ExportedFunction("f").Call(t.Context())
+		if err == nil || strings.Contains(err.Error(), "deep") != c.want {
+			t.Errorf("%x: %v", c.section, err)
+		}
+	}
+}
+
 // FuzzWeave: the weaver does not panic on anything, and what is valid stays valid.
 func FuzzWeave(f *testing.F) {
 	f.Add(one(endless, memory(1, 1, 2)))
@@ -308,7 +332,7 @@ func FuzzWeave(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if err := valid(t, b); err == nil {
+			if err := valid(t, m.Plain()); err == nil {
 				if err := valid(t, woven); err != nil {
 					t.Errorf("a valid module was woven to one that is not: %v", err)
 				}
