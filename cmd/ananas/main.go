@@ -59,8 +59,9 @@ type Commands struct {
 
 	Version versionCommand `cmd:"" help:"Which version this is."`
 
-	// A node runs it for itself.
-	StoreEtcd etcdCommand `cmd:"" hidden:""`
+	// A node runs them for itself.
+	StoreEtcd   etcdCommand    `cmd:"" hidden:""`
+	WasmCompile compileCommand `cmd:"" hidden:""`
 
 	// As other programs have it.
 	PrintVersion versionFlag `name:"version" help:"Which version this is."`
