@@ -1,5 +1,7 @@
 package weave
 
+import "unicode/utf8"
+
 // Elements and data are copied as they are. They are read to see that what they say of their length is true.
 
 // readConstant reads a constant expression (core specification, 3.3.10). That its type fits is not looked at.
@@ -89,11 +91,12 @@ func functionNames(b []byte, most int) []byte {
 		}
 		in := &reader{b: names}
 		n := in.count()
+		text := true
 		for range n {
 			in.u32()
-			in.name()
+			text = utf8.ValidString(in.name()) && text
 		}
-		if in.err != nil || in.more() || n > most {
+		if !text || in.err != nil || in.more() || n > most {
 			return nil
 		}
 		return append(put([]byte{id}, uint64(len(names))), names...)

@@ -294,6 +294,7 @@ func TestNames(t *testing.T) {
 		{cat(str("name"), []byte{0, 2, 1, 'm'}, names, []byte{2, 1, 0}), true},
 		{cat(str("name"), []byte{1, 6, 0xff, 0xff, 0xff, 0xff, 7, 0}), false}, // 2 billion of them
 		{cat(str("name"), names[:len(names)-1]), false},
+		{bytes.Replace(cat(str("name"), names), []byte("ee"), []byte("\xff\xff"), 1), false},
 	} {
 		g := weaveOne(t, append(one("\x00"), section(0, c.section)...), weave.Options{Limits: small})
 		g.fill()
