@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"strings"
 	"time"
 )
 
@@ -50,8 +49,8 @@ func (e *Engine) runChild(ctx context.Context, folder string, source []byte, l L
 		return fmt.Errorf("compiling the module: %w", ctx.Err())
 	case within.Err() != nil:
 		return tooDear(fmt.Errorf("compiling the module: it was not done after %v", l.CompileTime))
-	case strings.Contains(told.String(), "out of memory") || strings.Contains(told.String(), "cannot allocate memory"):
-		return tooDear(fmt.Errorf("compiling the module: it takes more than %d octets of memory", l.CompileMemory))
+	case cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == crashed:
+		return tooDear(fmt.Errorf("compiling the module: it takes more than %d octets of memory, or the compiler can not do it (%s)", l.CompileMemory, firstLine(told.String())))
 	case cmd.ProcessState != nil && cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime() >= l.CompileCPU-time.Second/10 && l.CompileCPU >= time.Second:
 		return tooDear(fmt.Errorf("compiling the module: it takes more than %v of a processor", l.CompileCPU))
 	case told.Len() > 0:
@@ -59,6 +58,9 @@ func (e *Engine) runChild(ctx context.Context, folder string, source []byte, l L
 	}
 	return fmt.Errorf("compiling the module: %w", ended)
 }
+
+// crashed is the code of a Go program that the runtime ended: where the system gives it no more memory it says "out of memory", or stumbles in its own code.
+const crashed = 2
 
 func tooDear(err error) error {
 	return hinted{err, "split its largest functions, or raise the limits of compilation for this module"}

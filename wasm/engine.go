@@ -108,18 +108,22 @@ func (e *Engine) load(ctx context.Context, source []byte, s Spec) (*Module, erro
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting for other modules to be compiled: %w", ctx.Err())
 	}
-	if !compiled(folder) {
-		if err := e.compileInto(ctx, folder, source, s.Limits); err != nil {
-			e.counted.refused.Inc()
-			return nil, err
+	if compiled(folder) {
+		m, err := e.link(folder, s)
+		if !errors.Is(err, errBroken) {
+			return m, err
 		}
+		e.config.Log.Warn("what was compiled of a module is broken, and is compiled again", "module", s.Name, "error", err)
 	}
-	m, err := e.link(folder, s)
-	if err != nil {
+	if err := e.compileInto(ctx, folder, source, s.Limits); err != nil {
+		e.counted.refused.Inc()
 		return nil, err
 	}
-	return m, nil
+	return e.link(folder, s)
 }
+
+// errBroken is why a folder of what was compiled is of no use.
+var errBroken = errors.New("loading the compiled module")
 
 // weaverVersion changes when modules are woven in another way, so that they are compiled anew.
 const weaverVersion = "1"

@@ -58,6 +58,7 @@ type Call struct {
 	hostCalls int
 	logged    int
 	drawn     uint64
+	slept     int64 // nanoseconds, of a guest that believes so
 	left      int64 // fuel, beside what the guest has
 }
 

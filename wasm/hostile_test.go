@@ -122,7 +122,7 @@ func TestHostileSize(t *testing.T) {
 		"blocks in one another: 2001, at most 2000":          deep,
 		"locals: 1073741824, at most 1000":                   wide,
 		"entries at the start: 134217728, at most 16384":     table,
-		"pages of 64 KiB at the start: 65536, at most 256":   memory,
+		"pages of 64 KiB at the start: 65536, at most 32":    memory,
 		"octets of code: 131075, at most 131072":             one([]byte(strings.Repeat("\x01", 131072+1))),
 		"validating the module: invalid function[0]":         one(code(0x1a)),
 		`memory: it is a memory, and the host has functions`: {},

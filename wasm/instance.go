@@ -72,7 +72,7 @@ func (i *Instance) run(ctx context.Context, name string, f api.Function, stack [
 	} else {
 		c.Context = context.Background()
 	}
-	c.hostCalls, c.logged, c.drawn, c.left = l.HostCalls, 0, 0, fuel-first
+	c.hostCalls, c.logged, c.drawn, c.slept, c.left = l.HostCalls, 0, 0, 0, fuel-first
 	i.fuel.Set(uint64(first))
 	err := f.CallWithStack(c, stack)
 	left := int64(i.fuel.Get())

@@ -9,31 +9,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// allocate makes the memory of a guest: address space for all that it may become, outside Go's heap, so that the collector does not count on it and to grow copies nothing. The system gives
-// pages when they are first used.
+// allocate makes the memory of a guest: address space for all that it may become, outside Go's heap, so that the collector does not count on it and to grow copies nothing.
 func allocate(_, most uint64) experimental.LinearMemory {
 	if most == 0 {
-		return linear(nil)
+		return new(linear)
 	}
 	b, err := unix.Mmap(-1, 0, int(most), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		panic(noSpace{fmt.Errorf("reserving %d octets of address space for its memory: %w", most, err)})
 	}
-	return linear(b)
+	return &linear{all: b}
 }
 
 // linear is a guest's memory.
-type linear []byte
-
-func (l linear) Reallocate(size uint64) []byte {
-	if size > uint64(len(l)) {
-		return nil
-	}
-	return l[:size:size]
+type linear struct {
+	all  []byte
+	size uint64
 }
 
-func (l linear) Free() {
-	if l != nil {
-		_ = unix.Munmap(l)
+// Reallocate gives the guest more. The system is asked for all of the new pages at once, and here: each that the guest would be the first to touch takes 1 to 3 us, which its fuel
+// does not know of (a loop over 16 MiB took 3.4 ms with fuel for 50 us).
+func (l *linear) Reallocate(size uint64) []byte {
+	if size > uint64(len(l.all)) {
+		return nil
+	}
+	if size > l.size {
+		populate(l.all[l.size:size])
+		l.size = size
+	}
+	return l.all[:size:size]
+}
+
+func (l *linear) Free() {
+	if l.all != nil {
+		_ = unix.Munmap(l.all)
+		l.all = nil
 	}
 }

@@ -54,8 +54,7 @@ func (e *Engine) link(folder string, s Spec) (_ *Module, err error) {
 		}
 	}()
 	if m.compiled, err = m.runtime.CompileModule(ctx, woven); err != nil {
-		_ = os.RemoveAll(folder) // broken on disk: the next one compiles it anew
-		return nil, fmt.Errorf("loading the compiled module: %w", err)
+		return nil, fmt.Errorf("%w: %w", errBroken, err)
 	}
 	if err = s.checkExports(m.compiled.ExportedFunctions()); err != nil {
 		return nil, err

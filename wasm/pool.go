@@ -43,6 +43,9 @@ func NewPool(m *Module, cores int) (*Pool, error) {
 	return p, nil
 }
 
+// Module is what these are instances of.
+func (p *Pool) Module() *Module { return p.module }
+
 // fill puts an instance into each slot that has none, as far as there is place.
 func (p *Pool) fill() error {
 	for k := range p.slots {

@@ -23,7 +23,8 @@ const (
 var ErrExit = errors.New("the module ended itself")
 
 // WASIFunctions returns what those runtimes need to start, and no world behind it: the clock stands at the query's time, random numbers follow from the call's seed, there are no arguments, no variables and no files.
-// What a guest writes to its standard output and error goes to log, as far as the module's limit allows; log must not keep it. A guest that sleeps wakes at once, one that exits faults.
+// What a guest writes to its standard output and error goes to log, as far as the module's limit allows; log must not keep it. A guest that sleeps wakes at once, and
+// sees a later time until the call ends; one that exits faults.
 func WASIFunctions(log func(c *Call, text []byte)) []Function {
 	deaf := func(errno uint64) func(*Call, []uint64) {
 		return func(_ *Call, stack []uint64) { stack[0] = errno }
@@ -46,7 +47,7 @@ func WASIFunctions(log func(c *Call, text []byte)) []Function {
 		free("environ_get", "ii", deaf(errnoSuccess)),
 		free("environ_sizes_get", "ii", twoZeros),
 		free("clock_res_get", "ii", func(c *Call, stack []uint64) { stack[0] = putTime(c, uint32(stack[1]), 1) }),
-		free("clock_time_get", "ili", func(c *Call, stack []uint64) { stack[0] = putTime(c, uint32(stack[2]), uint64(c.Now)) }),
+		free("clock_time_get", "ili", func(c *Call, stack []uint64) { stack[0] = putTime(c, uint32(stack[2]), uint64(max(c.Now, 1)+c.slept)) }),
 		free("random_get", "ii", randomGet),
 		free("sched_yield", "", deaf(errnoSuccess)),
 		free("poll_oneoff", "iiii", pollOneoff),
@@ -99,7 +100,8 @@ func randomGet(c *Call, stack []uint64) {
 	stack[0] = errnoSuccess
 }
 
-// pollOneoff says of the first thing that a guest waits for that it has happened. An event is 32 octets: what the guest called it (8), an error number (2), the kind (1).
+// pollOneoff says of the first thing that a guest waits for that it has happened. A subscription is 48 octets: what the guest calls it (8), the kind (1), and at 24 for how long and at 40 whether
+// until then; an event is 32: what the guest called it (8), an error number (2), the kind (1).
 func pollOneoff(c *Call, stack []uint64) {
 	in, ok := c.View(word(stack[0]), 48)
 	out, ok2 := c.View(word(stack[1]), 32)
@@ -108,11 +110,21 @@ func pollOneoff(c *Call, stack []uint64) {
 		return
 	}
 	called, kind := binary.LittleEndian.Uint64(in), in[8]
+	if kind == 0 { // a clock
+		slept := int64(min(binary.LittleEndian.Uint64(in[24:]), mostSleep))
+		if in[40]&1 != 0 {
+			slept -= c.Now + c.slept
+		}
+		c.slept = min(c.slept+max(slept, 0), mostSleep)
+	}
 	clear(out)
 	binary.LittleEndian.PutUint64(out, called)
 	out[10] = kind
 	stack[0] = errnoSuccess
 }
+
+// mostSleep is how far a guest can move its clock: 292 years fit into 64 bits of nanoseconds, and the query's time is some 60 of them.
+const mostSleep = 1 << 61
 
 // fdWrite logs what goes to the standard output and error. All is said to have been written, so that a guest does not try again.
 func fdWrite(c *Call, stack []uint64, log func(*Call, []byte)) {

@@ -4,11 +4,12 @@ import "fmt"
 
 // Fuel for what does not have a cost of its own.
 const (
-	costEntry   = 8 // call, frame, return
-	costLoop    = 2 // the check itself
-	octetsShift = 3 // of memory: 8 octets are copied or filled for a unit
-	growShift   = 13
-	entryShift  = 0 // of a table: one for a unit
+	costEntry     = 12 // call, frame, return
+	costLoop      = 2  // the check itself
+	octetsOfFrame = 8  // of stack for a unit: it has to be found and copied as it grows
+	octetsShift   = 3  // of memory: 8 octets are copied or filled for a unit
+	growShift     = 13
+	entryShift    = 0 // of a table: one for a unit
 )
 
 // Fuel for memory that is added: it is cleared, and the system has to find it. growShift makes it 8,192 for a page of 64 KiB, which takes 3 to 8 us.
@@ -90,7 +91,7 @@ func (e *emitter) code(code []byte) {
 		case chargeCheck:
 			fixed := uint64(costLoop)
 			if d.arg == 0 {
-				fixed = costEntry + e.frame/frameSlot
+				fixed = costEntry + e.frame/octetsOfFrame
 			}
 			e.subtract(e.segments[d.arg].cost + fixed)
 			e.stopBelowZero(e.fuel)

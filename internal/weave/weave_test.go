@@ -83,7 +83,7 @@ func TestFuelIsExact(t *testing.T) {
 		t.Fatal(err)
 	}
 	cost := 1000 - g.fuel.Get()
-	if cost < 1 || cost > 20 {
+	if cost < 1 || cost > 40 {
 		t.Errorf("an empty call cost %d", cost)
 	}
 	g.fuel.Set(cost)
