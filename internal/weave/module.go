@@ -299,3 +299,21 @@ func (m *Module) readExports(r *reader) {
 		m.entries++
 	}
 }
+
+// SetCustom returns a module with one custom section of a name: at its end, in the place of those that it had.
+func SetCustom(module []byte, name string, content []byte) ([]byte, error) {
+	if _, err := Parse(module); err != nil {
+		return nil, err
+	}
+	out := append([]byte(nil), magic...)
+	r := &reader{b: module, at: len(magic)}
+	for r.more() {
+		from := r.at
+		id := r.octet()
+		s := &reader{b: r.take(r.u32())}
+		if id != 0 || s.name() != name {
+			out = append(out, module[from:r.at]...)
+		}
+	}
+	return putSection(out, 0, append(putName(nil, name), content...)), nil
+}
