@@ -12,7 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/ananas-edge/ananas/internal/weave"
 	"github.com/ananas-edge/ananas/telemetry"
@@ -111,6 +113,8 @@ func (e *Engine) load(ctx context.Context, source []byte, s Spec) (*Module, erro
 	if compiled(folder) {
 		m, err := e.link(folder, s)
 		if !errors.Is(err, errBroken) {
+			now := time.Now() // of the file system, which all of these times are of
+			_ = os.Chtimes(folder, now, now)
 			return m, err
 		}
 		e.config.Log.Warn("what was compiled of a module is broken, and is compiled again", "module", s.Name, "error", err)
@@ -172,6 +176,30 @@ func (e *Engine) compileInto(ctx context.Context, folder string, source []byte, 
 	}
 	if err := os.Rename(working, folder); err != nil {
 		return fmt.Errorf("keeping the compiled module: %w", err)
+	}
+	return e.prune()
+}
+
+// mostKept is how many compiled modules are kept on disk. One of Go's takes some 10 MB, so it is below a gigabyte; a node runs a handful, in two versions each while one rolls out.
+const mostKept = 64
+
+// prune removes what was not used for longest. What is loaded needs its folder no more.
+func (e *Engine) prune() error {
+	folders, err := os.ReadDir(e.config.Folder)
+	if err != nil {
+		return fmt.Errorf("reading the folder for compiled modules: %w", err)
+	}
+	used := make(map[string]time.Time)
+	for _, f := range folders {
+		if info, err := f.Info(); err == nil {
+			used[f.Name()] = info.ModTime()
+		}
+	}
+	slices.SortFunc(folders, func(a, b os.DirEntry) int { return used[b.Name()].Compare(used[a.Name()]) })
+	for _, f := range folders[min(mostKept, len(folders)):] {
+		if err := os.RemoveAll(filepath.Join(e.config.Folder, f.Name())); err != nil {
+			return fmt.Errorf("removing a compiled module: %w", err)
+		}
 	}
 	return nil
 }

@@ -54,13 +54,13 @@ func (i *Instance) Has(export int) bool { return i.exports[export] != nil }
 // Call runs the export at a place of [Spec].Exports. Parameters are in stack, and results go there. An error is a [*Fault], after which the instance may not be called again: its pool replaces it.
 // ctx is looked at by modules that run in slices only, between two of them. The call does not allocate.
 func (i *Instance) Call(ctx context.Context, export int, stack []uint64) error {
-	if i.faulted {
-		return errFaulted
+	if i.faulted || i.exports[export] == nil {
+		return errNoCall
 	}
 	return i.run(ctx, i.module.spec.Exports[export].Name, i.exports[export], stack, i.module.spec.Limits.Fuel)
 }
 
-var errFaulted = errors.New("calling an instance that has faulted")
+var errNoCall = errors.New("calling an instance that has faulted, or a function that its module does not have")
 
 func (i *Instance) run(ctx context.Context, name string, f api.Function, stack []uint64, fuel int64) error {
 	c, l := &i.call, &i.module.spec.Limits

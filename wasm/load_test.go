@@ -3,11 +3,14 @@ package wasm_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ananas-edge/ananas/wasm"
 )
@@ -142,6 +145,32 @@ func TestCompiledOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("after it was forgotten", compiled+1)
+}
+
+// What was not used for longest goes when there are too many.
+func TestCompiledAreBounded(t *testing.T) {
+	folder := t.TempDir()
+	e, err := wasm.Open(wasm.Config{Folder: folder, Command: command})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range 80 {
+		name := filepath.Join(folder, fmt.Sprintf("old%02d", k))
+		if err := os.Mkdir(name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Unix(int64(1000+k), 0)
+		if err := os.Chtimes(name, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Check(t.Context(), one(nil).module(), wasm.Spec{Exports: exportF}); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil || len(left) != 64 || slices.Contains(left, filepath.Join(folder, "old16")) || !slices.Contains(left, filepath.Join(folder, "old17")) {
+		t.Errorf("%d are left: %q", len(left), left)
+	}
 }
 
 // A child that does not do as it should is an error that says what it did.
