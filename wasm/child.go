@@ -51,7 +51,8 @@ func (e *Engine) runChild(ctx context.Context, folder string, source []byte, l L
 		return tooDear(fmt.Errorf("compiling the module: it was not done after %v", l.CompileTime))
 	case cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == crashed:
 		return tooDear(fmt.Errorf("compiling the module: it takes more than %d octets of memory, or the compiler can not do it (%s)", l.CompileMemory, firstLine(told.String())))
-	case cmd.ProcessState != nil && cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime() >= l.CompileCPU-time.Second/10 && l.CompileCPU >= time.Second:
+	case cmd.ProcessState != nil && cmd.ProcessState.ExitCode() < 0 && cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime() > l.CompileCPU/2:
+		// By a signal, and the system counts the time that it limits by other means than the time that it tells.
 		return tooDear(fmt.Errorf("compiling the module: it takes more than %v of a processor", l.CompileCPU))
 	case told.Len() > 0:
 		return fmt.Errorf("compiling the module: %w: %s", ended, firstLine(told.String()))

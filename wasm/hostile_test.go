@@ -106,6 +106,29 @@ func TestHostileHostCalls(t *testing.T) {
 	p.Put(0, i)
 }
 
+// A flood of calls that are not counted, because a guest's runtime makes them, is ended by fuel.
+func TestHostileFreeCalls(t *testing.T) {
+	guest := program{types: []string{">", ">i"}, imports: [][3]any{{wasm.WASI, "sched_yield", 1}}, memory: []byte{0, 1},
+		functions: []function{{name: "f", code: code(0x03, 0x40, 0x10, 0, 0x1a, 0x0c, 0, 0x0b)}}}
+	called := 0
+	functions := wasm.WASIFunctions(nil)
+	for k := range functions {
+		if functions[k].Name == "sched_yield" {
+			functions[k].Call = func(_ *wasm.Call, stack []uint64) { called++; stack[0] = 0 }
+		}
+	}
+	for _, fuel := range []int64{wasm.FastFuel, 1_000_000} {
+		called = 0
+		p := load(t, guest, wasm.Spec{Functions: functions, Exports: exportF, Limits: wasm.Limits{Fuel: fuel}})
+		i := p.Take(0)
+		var f *wasm.Fault
+		if err := i.Call(t.Context(), 0, nil); !errors.As(err, &f) || f.Cause != wasm.Fuel || called < int(fuel)/150 || called > int(fuel)/100 {
+			t.Errorf("%v, after %d calls", err, called)
+		}
+		p.Put(0, i)
+	}
+}
+
 // What is too large, or begins too large, is not loaded; and the error says what and how much is allowed.
 func TestHostileSize(t *testing.T) {
 	deep := one(append([]byte(strings.Repeat("\x02\x40", 3000)), strings.Repeat("\x0b", 3000)...))
