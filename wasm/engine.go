@@ -104,26 +104,38 @@ func (e *Engine) load(ctx context.Context, source []byte, s Spec) (*Module, erro
 		return nil, err
 	}
 	folder := filepath.Join(e.config.Folder, identity(source, s.Limits.weave()))
+	if m, err := e.linkOld(folder, s); m != nil || err != nil {
+		return m, err
+	}
 	select {
 	case e.compiling <- struct{}{}:
 		defer func() { <-e.compiling }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting for other modules to be compiled: %w", ctx.Err())
 	}
-	if compiled(folder) {
-		m, err := e.link(folder, s)
-		if !errors.Is(err, errBroken) {
-			now := time.Now() // of the file system, which all of these times are of
-			_ = os.Chtimes(folder, now, now)
-			return m, err
-		}
-		e.config.Log.Warn("what was compiled of a module is broken, and is compiled again", "module", s.Name, "error", err)
+	if m, err := e.linkOld(folder, s); m != nil || err != nil { // somebody else has compiled it meanwhile
+		return m, err
 	}
 	if err := e.compileInto(ctx, folder, source, s.Limits); err != nil {
 		e.counted.refused.Inc()
 		return nil, err
 	}
 	return e.link(folder, s)
+}
+
+// linkOld loads what was compiled before; nil if that is to be done, first or again.
+func (e *Engine) linkOld(folder string, s Spec) (*Module, error) {
+	if !compiled(folder) {
+		return nil, nil
+	}
+	m, err := e.link(folder, s)
+	if errors.Is(err, errBroken) {
+		e.config.Log.Warn("what was compiled of a module is broken, and is compiled again", "module", s.Name, "error", err)
+		return nil, nil
+	}
+	now := time.Now() // of the file system, which all of these times are of
+	_ = os.Chtimes(folder, now, now)
+	return m, err
 }
 
 // errBroken is why a folder of what was compiled is of no use.

@@ -69,12 +69,11 @@ func (i *Instance) run(ctx context.Context, name string, f api.Function, stack [
 		first = min(fuel, sliceFuel)
 		i.stack.Set(uint64(l.Stack))
 		c.Context = ctx
-	} else {
-		c.Context = context.Background()
 	}
 	c.hostCalls, c.logged, c.drawn, c.slept, c.left = l.HostCalls, 0, 0, 0, fuel-first
 	i.fuel.Set(uint64(first))
 	err := f.CallWithStack(c, stack)
+	c.Context = context.Background()
 	left := int64(i.fuel.Get())
 	i.spent = fuel - left - c.left
 	if err != nil {

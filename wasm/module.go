@@ -40,7 +40,7 @@ func (m *Module) Fast() bool { return !m.spec.Limits.sliced() }
 func (e *Engine) link(folder string, s Spec) (_ *Module, err error) {
 	woven, err := os.ReadFile(filepath.Join(folder, wovenFile))
 	if err != nil {
-		return nil, fmt.Errorf("reading the compiled module: %w", err)
+		return nil, fmt.Errorf("%w: %w", errBroken, err)
 	}
 	ctx := context.Background()
 	m := &Module{spec: s, engine: e, linked: map[string]bool{}}
@@ -162,7 +162,7 @@ func (m *Module) instantiate() (_ *Instance, err error) {
 	for _, e := range m.spec.Exports {
 		i.exports = append(i.exports, i.guest.ExportedFunction(e.Name))
 	}
-	i.call.instance = i
+	i.call.instance, i.call.Context = i, ctx
 	return i, i.start()
 }
 
