@@ -96,6 +96,30 @@ func TestFuelIsExact(t *testing.T) {
 	}
 }
 
+// A frame is paid by its size, so that fuel bounds the stack: a unit buys 8 octets at most, where a local and an operand may take 16.
+func TestFramesArePaid(t *testing.T) {
+	cost := func(locals byte, code string) int64 {
+		b := module(section(1, vec([]byte{0x60, 0, 0})), section(3, vec([]byte{0})), section(7, vec(cat(str("f"), []byte{0, 0}))),
+			section(10, vec(function([]byte{1, locals, i32}, []byte(code)...))))
+		g := weaveOne(t, b, weave.Options{Limits: small})
+		g.fill()
+		if _, err := g.ExportedFunction("f").Call(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return manyFuel - int64(g.fuel.Get())
+	}
+	nothing := cost(0, "")
+	if nothing < 128/8 {
+		t.Errorf("an empty frame costs %d", nothing)
+	}
+	if more := cost(8, "") - nothing; more != 8*16/8 {
+		t.Errorf("8 locals cost %d", more)
+	}
+	if more := cost(0, strings.Repeat("\x41\x00", 10)+strings.Repeat("\x1a", 10)) - nothing; more != 10*16/8 {
+		t.Errorf("10 operands cost %d", more)
+	}
+}
+
 // Memory operations are paid before they are done.
 func TestLengthIsPaidFirst(t *testing.T) {
 	fill := one("\x41\x00\x41\x01\x41\x80\x80\x04\xfc\x0b\x00", memory(0, 1))
