@@ -17,6 +17,9 @@ func appendName(b, text []byte) ([]byte, error) {
 	if n := len(name); n > 1 && name[n-1] == '.' {
 		name = name[:n-1]
 	}
+	if string(name) == "." || string(name) == "*" {
+		return b, refuse("this stands for every name", "take the line out, or list the top-level domains that are meant")
+	}
 	start := len(b)
 	b = append(b, 0)
 	label := start

@@ -214,7 +214,7 @@ func detect(text []byte) (Format, error) {
 	if _, err := appendName(nil, first); err != nil {
 		return Auto, err
 	}
-	if len(second) > 0 && !number {
+	if len(second) > 0 && (second[0] < '0' || second[0] > '9') {
 		return Auto, refuse("this begins as none of the formats that are understood",
 			"write a hosts file (0.0.0.0 name), domains (a name a line), a response policy zone (name CNAME .) or CIDR prefixes (a prefix a line)")
 	}
@@ -266,16 +266,13 @@ func (d *reader) value(rest []byte) (uint8, error) {
 }
 
 func (d *reader) parseDomain(first, rest []byte) error {
-	v, err := d.value(rest)
-	if err != nil {
+	var err error
+	if d.name, err = appendName(d.name[:0], first); err != nil {
 		return err
 	}
-	return d.add(first, v)
-}
-
-func (d *reader) add(text []byte, value uint8) (err error) {
-	if d.name, err = appendName(d.name[:0], text); err == nil {
-		d.c.addName(d.name, self|below, value)
+	v, err := d.value(rest)
+	if err == nil {
+		d.c.addName(d.name, self|below, v)
 	}
 	return err
 }
@@ -304,9 +301,13 @@ func (d *reader) parseHosts(first, rest []byte) error {
 	for ; len(name) > 0; name, rest = field(rest) {
 		if ofMachine(name) {
 			d.info.Skipped++
-		} else if err := d.add(name, d.o.Value); err != nil {
+			continue
+		}
+		var err error
+		if d.name, err = appendName(d.name[:0], name); err != nil {
 			return err
 		}
+		d.c.addName(d.name, self|below, d.o.Value)
 	}
 	return nil
 }
