@@ -136,7 +136,7 @@ func loadNames(t interface{ Fatal(...any) }, c *compiler) *Set {
 
 // The same at the size of a real list: all that is listed is found, with its value, and of a million that are not none is.
 func TestLikeALargeMap(t *testing.T) {
-	n := 200_000
+	n := 100_000
 	if testing.Short() {
 		n = 20_000
 	}
