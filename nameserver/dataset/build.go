@@ -69,8 +69,8 @@ func Build(r io.Reader, o Options) ([]byte, Info, error) {
 	h := header{info: info, seed: names.seed, depths: names.depths, deepest: names.deepest, v4: len(v4), v6: len(v6)}
 	return assemble(h, [sections][]byte{
 		symbolSection: names.table.append(nil),
-		indexSection:  names.index,
-		nameSection:   names.names,
+		bucketSection: names.buckets,
+		moreSection:   names.more,
 		v4Section:     appendRanges(nil, v4, 4),
 		v6Section:     appendRanges(nil, v6, 16),
 	}), info, nil

@@ -1,9 +1,11 @@
 package dataset
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 	"unsafe"
 )
 
@@ -58,13 +60,13 @@ func (c *compiler) name(r record) string {
 
 // compiledNames is the part of the compiled form that holds names.
 type compiledNames struct {
-	seed         uint64
-	table        *symbols
-	index, names []byte
-	depths       uint64
-	deepest      int
-	kept         int // entries in names
-	duplicates   int
+	seed          uint64
+	table         *symbols
+	buckets, more []byte
+	depths        uint64
+	deepest       int
+	kept          int // entries
+	duplicates    int
 }
 
 // errCrowded says that the names of a list meet in one bucket, whatever the seed.
@@ -83,10 +85,13 @@ func (c *compiler) compileNames(seed uint64) (compiledNames, error) {
 	return compiledNames{}, errCrowded
 }
 
-// tryNames sorts the names into buckets and encodes them there. Hashes are reckoned twice rather than kept: 8 octets a name for a tenth of a second.
+// tryNames sorts the names into buckets and encodes them there. Hashes are reckoned three times rather than kept: 8 octets a name for a fifth of a
+// second.
 func (c *compiler) tryNames(seed uint64) (out compiledNames, ok bool) {
-	out = compiledNames{seed: seed, deepest: -1, table: c.train()}
-	buckets := bucketsFor(c.count)
+	sample := c.sample()
+	out = compiledNames{seed: seed, deepest: -1, table: train(sample)}
+	e := newEncoder(out.table)
+	buckets := bucketsFor(c.count, sample, e)
 	begin := make([]uint32, buckets+1)
 	for i := range c.count {
 		h, _ := hashName(seed, c.name(c.record(i)))
@@ -103,11 +108,10 @@ func (c *compiler) tryNames(seed uint64) (out compiledNames, ok bool) {
 		order[begin[b]] = uint32(i) // moves begin[b] to where the next bucket begins, in the order of the source
 		begin[b]++
 	}
-	e := newEncoder(out.table)
-	out.index = make([]byte, 0, 8*(buckets+1))
-	out.names = make([]byte, 0, c.count*10)
+	out.buckets = make([]byte, 0, bucketLen*buckets)
 	var inBucket []record
-	var codes []byte
+	var names []named
+	var codes, rows []byte
 	first := uint32(0)
 	for b := range buckets {
 		inBucket = inBucket[:0]
@@ -121,22 +125,35 @@ func (c *compiler) tryNames(seed uint64) (out compiledNames, ok bool) {
 			}
 		}
 		first = begin[b]
-		at, mask := uint32(len(out.names)), uint32(0)
+		names, rows = names[:0], rows[:0]
 		for _, r := range inBucket {
 			name := c.name(r)
 			h, labels := hashName(seed, name)
-			_, m := place(h, buckets)
-			mask |= m
+			_, tag := place(h, buckets)
 			out.depths |= 1 << min(labels, 63)
 			out.deepest = max(out.deepest, labels)
 			codes = e.append(codes[:0], name)
-			out.names = appendEntry(out.names, listed{r.scope, r.value, codes})
+			at := len(rows)
+			rows = appendEntry(rows, listed{r.scope, r.value, codes})
+			names = append(names, named{tag, rows[at:]})
 		}
-		out.kept += len(inBucket)
-		out.index = le.AppendUint64(out.index, uint64(mask)<<32|uint64(at))
+		slices.SortStableFunc(names, func(a, b named) int { return cmp.Compare(len(a.row), len(b.row)) })
+		out.buckets, out.more = appendBucket(out.buckets, out.more, names)
+		out.kept += len(names)
 	}
-	out.index = le.AppendUint64(out.index, uint64(len(out.names)))
 	return out, true
+}
+
+// bucketsFor is how many buckets n names like those of the sample get.
+func bucketsFor(n int, sample []string, e *encoder) uint64 {
+	octets := 0
+	var codes []byte
+	for _, s := range sample {
+		codes = e.append(codes[:0], s)
+		octets += 1 + len(appendEntry(nil, listed{codes: codes}))
+	}
+	each := octets / max(1, len(sample)) // rounded down, which is less than a fifteenth
+	return max(1, uint64(n)*uint64(each)*100/(fill*(bucketLen-bucketFrame)))
 }
 
 // merge adds r to the names of a bucket. What was listed first stays: of a name that is listed again, only the scopes that it did not have are taken,
@@ -163,9 +180,8 @@ func merge(list *[]record, r record, name func(record) string) (duplicate bool) 
 	return false
 }
 
-// train makes the table of pieces from names taken evenly from the whole list.
-func (c *compiler) train() *symbols {
-	var sample []string
+// sample takes names evenly from the whole list.
+func (c *compiler) sample() (sample []string) {
 	step := max(1, c.count/(sampleOctets/20)) // names have some 20 octets
 	octets := 0
 	for i := 0; i < c.count && octets < 2*sampleOctets; i += step {
@@ -173,7 +189,7 @@ func (c *compiler) train() *symbols {
 		sample = append(sample, s)
 		octets += len(s)
 	}
-	return train(sample)
+	return sample
 }
 
 // addPrefix adds a prefix, which is masked and not IPv4 in IPv6 form.

@@ -30,7 +30,7 @@ func small(t testing.TB) []byte {
 	v4, _ := flatten(c.v4, 32)
 	v6, _ := flatten(c.v6, 128)
 	h := header{info: Info{Names: names.kept, Prefixes: 4}, seed: names.seed, depths: names.depths, deepest: names.deepest, v4: len(v4), v6: len(v6)}
-	return assemble(h, [sections][]byte{names.table.append(nil), names.index, names.names, appendRanges(nil, v4, 4), appendRanges(nil, v6, 16)})
+	return assemble(h, [sections][]byte{names.table.append(nil), names.buckets, names.more, appendRanges(nil, v4, 4), appendRanges(nil, v6, 16)})
 }
 
 // Each octet of the form that is another one, each end that is missing, and what follows, is a refusal.
@@ -50,7 +50,7 @@ func TestDamageIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inside := make([]bool, len(b)) // a section or the header, and not what fills up to 64 octets
+	inside := make([]bool, len(b)) // a section or the header, and not what fills up to 128 octets
 	at := headerLen
 	for i := range at {
 		inside[i] = true
@@ -73,7 +73,7 @@ func TestDamageIsRefused(t *testing.T) {
 			refused("cut at", i, b[:i])
 		}
 	}
-	refused("followed by", 64, append(bytes.Clone(b), make([]byte, 64)...))
+	refused("followed by", 128, append(bytes.Clone(b), make([]byte, 128)...))
 	refused("nothing", 0, nil)
 	b[8]++
 	_, err = Load(seal(b))

@@ -7,7 +7,7 @@ import (
 	"hash/crc32"
 )
 
-// The compiled form: a header of 256 octets, then six sections, each beginning at a multiple of 64 octets. Numbers are little-endian but for the keys
+// The compiled form: a header of 256 octets, then six sections, each beginning at a multiple of 128 octets. Numbers are little-endian but for the keys
 // of ranges.
 //
 //	  0  "AnanasDS"
@@ -18,20 +18,20 @@ import (
 //	 56  format that was asked for, format that was found, value, zero; lines tolerated, 4
 //	 64  names, prefixes, taken, skipped, other triggers, duplicates, bad lines: 8 each
 //	120  seed, depths: 8 each; deepest plus one, 4; ranges of IPv4 and IPv6, 4 each; zero, 4
-//	152  for each section its octets, 8, CRC-32C, 4, and zero, 4: symbols, index, names, IPv4, IPv6, none
+//	152  for each section its octets, 8, CRC-32C, 4, and zero, 4: symbols, buckets, names that are elsewhere, IPv4, IPv6, none
 //	248  zero
 const (
 	magic       = "AnanasDS"
 	formVersion = 1
 	headerLen   = 256
 	sections    = 6
-	alignment   = 64 // of sections, so that no word of the index lies in two lines of a cache
+	alignment   = bucketLen // of sections, so that a bucket is two lines of a cache, a pair that processors fetch at once
 )
 
 const (
 	symbolSection = iota
-	indexSection
-	nameSection
+	bucketSection
+	moreSection
 	v4Section
 	v6Section
 )
@@ -156,17 +156,17 @@ func Load(b []byte) (*Set, error) {
 	if len(rest) > 0 {
 		return nil, damaged("%d octets follow it", len(rest))
 	}
-	s := &Set{info: h.info, seed: h.seed, depths: h.depths, deepest: h.deepest, index: parts[indexSection], names: parts[nameSection]}
+	s := &Set{info: h.info, seed: h.seed, depths: h.depths, deepest: h.deepest, buckets: parts[bucketSection], more: parts[moreSection]}
 	if s.deepest > maxLabels {
 		return nil, damaged("it has names of %d labels", s.deepest)
 	}
 	if !s.table.read(parts[symbolSection]) {
 		return nil, damaged("its table of symbols is none")
 	}
-	if n := len(s.index); n < 16 || n%8 != 0 || n/8-1 > maxEntries {
-		return nil, damaged("its index has %d octets", n)
+	if n := len(s.buckets); n < bucketLen || n%bucketLen != 0 {
+		return nil, damaged("its buckets have %d octets", n)
 	}
-	s.buckets = uint64(len(s.index)/8 - 1)
+	s.count = uint64(len(s.buckets) / bucketLen)
 	if err := s.walk(func(listed) error { return nil }); err != nil {
 		return nil, err
 	}
@@ -176,36 +176,6 @@ func Load(b []byte) (*Set, error) {
 	}
 	s.v4, s.v6 = readRanges(parts[v4Section], h.v4, 4), readRanges(parts[v6Section], h.v6, 16)
 	return s, nil
-}
-
-// walk goes over all names as they lie, and sees that each bucket is a row of entries, that each begins where the one before it ends, and that there
-// are as many names as the header says.
-func (s *Set) walk(each func(listed) error) error {
-	count := 0
-	at := uint32(0)
-	for i := uint64(0); i < s.buckets; i++ {
-		begin, end := uint32(le.Uint64(s.index[i*8:])), uint32(le.Uint64(s.index[i*8+8:]))
-		if begin != at || begin > end || int(end) > len(s.names) {
-			return damaged("bucket %d has no place", i)
-		}
-		at = end
-		n := 0
-		for b := s.names[begin:end]; len(b) > 0; n++ {
-			e, rest, ok := entry(b)
-			if !ok || n == bucketLimit {
-				return damaged("bucket %d is no row of names", i)
-			}
-			if err := each(e); err != nil {
-				return err
-			}
-			b = rest
-		}
-		count += n
-	}
-	if int(at) != len(s.names) || count != s.info.Names {
-		return damaged("it has %d names in %d octets, where its header says %d in %d", count, at, s.info.Names, len(s.names))
-	}
-	return nil
 }
 
 const symbolOctets = 9 // length, piece

@@ -73,11 +73,4 @@ func labelStarts(s string, at *[maxLabels]uint8) (n int, ok bool) {
 // maxName is the longest name without its root label, in octets.
 const maxName = 254
 
-// place tells where in the index a hash belongs, and the bits that its names set in the word there. The bucket goes by the high bits of the hash,
-// the two bits by the low ones.
-func place(h, buckets uint64) (bucket uint64, mask uint32) {
-	bucket, _ = bits.Mul64(h, buckets)
-	return bucket, 1<<(h&31) | 1<<(h>>5&31)
-}
-
 var le = binary.LittleEndian

@@ -127,7 +127,7 @@ func loadNames(t interface{ Fatal(...any) }, c *compiler) *Set {
 		t.Fatal(err)
 	}
 	h := header{info: Info{Names: names.kept}, seed: names.seed, depths: names.depths, deepest: names.deepest}
-	s, err := Load(assemble(h, [sections][]byte{names.table.append(nil), names.index, names.names}))
+	s, err := Load(assemble(h, [sections][]byte{names.table.append(nil), names.buckets, names.more}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,11 +15,11 @@ import (
 type Set struct {
 	info    Info
 	seed    uint64
-	buckets uint64
+	count   uint64 // of buckets
 	depths  uint64 // bit d: names of d labels are listed; the last bit stands for 63 and more
 	deepest int    // most labels of a listed name; -1 if there is none
-	index   []byte // a word for each bucket, and one more: low half, where its names begin; high half, the bits of those that are in it
-	names   []byte
+	buckets []byte
+	more    []byte // names that did not fit into their buckets
 	table   symbols
 	v4, v6  ranges
 
@@ -127,7 +127,7 @@ func (s *Set) exact(wire string) (uint8, bool) {
 		h = hashLabel(h, wire, int(at[i]), end)
 		end = int(at[i])
 	}
-	return s.find(h, wire, 0, self)
+	return s.find(s.touch(h), wire, 0, self)
 }
 
 func (s *Set) suffix(wire string) (m Match, found bool) {
@@ -136,27 +136,45 @@ func (s *Set) suffix(wire string) (m Match, found bool) {
 	if !ok {
 		return Match{}, false
 	}
+	var probes [window]probe
 	h := s.seed
-	from := len(wire) - 1
-	for d := 0; ; d++ {
-		if s.has(d) {
-			scope := byte(below)
-			if d == n {
+	end := len(wire) - 1
+	deepest := min(n, s.deepest)
+	for d := 0; d <= deepest; {
+		// First all buckets are touched, so that memory brings them side by side; nothing that comes out decides what is done next.
+		first := d
+		for ; d <= deepest && d < first+window; d++ {
+			if d > 0 {
+				from := int(at[n-d])
+				h = hashLabel(h, wire, from, end)
+				end = from
+			}
+			if s.has(d) {
+				probes[d-first] = s.touch(h)
+			}
+		}
+		for i := d - 1; i >= first; i-- { // the longest is wanted
+			if !s.has(i) {
+				continue
+			}
+			from, scope := len(wire)-1, byte(below)
+			if i > 0 {
+				from = int(at[n-i])
+			}
+			if i == n {
 				scope = self
 			}
-			// From the shortest on, and not from the longest: the next hash needs this one, and few names are below two that are listed.
-			if v, ok := s.find(h, wire, from, scope); ok {
-				m, found = Match{v, d}, true
+			if v, ok := s.find(probes[i-first], wire, from, scope); ok {
+				m, found = Match{v, i}, true
+				break
 			}
 		}
-		if d >= n || d >= s.deepest {
-			return m, found
-		}
-		end := from
-		from = int(at[n-1-d])
-		h = hashLabel(h, wire, from, end)
 	}
+	return m, found
 }
+
+// window is how many ancestors are looked for side by side. Lists seldom have names of more labels.
+const window = 8
 
 func (s *Set) starts(wire string, at *[maxLabels]uint8) (n int, ok bool) {
 	if wire == "" || wire[len(wire)-1] != 0 {
@@ -167,76 +185,3 @@ func (s *Set) starts(wire string, at *[maxLabels]uint8) (n int, ok bool) {
 
 // has tells whether names of d labels may be listed.
 func (s *Set) has(d int) bool { return s.depths>>min(uint(d), 63)&1 != 0 }
-
-// find looks for the name wire[from:], whose hash is h, with this scope. It has no expectations of index and names but their length, and goes
-// over at most the names of one bucket.
-func (s *Set) find(h uint64, wire string, from int, scope byte) (value uint8, ok bool) {
-	bucket, mask := place(h, s.buckets)
-	i := int(bucket) * 8
-	w := le.Uint64(s.index[i:])
-	if uint32(w>>32)&mask != mask {
-		return 0, false
-	}
-	begin, end := uint32(w), uint32(le.Uint64(s.index[i+8:]))
-	if begin > end || int(end) > len(s.names) {
-		return 0, false
-	}
-	for b := s.names[begin:end]; len(b) > 0; {
-		e, rest, ok := entry(b)
-		if !ok {
-			return 0, false
-		}
-		if e.scope&scope != 0 && s.table.equal(e.codes, wire, from, len(wire)-1) {
-			return e.value, true
-		}
-		b = rest
-	}
-	return 0, false
-}
-
-// listed is a name in a bucket: an octet of scope (the two high bits) and number of codes, its value, the codes. Numbers of 63 and more come as 63
-// there and in the two octets after it.
-type listed struct {
-	scope, value byte
-	codes        []byte
-}
-
-const longCodes = 63
-
-func entry(b []byte) (e listed, rest []byte, ok bool) {
-	if len(b) < 2 {
-		return e, nil, false
-	}
-	n, head := int(b[0]&63), 2
-	if n == longCodes {
-		if len(b) < 4 {
-			return e, nil, false
-		}
-		n, head = int(le.Uint16(b[1:])), 4
-	}
-	if len(b) < head+n {
-		return e, nil, false
-	}
-	return listed{b[0] >> 6, b[head-1], b[head : head+n]}, b[head+n:], true
-}
-
-func appendEntry(b []byte, e listed) []byte {
-	if n := len(e.codes); n < longCodes {
-		b = append(b, e.scope<<6|byte(n), e.value)
-	} else {
-		b = append(b, e.scope<<6|longCodes, byte(n), byte(n>>8), e.value)
-	}
-	return append(b, e.codes...)
-}
-
-// bucketsFor is how many buckets n names get: namesPerBucket in each.
-func bucketsFor(n int) uint64 { return uint64(max(1, (n+namesPerBucket-1)/namesPerBucket)) }
-
-const (
-	// namesPerBucket: the index takes 8/4 octets a name, and its two bits out of 32 let 5 % of unlisted names through. With 3 it is 2.7 octets and
-	// 3 %, with 8 one octet and 16 %.
-	namesPerBucket = 4
-
-	// bucketLimit bounds the work of a look-up. Of 10,000,000 names by chance the fullest of the buckets has 20; more than 64 are made on purpose.
-	bucketLimit = 64
-)
