@@ -6,10 +6,10 @@
 // lists, each mapped once however many ask for it.
 //
 // Example: a list has example.com. A query for www.ads.example.com. comes, and Suffix hashes it from the right, label by label: com., example.com.,
-// ads.example.com. and so on, as deep as the deepest name of the list and no deeper. No listed name has one label, so com. is not looked for. For
-// example.com. a word of the index tells where its bucket of some four names begins, and with two bits out of 32 that it may be there; the bucket's
-// names, each a row of codes for pieces of names, are compared octet for octet. For the longer names the bits say no, mostly, and memory is touched
-// once. The answer is the longest that was found.
+// ads.example.com. and so on, as deep as the deepest name of the list and no deeper. No listed name has one label, so com. is not looked for. The
+// hash of each of the others leads to a bucket of some seven names in two lines of the processor's cache, and all these are touched before the first
+// is read, so that memory brings them side by side. Then, the longest first: a tag of eight bits for each name of the bucket says which may be it,
+// mostly none, and the name, a row of codes for pieces of names, is compared octet for octet. The first that is found is the answer.
 //
 // Promises: a name is found if and only if it was listed (hashes only point; what is compared is the name). Look-ups allocate nothing, take no lock,
 // and may be made by any number of goroutines. A file that is not whole is refused by Open; and should the disk fail below a file that is mapped,

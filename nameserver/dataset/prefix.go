@@ -8,8 +8,9 @@ import (
 )
 
 // Prefixes nest or are apart, so they cut the addresses into ranges each of which has one longest prefix, or none: at most two more ranges than
-// prefixes begin and end. The first addresses of the ranges are kept sorted, with every 16th in a level above, and so on until 16 are left: a look-up
-// reads one row of 16 in each, which of 5,000,000 IPv4 prefixes is six rows of 64 octets, the upper four in a processor's cache.
+// prefixes begin and end. The ranges lie in rows of 16, their first addresses and then what they stand for; the first address of each row is in a
+// level above, every 16th of that in the next, and so on until 16 are left. So a look-up reads one row of each level: of 5,000,000 IPv4 prefixes six,
+// the upper four of which are mostly in a processor's cache.
 
 const fan = 16
 
@@ -96,16 +97,17 @@ func flatten(list []prefix, width int) (out []boundary, duplicates int) {
 	return out, duplicates
 }
 
-// ranges is the compiled form: the levels, lowest first, then bits and value of each range.
+// ranges is the compiled form.
 type ranges struct {
-	levels [][]byte
-	data   []byte
+	n     int
+	rows  []byte   // of 16 keys, then bits and value for each
+	above [][]byte // keys, the lowest level first
 }
 
 // rangesLen returns the octets of n ranges with keys of this many octets.
 func rangesLen(n, key int) int {
-	size := 2 * n
-	for l := n; l > 0; l = above(l) {
+	size := n * (key + 2)
+	for l := above(n); l > 0; l = above(l) {
 		size += l * key
 	}
 	return size
@@ -120,80 +122,87 @@ func above(n int) int {
 }
 
 func appendRanges(b []byte, list []boundary, key int) []byte {
-	for l, step := len(list), 1; l > 0; l, step = above(l), step*fan {
-		for i := 0; i < len(list); i += step {
-			if key == 16 {
-				b = binary.BigEndian.AppendUint64(b, list[i].hi)
-				b = binary.BigEndian.AppendUint64(b, list[i].lo)
-			} else {
-				b = binary.BigEndian.AppendUint32(b, uint32(list[i].lo))
-			}
+	for row := range slices.Chunk(list, fan) {
+		for _, r := range row {
+			b = appendKey(b, r, key)
+		}
+		for _, r := range row {
+			b = append(b, r.bits, r.value)
 		}
 	}
-	for _, r := range list {
-		b = append(b, r.bits, r.value)
+	for l, step := above(len(list)), fan; l > 0; l, step = above(l), step*fan {
+		for i := 0; i < len(list); i += step {
+			b = appendKey(b, list[i], key)
+		}
 	}
 	return b
 }
 
+func appendKey(b []byte, r boundary, key int) []byte {
+	if key == 16 {
+		b = binary.BigEndian.AppendUint64(b, r.hi)
+		return binary.BigEndian.AppendUint64(b, r.lo)
+	}
+	return binary.BigEndian.AppendUint32(b, uint32(r.lo))
+}
+
 // readRanges takes b, which has rangesLen(n, key) octets, apart.
-func readRanges(b []byte, n, key int) (r ranges) {
-	for l := n; l > 0; l = above(l) {
-		r.levels = append(r.levels, b[:l*key])
+func readRanges(b []byte, n, key int) ranges {
+	r := ranges{n: n, rows: b[:n*(key+2)]}
+	b = b[n*(key+2):]
+	for l := above(n); l > 0; l = above(l) {
+		r.above = append(r.above, b[:l*key])
 		b = b[l*key:]
 	}
-	r.data = b
 	return r
 }
 
 func (s *Set) prefix(a netip.Addr) (PrefixMatch, bool) {
 	switch {
 	case a.Is4() || a.Is4In6():
-		if len(s.v4.levels) == 0 {
-			return PrefixMatch{}, false
-		}
 		b := a.As4()
-		x := binary.BigEndian.Uint32(b[:])
-		i := 0
-		for l := len(s.v4.levels) - 1; l >= 0; l-- {
-			keys := s.v4.levels[l]
-			j := i * fan
-			end := min(j+fan, len(keys)/4)
-			for j++; j < end && binary.BigEndian.Uint32(keys[j*4:]) <= x; j++ {
-			}
-			i = j - 1
-		}
-		return s.v4.at(i, 32)
+		return s.v4.find(0, uint64(binary.BigEndian.Uint32(b[:])), 4)
 	case a.Is6():
-		if len(s.v6.levels) == 0 {
-			return PrefixMatch{}, false
-		}
 		b := a.As16()
-		hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
-		i := 0
-		for l := len(s.v6.levels) - 1; l >= 0; l-- {
-			keys := s.v6.levels[l]
-			j := i * fan
-			end := min(j+fan, len(keys)/16)
-			for j++; j < end; j++ {
-				k := binary.BigEndian.Uint64(keys[j*16:])
-				if k > hi || k == hi && binary.BigEndian.Uint64(keys[j*16+8:]) > lo {
-					break
-				}
-			}
-			i = j - 1
-		}
-		return s.v6.at(i, 128)
+		return s.v6.find(binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), 16)
 	}
 	return PrefixMatch{}, false
 }
 
-// at tells of range i, which is one of them however damaged the keys are: each step of a look-up stays within the level it is in, and i of the level
-// above stands for at least one key of the level below.
-func (r *ranges) at(i, width int) (PrefixMatch, bool) {
-	bits := int(r.data[2*i])
-	if bits > width {
+// find finds the last range that begins at or before an address. However damaged the keys are, it stays within each level: a key of the level above
+// stands for at least one of the level below.
+func (r *ranges) find(hi, lo uint64, key int) (PrefixMatch, bool) {
+	if r.n == 0 {
 		return PrefixMatch{}, false
 	}
-	return PrefixMatch{Value: r.data[2*i+1], Bits: bits}, true
+	i := 0
+	for l := len(r.above) - 1; l >= 0; l-- {
+		keys := r.above[l][i*fan*key:]
+		i = i*fan + lastUpTo(keys[:min(fan*key, len(keys))], hi, lo, key)
+	}
+	row := r.rows[i*fan*(key+2):]
+	row = row[:min(fan*(key+2), len(row))]
+	keys := len(row) / (key + 2) * key
+	data := row[keys+2*lastUpTo(row[:keys], hi, lo, key):]
+	if bits := int(data[0]); bits <= 8*key {
+		return PrefixMatch{Value: data[1], Bits: bits}, true
+	}
+	return PrefixMatch{}, false
+}
+
+// lastUpTo returns which of keys, which are sorted, is the last up to the address; the first one is, or is taken for it.
+func lastUpTo(keys []byte, hi, lo uint64, key int) int {
+	j := 1
+	if key == 4 {
+		for ; 4*j < len(keys) && uint64(binary.BigEndian.Uint32(keys[4*j:])) <= lo; j++ {
+		}
+		return j - 1
+	}
+	for ; 16*j < len(keys); j++ {
+		k := binary.BigEndian.Uint64(keys[16*j:])
+		if k > hi || k == hi && binary.BigEndian.Uint64(keys[16*j+8:]) > lo {
+			break
+		}
+	}
+	return j - 1
 }

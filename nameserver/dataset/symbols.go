@@ -25,24 +25,21 @@ type symbols [256]symbol
 // equal tells whether codes stand for s[pos:end]. It reads no further than s and codes go, whatever they hold.
 func (t *symbols) equal(codes []byte, s string, pos, end int) bool {
 	for i := 0; i < len(codes); i++ {
-		c := codes[i]
-		if c == escape {
-			if i++; i >= len(codes) || pos >= end || s[pos] != codes[i] {
+		y := &t[codes[i]]
+		n := int(y.n)
+		switch {
+		case n == 0:
+			if codes[i] != escape || i+1 >= len(codes) || pos >= end || s[pos] != codes[i+1] {
 				return false
 			}
-			pos++
-			continue
-		}
-		y := &t[c]
-		n := int(y.n)
-		if n == 0 || pos+n > end {
-			return false
-		}
-		switch {
+			i++
+			n = 1
 		case pos+8 <= len(s):
 			if (word(s[pos:])^y.word)<<(64-8*uint(n)) != 0 {
 				return false
 			}
+		case pos+n > len(s):
+			return false
 		case pos+n >= 8: // near the end: the word that ends with the piece
 			if word(s[pos+n-8:])>>(64-8*uint(n)) != y.word {
 				return false
