@@ -7,6 +7,7 @@ import (
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/telemetry"
 )
 
@@ -21,6 +22,11 @@ type loop struct {
 	account account // of the client that asked last
 	m       batchMetrics
 	samples loopSamples
+
+	core  int    // instances of modules that it takes first
+	drawn uint64 // of the last query that modules saw, the seed of their random numbers
+	name  [dns.MaxNameLen]byte
+	asked plugin.Query
 
 	looks [maxBatch]cache.Look
 	asks  [maxBatch]ask
@@ -48,7 +54,7 @@ type sums struct{ noError, nameError, octets, truncated int }
 
 // Loop returns what answers from images, for one loop of listen.
 func (s *Server) Loop() listen.Loop {
-	l := &loop{s: s}
+	l := &loop{s: s, core: int(s.loops.Add(1) - 1), drawn: s.random()}
 	if s.cache != nil {
 		l.reader = s.cache.NewReader()
 	}
@@ -74,6 +80,14 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 	}()
 	t := l.s.table.Load()
 	generation := l.s.generations.of(t, l.s.cache.Epoch())
+	impure, inLoop := t.Plugins.Impure()
+	if impure && !inLoop {
+		return
+	}
+	var wall int64
+	if impure {
+		wall = l.s.clock.Wall().UnixNano()
+	}
 	for len(queries) > 0 {
 		batch := queries[:min(len(queries), maxBatch)]
 		queries = queries[len(batch):]
@@ -87,7 +101,7 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 		before := hits
 		for i := range n {
 			m, ok := l.reader.Image(&l.looks[i], generation, start)
-			if ok && l.write(&l.asks[i], &m, start, t, &sum) {
+			if ok && (!impure || l.passes(t, i, wall)) && l.write(&l.asks[i], &m, start, t, &sum) {
 				hits++
 			} else {
 				misses++
@@ -95,6 +109,27 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 		}
 		if oneIn := t.Sampling.OneIn; oneIn > 0 {
 			l.sample(n, hits-before, oneIn, start)
+		}
+	}
+}
+
+// passes shows a query that there is an image for to the modules that have to see each.
+func (l *loop) passes(t *Table, i int, wall int64) bool {
+	a, look := &l.asks[i], &l.looks[i]
+	n := copy(l.name[:], look.Name)
+	lower(l.name[:n])
+	l.drawn += 0x9e3779b97f4a7c15
+	l.asked = plugin.Query{
+		Name: l.name[:n], Type: look.Type, Flags: a.flags, DO: a.do, Transport: uint8(listen.UDP), Client: a.query.Client.Addr(), Now: wall, Seed: l.drawn,
+	}
+	return t.Plugins.Passes(l.core, &l.asked)
+}
+
+// lower makes letters small. The octets of lengths are less than any of them (RFC 1035 section 2.3.4).
+func lower(name []byte) {
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			name[i] = c + 'a' - 'A'
 		}
 	}
 }
@@ -216,6 +251,12 @@ func (l *loop) write(a *ask, m *cache.Image, now time.Duration, t *Table, sum *s
 		if a.cookie != nil {
 			opt += cookieLen
 		}
+		if n := len(m.Options); n > 0 {
+			if n+cookieLen > a.limit/2 || a.end+len(m.Wire)+opt+n > a.limit {
+				return false // the text may have to be cut
+			}
+			opt += n
+		}
 	}
 	q := a.query
 	flags := dns.FlagQR | dns.FlagRA | a.flags&(dns.FlagRD|dns.FlagCD) | dns.Flags(m.RCode)
@@ -253,11 +294,12 @@ func (l *loop) write(a *ask, m *cache.Image, now time.Duration, t *Table, sum *s
 			out[at-4] = 0x80
 		}
 		if a.cookie != nil {
-			out[at-1] = cookieLen
 			out = append(out, 0, byte(dns.OptionCookie), 0, 24)
 			full := l.s.cookie(a.cookie[:8], q.Client.Addr())
 			out = append(out, full[:]...)
 		}
+		out = append(out, m.Options...)
+		binary.BigEndian.PutUint16(out[at-2:], uint16(len(out)-at))
 	}
 	if truncated {
 		sum.truncated++

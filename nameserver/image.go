@@ -86,7 +86,7 @@ func variantOf(do, cd bool) (v cache.Variant) {
 func (s *Server) keep(q *query, a *recurse.Answer, generation uint32, epoch uint64, mark uint32) {
 	until := a.Until
 	// Over TCP nobody looks for images, so one would be made for each answer, in vain.
-	if q.Transport != listen.UDP || a.Asked || a.Stale || a.Local || a.Truncated || len(a.EDEs) > 0 || a.RCode != dns.RCodeSuccess && a.RCode != dns.RCodeNameError ||
+	if q.Transport != listen.UDP || a.Asked || a.Stale || a.Local || a.Truncated || a.RCode != dns.RCodeSuccess && a.RCode != dns.RCodeNameError ||
 		q.Flags&dns.FlagRD == 0 || a.Compact && q.EDNS.CO || q.Type.IsMeta() || q.Type == dns.TypeRRSIG {
 		return
 	}
@@ -127,6 +127,9 @@ func (s *Server) image(m *cache.Image, q *query, a *recurse.Answer) bool {
 	msg := b.Finish()
 	if len(a.Additional) > 0 && b.Len() > len(room)-1024 {
 		return false // some of it may not have fitted
+	}
+	for _, ede := range a.EDEs {
+		m.Options = ede.Append(dns.Options(m.Options))
 	}
 	m.RCode, m.Secure, m.Wire = q.rcode(a), a.Security == cache.Secure, msg[from:]
 	return index(m, msg, from)

@@ -39,6 +39,8 @@ type Server struct {
 	clock    recurse.Clock
 	crashes  *telemetry.Crashes
 	log      *slog.Logger
+	random   func() uint64
+	loops    atomic.Int64 // that were made
 	m        *metrics
 	table    atomic.Pointer[Table]
 
@@ -66,7 +68,7 @@ const maxSpare = 64
 func New(c Config) *Server {
 	s := &Server{
 		resolver: c.Resolver, cache: c.Cache, clock: c.Clock, crashes: c.Crashes, log: c.Log, version: c.Version, name: c.Name, nsid: c.NSID,
-		m: newMetrics(c.Metrics), clients: newClients(),
+		random: c.Random, m: newMetrics(c.Metrics), clients: newClients(),
 	}
 	for i := range s.secret {
 		s.secret[i], s.rateKey[i] = byte(c.Random()), byte(c.Random())
@@ -156,18 +158,26 @@ func (s *Server) wait(q *query, client clientKey, reply listen.Reply) {
 	}
 }
 
-// atOnce answers a query that may not wait, because of a limit.
+// atOnce answers a query that may not wait, because of a limit. Where modules have to see it, what is cached is not theirs to pass by.
 func (s *Server) atOnce(q *query, limit string) recurse.Answer {
+	if q.table.Plugins != nil {
+		s.m.limits.With(limit).Inc()
+		return tooMany(limit)
+	}
 	a, err := s.resolver.Resolve(s.ctx, q.question(), recurse.Opts{
 		Table: q.table.Recursion, Cached: true, Stale: true, CD: q.checkingDisabled(), Proofs: q.validates(),
 	})
 	if err == recurse.ErrNotCached {
 		s.m.limits.With(limit).Inc()
-		return refusal(dns.RCodeServerFailure, dns.EDEOther, "too many queries wait already: limits."+limit)
+		return tooMany(limit)
 	}
 	s.m.hits.Inc()
 	q.looked = true
 	return a
+}
+
+func tooMany(limit string) recurse.Answer {
+	return refusal(dns.RCodeServerFailure, dns.EDEOther, "too many queries wait already: limits."+limit)
 }
 
 // resolve is the second half of Serve. It returns nil if the server is being closed: another one, or the next process, will be asked.
@@ -183,9 +193,15 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 		mark = s.cache.Mark(q.name)
 	}
 	cached := q.Flags&dns.FlagRD == 0
-	ans, err := s.resolver.Resolve(ctx, q.question(), recurse.Opts{
-		Table: q.table.Recursion, Cached: cached, Stale: true, Ahead: !cached, CD: q.checkingDisabled(), Proofs: q.validates(),
-	})
+	o := recurse.Opts{Table: q.table.Recursion, Cached: cached, Stale: true, Ahead: !cached, CD: q.checkingDisabled(), Proofs: q.validates()}
+	ans, keeps, dropped, err := recurse.Answer{}, true, false, error(nil)
+	if q.table.Plugins == nil {
+		ans, err = s.resolver.Resolve(ctx, q.question(), o)
+		keeps = len(ans.EDEs) == 0 // what is told beside an answer is of the moment
+	} else if ans, keeps, dropped, err = s.programmed(ctx, q, o); dropped {
+		s.m.dropped.Inc()
+		return nil
+	}
 	q.looked = err != recurse.ErrNotCached
 	switch {
 	case err == recurse.ErrNotCached:
@@ -196,7 +212,7 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 		s.m.limits.With("client_time").Inc()
 	case err == nil && !ans.Asked:
 		s.m.hits.Inc()
-		if s.cache != nil {
+		if s.cache != nil && keeps {
 			s.keep(q, &ans, generation, epoch, mark)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ananas-edge/ananas/internal/prefixset"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
 
@@ -76,6 +77,7 @@ type Table struct {
 	Limits    Limits
 	Rate      Rate
 	Sampling  SamplingSettings
+	Plugins   *plugin.Chain // nil: no modules run
 
 	answers string // names all that records of answers depend on
 }
@@ -114,8 +116,24 @@ func Compile(a AccessSettings, l Limits, p SamplingSettings, r *recurse.Table) (
 // WithRecursion returns the table with another one for recursion.
 func (t *Table) WithRecursion(r *recurse.Table) *Table {
 	other := *t
-	other.Recursion, other.answers = r, r.Fingerprint()
-	return &other
+	other.Recursion = r
+	return other.named()
+}
+
+// WithPlugins returns the table with other modules.
+func (t *Table) WithPlugins(c *plugin.Chain) *Table {
+	other := *t
+	other.Plugins = c
+	return other.named()
+}
+
+// named sets what answers depend on.
+func (t *Table) named() *Table {
+	t.answers = t.Recursion.Fingerprint()
+	if t.Plugins != nil {
+		t.answers += " " + t.Plugins.Epoch()
+	}
+	return t
 }
 
 // Fingerprint names what the table says: two tables that act alike have the same one. It reads the whole table.

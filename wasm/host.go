@@ -68,7 +68,8 @@ func (c *Call) Memory() api.Memory { return c.instance.memory }
 // Grants is what the module was granted.
 func (c *Call) Grants() []string { return c.instance.module.spec.Grants }
 
-// View returns n octets of the guest's memory at an address; false if they are not there. They are the guest's own: valid until the host function returns.
+// View returns n octets of the guest's memory at an address; false if they are not there. They are the guest's own: valid until the host function returns. Of a
+// parameter of 32 bits take those first: above them there may be anything.
 func (c *Call) View(at, n uint64) ([]byte, bool) {
 	if at > 1<<32-1 || n > 1<<32-1 {
 		return nil, false

@@ -137,6 +137,19 @@ func (p *Pool) TakeOrMake(ctx context.Context, core int) (*Instance, error) {
 	}
 }
 
+// Fresh returns an instance that nobody has called yet, if there may be one more. Discard it: the pool does not know of it.
+func (p *Pool) Fresh(ctx context.Context) (*Instance, error) {
+	select {
+	case p.places <- struct{}{}:
+		return p.make()
+	default:
+		return nil, fmt.Errorf("making a fresh instance of module %q: all %d are in use", p.module.spec.Name, p.module.spec.Limits.Instances)
+	}
+}
+
+// Discard closes an instance of Fresh.
+func (p *Pool) Discard(i *Instance) { p.drop(i) }
+
 func (p *Pool) wakeOne() {
 	select {
 	case p.freed <- struct{}{}:

@@ -33,6 +33,8 @@ type Image struct {
 	// The data of the next begins 12 octets after the end of the one before.
 	Turns []byte
 	Wire  []byte
+	// Options are EDNS options that the answer has, whoever asks, in wire form (RFC 6891 section 6.1.2): an extended error that says why a name is blocked.
+	Options []byte
 }
 
 // ImageTurn is how many octets a set in [Image.Turns] takes.
@@ -48,12 +50,17 @@ const MaxImage = 4096
 //	 5  1  how many Turns there are
 //	 6  6  Counts
 //	12     Wire
+//	       Options, and their length in two octets, if there are any (0x40 beside the response code)
 //
 // with Turns and TTLs where others have their signatures.
 const (
-	imageHead   = 12
-	imageSecure = 0x80
+	imageHead    = 12
+	imageSecure  = 0x80
+	imageOptions = 0x40
 )
+
+// maxImageOptions is how many octets of options an image may have: an extended error with the longest text that a module may give.
+const maxImageOptions = 1100
 
 // changeStripes is how many counters tell of changes to names: with 50,000 stores a second each counts one in 5 ms, which is a hundred times as long as an
 // answer takes from the cache, so that few images are refused for what happened to another name.
@@ -72,20 +79,26 @@ func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, generation uint
 	if name.IsZero() || v >= variants || m.RCode > 15 || turns > 255 || len(m.TTLs)%2 != 0 || len(m.Turns)%ImageTurn != 0 {
 		return c.refuse(RefusedForm)
 	}
-	if len(m.Wire) > MaxImage {
+	if len(m.Wire) > MaxImage || len(m.Options) > maxImageOptions {
 		return c.refuse(RefusedSize)
 	}
-	var scratch [imageHead + MaxImage]byte
+	var scratch [imageHead + MaxImage + maxImageOptions + 2]byte
 	data := binary.LittleEndian.AppendUint32(scratch[:0], generation)
 	first := byte(m.RCode)
 	if m.Secure {
 		first |= imageSecure
+	}
+	if len(m.Options) > 0 {
+		first |= imageOptions
 	}
 	data = append(data, first, byte(turns))
 	for _, n := range m.Counts {
 		data = binary.LittleEndian.AppendUint16(data, n)
 	}
 	data = append(data, m.Wire...)
+	if len(m.Options) > 0 {
+		data = binary.LittleEndian.AppendUint16(append(data, m.Options...), uint16(len(m.Options)))
+	}
 	tail := append(append(make([]byte, 0, 64), m.Turns...), m.TTLs...)
 	r := record{
 		kind: KindImage, name: octetsOf(name.Wire()), typ: typ, partition: uint32(v) + 1, rank: RankAnswer, zoneCode: zoneNone,
@@ -99,9 +112,10 @@ func (r *record) repeats(old blob, now time.Duration) bool {
 	generation := binary.LittleEndian.Uint32(r.data)
 	m, ok := imageOf(old, generation)
 	built := r.ttl - 1
-	data, wire := r.data[:imageHead], r.data[imageHead:]
+	data := r.data[:imageHead]
+	wire, options := splitImage(r.data)
 	if !ok || old.expires() <= now || built < m.Built || len(wire) != len(m.Wire) || len(r.sigs) != len(m.Turns)+len(m.TTLs) ||
-		!bytes.Equal(data, old[headLen+len(r.name)+4:][:imageHead]) || !bytes.Equal(r.sigs[:len(m.Turns)], m.Turns) || !bytes.Equal(r.sigs[len(m.Turns):], m.TTLs) {
+		!bytes.Equal(data, old[headLen+len(r.name)+4:][:imageHead]) || !bytes.Equal(r.sigs[:len(m.Turns)], m.Turns) || !bytes.Equal(r.sigs[len(m.Turns):], m.TTLs) || !bytes.Equal(options, m.Options) {
 		return false
 	}
 	at := 0
@@ -134,6 +148,18 @@ func imageOf(b blob, generation uint32) (m Image, ok bool) {
 	m.RCode, m.Secure = dns.RCode(data[4]&15), data[4]&imageSecure != 0
 	m.Counts = [3]uint16{binary.LittleEndian.Uint16(data[6:]), binary.LittleEndian.Uint16(data[8:]), binary.LittleEndian.Uint16(data[10:])}
 	m.Built = binary.LittleEndian.Uint32(b[atTTL:]) - 1
-	m.Wire, m.Turns, m.TTLs = data[imageHead:], tail[:turns], tail[turns:]
+	m.Turns, m.TTLs = tail[:turns], tail[turns:]
+	m.Wire, m.Options = splitImage(data)
 	return m, true
+}
+
+// splitImage returns what follows the head. Of data that is damaged it may be anything, and nothing beyond it.
+func splitImage(data []byte) (wire, options []byte) {
+	rest := data[imageHead:]
+	if data[4]&imageOptions == 0 || len(rest) < 2 {
+		return rest, nil
+	}
+	n := len(rest) - 2
+	size := min(int(binary.LittleEndian.Uint16(rest[n:])), n)
+	return rest[:n-size], rest[n-size : n]
 }

@@ -26,6 +26,7 @@ const (
 	KindReport     Kind = "report"     // a failure is reported to the zone's agent
 	KindLimit      Kind = "limit"      // a limit was hit
 	KindAnswer     Kind = "answer"     // the end
+	KindModule     Kind = "module"     // what a module said, before the resolution or after it
 )
 
 // Event is one line of the story of a resolution. Parent is the Seq of the event that it belongs under, 0 for the first.
@@ -89,6 +90,9 @@ func (s span) event(k Kind, text string, fields ...string) span {
 	t.emit(e)
 	return span{t, e.Seq}
 }
+
+// Event records an event that is of no resolution, and beside those that are. Fields are pairs of key and value.
+func (t *Trace) Event(k Kind, text string, fields ...string) { span{t: t}.event(k, text, fields...) }
 
 // Dropped counts the events that did not fit any more.
 func (t *Trace) Dropped() int {

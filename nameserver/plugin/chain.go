@@ -1,0 +1,218 @@
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/wasm"
+)
+
+// Chain are the modules that run, in their order. It is immutable; nil is one without modules.
+type Chain struct {
+	loader *Loader
+	query  []runner
+	answer []runner
+	fast   []*runner // of phase query, those whose verdict is not kept with the answer
+	inLoop bool      // all of fast may be called in a loop that others wait for
+	kept   bool      // answers may be kept as they are sent
+	epoch  string
+}
+
+// Step is what one module said, for who explains.
+type Step struct {
+	Module  string
+	Phase   Phase
+	Verdict Verdict
+	Fuel    int64
+	Took    time.Duration
+	Err     error // it faulted, or was taken out
+}
+
+// Epoch names the modules, their settings and their purity: what is kept with answers is good for one epoch.
+func (c *Chain) Epoch() string {
+	if c == nil {
+		return ""
+	}
+	return c.epoch
+}
+
+// Queries tells whether modules run at phase query.
+func (c *Chain) Queries() bool { return c != nil && len(c.query) > 0 }
+
+// Answers tells whether modules run at phase answer.
+func (c *Chain) Answers() bool { return c != nil && len(c.answer) > 0 }
+
+// Keeps tells whether an answer that has passed the chain may be given again, to whoever asks the same, if [Chain.Passes] lets him.
+func (c *Chain) Keeps() bool { return c == nil || c.kept }
+
+// Decides tells whether a verdict of that module may be kept with the answer.
+func (c *Chain) Decides(module string) bool {
+	for _, list := range [][]runner{c.query, c.answer} {
+		for k := range list {
+			if list[k].use.Module == module && !list[k].pure {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Impure tells whether each query has to be shown to a module, whatever is kept; inLoop whether [Chain.Passes] can do it.
+func (c *Chain) Impure() (impure, inLoop bool) {
+	if c == nil {
+		return false, false
+	}
+	return len(c.fast) > 0, c.inLoop
+}
+
+// Passes shows a query for which there is a kept answer to the modules that have to see each. False has it go the long way. It neither waits nor allocates where they let it pass.
+func (c *Chain) Passes(core int, q *Query) bool {
+	for _, r := range c.fast {
+		if r.out.Load() {
+			return false
+		}
+		i := r.pool.Take(core)
+		if i == nil {
+			return false
+		}
+		out, err := r.loaded.query(context.Background(), i, q)
+		pass := err == nil && (len(out) == 0 || len(out) >= verdictHead && Action(out[2]) == GoOn && out[3]&sayBypass == 0)
+		r.pool.Put(core, i)
+		if err != nil {
+			c.loader.faulted(r, err)
+		}
+		if !pass {
+			return false
+		}
+	}
+	return true
+}
+
+// Query shows a query to the modules in their order, and returns the first verdict that ends it, with the tags and wishes of those before. fail is set if a module failed that has to be asked. see is told each step; nil: nobody
+// wants to know.
+func (c *Chain) Query(ctx context.Context, core int, q *Query, owner dns.Name, see func(Step)) (v Verdict, fail *dns.EDE) {
+	if c == nil {
+		return v, nil
+	}
+	bypass, tag := false, ""
+	for k := range c.query {
+		r := &c.query[k]
+		one, err := c.ask(ctx, core, r, see, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
+			out, err := l.query(ctx, i, q)
+			if err == nil {
+				v, err = parseVerdict(out, owner)
+			}
+			if err == nil && l.pure {
+				c.loader.repeat(ctx, l, q, out)
+			}
+			return v, err
+		})
+		if err != nil {
+			if r.use.Mode == Closed {
+				return Verdict{}, edeText(r.use.Module)
+			}
+			continue
+		}
+		bypass = bypass || one.Bypass
+		if one.Tag != "" {
+			tag = one.Tag
+		}
+		if one.Action != GoOn {
+			v = one
+			break
+		}
+	}
+	v.Bypass, v.Tag = bypass, tag
+	return v, nil
+}
+
+// Answer shows an answer to the modules in their order; each sees what those before have made of it. The verdict is GoOn where none has changed it, and Answer where rep has other records now.
+func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, rep *Reply, see func(Step)) (v Verdict, fail *dns.EDE) {
+	if c == nil {
+		return v, nil
+	}
+	var in []byte
+	for k := range c.answer {
+		r := &c.answer[k]
+		in = in[:0]
+		one, err := c.ask(ctx, core, r, see, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
+			g, err := l.guestOf(ctx, i)
+			if err != nil {
+				return v, err
+			}
+			in = rep.appendReply(in[:0], q, l.sees)
+			room := g.room(i)
+			if len(in) > cap(room) {
+				return v, fmt.Errorf("its buffer has %d octets, and the answer %d", cap(room), len(in))
+			}
+			out, err := g.call(ctx, i, exportAnswer, append(room, in...), q)
+			if err == nil {
+				if v, err = parseVerdict(out, owner); err == nil && v.Action == Rewrite {
+					err = errVerdict
+				}
+			}
+			return v, err
+		})
+		switch {
+		case err != nil && r.use.Mode == Closed:
+			return Verdict{}, edeText(r.use.Module)
+		case err != nil:
+			continue
+		case one.Action == Answer:
+			rep.Sections, rep.Security = [3][]dns.RR{one.Records}, cache.Unchecked
+			v = one
+		case one.Action != GoOn:
+			return one, nil
+		}
+		if one.Tag != "" {
+			v.Tag = one.Tag
+		}
+	}
+	return v, nil
+}
+
+// ask has one module asked, or, where it fails and may be stale, the version before it.
+func (c *Chain) ask(ctx context.Context, core int, r *runner, see func(Step), do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (Verdict, error) {
+	v, err := c.once(ctx, core, r.loaded, r, see, do)
+	if err != nil && r.use.Mode == Stale && r.before != nil {
+		return c.once(ctx, core, r.before, r, see, do)
+	}
+	return v, err
+}
+
+func (c *Chain) once(ctx context.Context, core int, l *loaded, r *runner, see func(Step), do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (v Verdict, err error) {
+	var fuel int64
+	began := c.loader.boot()
+	if l.out.Load() {
+		err = errOut
+	} else {
+		var i *wasm.Instance
+		if i, err = l.pool.TakeOrMake(ctx, core); err == nil {
+			v, err = do(ctx, l, i)
+			fuel = i.Spent()
+			l.pool.Put(core, i)
+		}
+		if err != nil {
+			c.loader.faulted(&runner{loaded: l, use: r.use}, err)
+		} else if !l.ran.Load() {
+			l.ran.Store(true)
+		}
+	}
+	v.Module = r.use.Module
+	if err == nil && v.Action != GoOn {
+		c.loader.m.verdicts.With(r.use.Module, string(r.use.Phase), v.Action.String()).Inc()
+	}
+	if see != nil {
+		see(Step{r.use.Module, r.use.Phase, v, fuel, c.loader.boot() - began, err})
+	}
+	return v, err
+}
+
+var errOut = hinted{fmt.Errorf("it was taken out, since it failed %d times in %v", maxFaults, faultTime), "push a version that does not; ananas module show says how it failed"}
+
+// sameVerdict compares what two instances returned.
+func sameVerdict(a, b []byte) bool { return bytes.Equal(a, b) }

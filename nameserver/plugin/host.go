@@ -1,0 +1,186 @@
+package plugin
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+
+	"github.com/ananas-edge/ananas/telemetry"
+	"github.com/ananas-edge/ananas/wasm"
+)
+
+// hostModule is what guests import the host's functions from.
+const hostModule = "ananas"
+
+// Errors that the host's functions return; what is not an error is 0 or more.
+const (
+	resultAbsent    = -1 // there is no such thing
+	resultBounds    = -2 // an address is not in the guest's memory
+	resultRoom      = -3 // it does not fit
+	resultDenied    = -4 // it was not granted
+	resultLimit     = -5 // a limit was reached
+	resultMalformed = -7 // an argument is not what it must be
+)
+
+// Prices of work that the host does for a guest, in fuel: nanoseconds, as measured.
+const (
+	priceSetting = 50
+	priceCounter = 50
+	priceLog     = 500
+)
+
+// perOctet is how many octets are moved for one unit of fuel.
+const perOctet = 8
+
+// Logs takes what modules log. level is 0 debug, 1 info, 2 warn, 3 error.
+type Logs func(module string, level int, text string)
+
+// host are the functions for guests of a loader.
+type host struct {
+	logs     Logs
+	counters *telemetry.CounterVec
+}
+
+// functions lists them. The state of each call is the *guest that is called.
+func (h *host) functions() []wasm.Function {
+	i32, i64 := wasm.I32, wasm.I64
+	own := []wasm.Function{
+		{Name: "setting", Params: types(i32, i32, i32, i32), Results: types(i32), Call: h.setting},
+		{Name: "log", Params: types(i32, i32, i32), Results: types(i32), Capability: "log", Call: h.log},
+		{Name: "data_open", Params: types(i32, i32), Results: types(i32), Capability: "data", Call: h.dataOpen},
+		{Name: "data_find", Params: types(i32, i32, i32, i32), Results: types(i32), Capability: "data", Call: h.dataFind},
+		{Name: "counter", Params: types(i32, i32), Results: types(i32), Capability: "metrics", Call: h.counter},
+		{Name: "count", Params: types(i32, i64), Results: types(i32), Capability: "metrics", Call: h.count},
+		{Name: "now", Results: types(i64), Capability: "time", Call: func(c *wasm.Call, stack []uint64) { stack[0] = uint64(c.Now) }},
+		{Name: "random", Params: types(i32, i32), Results: types(i32), Capability: "random", Call: h.random},
+	}
+	for i := range own {
+		own[i].Module = hostModule
+	}
+	return append(own, wasm.WASIFunctions(func(c *wasm.Call, text []byte) { h.write(c, 1, text) })...)
+}
+
+func types(t ...byte) []byte { return t }
+
+// view returns octets of the guest's memory. Parameters of 32 bits may have anything above them.
+func view(c *wasm.Call, at, n uint64) ([]byte, bool) {
+	return c.View(uint64(uint32(at)), uint64(uint32(n)))
+}
+
+func result(stack []uint64, n int) { stack[0] = uint64(uint32(int32(n))) }
+
+// setting (key, key_len, out, out_len) -> octets of the value, which are written if they fit.
+func (h *host) setting(c *wasm.Call, stack []uint64) {
+	key, ok := view(c, stack[0], stack[1])
+	if !ok {
+		result(stack, resultBounds)
+		return
+	}
+	value, ok := settingOf(c, key)
+	c.Charge(priceSetting + int64(len(key)+len(value))/perOctet)
+	if !ok {
+		result(stack, resultAbsent)
+		return
+	}
+	if uint64(len(value)) > uint64(uint32(stack[3])) {
+		result(stack, resultRoom)
+		return
+	}
+	out, ok := view(c, stack[2], uint64(len(value)))
+	if !ok {
+		result(stack, resultBounds)
+		return
+	}
+	copy(out, value)
+	result(stack, len(value))
+}
+
+// settingOf returns a setting of the module. Before ananas_buffer was called it has none.
+func settingOf(c *wasm.Call, key []byte) (string, bool) {
+	g, ok := c.State.(*guest)
+	if !ok {
+		return "", false
+	}
+	value, ok := g.l.use.Settings[string(key)]
+	return value, ok
+}
+
+// log (level, text, text_len) -> 0.
+func (h *host) log(c *wasm.Call, stack []uint64) {
+	text, ok := view(c, stack[1], stack[2])
+	if !ok {
+		result(stack, resultBounds)
+		return
+	}
+	level := int(min(uint32(stack[0]), 3))
+	if n := c.Log(len(text)); n < len(text) {
+		h.write(c, level, text[:n])
+		result(stack, resultLimit)
+		return
+	}
+	h.write(c, level, text)
+	result(stack, 0)
+}
+
+func (h *host) write(c *wasm.Call, level int, text []byte) {
+	c.Charge(priceLog + int64(len(text))/perOctet)
+	if len(text) == 0 || h.logs == nil {
+		return
+	}
+	if g, ok := c.State.(*guest); ok { // while it starts nobody knows yet whose it is
+		h.logs(g.l.use.Module, level, printable([]byte(strings.TrimRight(string(text), "\n"))))
+	}
+}
+
+// maxCounters is how many counters a module may have, each a series of its own, and maxCounterName how long their names may be.
+const (
+	maxCounters    = 100
+	maxCounterName = 64
+)
+
+// counter (name, name_len) -> a handle.
+func (h *host) counter(c *wasm.Call, stack []uint64) {
+	name, ok := view(c, stack[0], stack[1])
+	c.Charge(priceCounter + int64(len(name))/perOctet)
+	g, known := c.State.(*guest)
+	switch {
+	case !ok:
+		result(stack, resultBounds)
+	case len(name) == 0 || len(name) > maxCounterName || !known:
+		result(stack, resultMalformed)
+	default:
+		result(stack, g.l.counter(h.counters, name))
+	}
+}
+
+// count (handle, n) -> 0.
+func (h *host) count(c *wasm.Call, stack []uint64) {
+	c.Charge(priceCounter)
+	n := int64(stack[1])
+	g, known := c.State.(*guest)
+	if n < 0 || !known || !g.l.count(uint32(stack[0]), uint64(n)) {
+		result(stack, resultMalformed)
+		return
+	}
+	result(stack, 0)
+}
+
+// random (out, out_len) -> 0.
+func (h *host) random(c *wasm.Call, stack []uint64) {
+	out, ok := view(c, stack[0], stack[1])
+	if !ok {
+		result(stack, resultBounds)
+		return
+	}
+	c.Charge(int64(len(out)))
+	c.Random(out)
+	result(stack, 0)
+}
+
+// LogTo returns a Logs that writes to a log.
+func LogTo(log *slog.Logger) Logs {
+	levels := [...]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+	return func(module string, level int, text string) {
+		log.Log(context.Background(), levels[level], "a module says", "module", module, "text", text)
+	}
+}

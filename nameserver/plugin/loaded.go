@@ -1,0 +1,200 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/telemetry"
+	"github.com/ananas-edge/ananas/wasm"
+)
+
+// The functions that a module has for its host, by their place in [wasm.Spec].Exports.
+const (
+	exportBuffer = iota
+	exportStart
+	exportQuery
+	exportAnswer
+)
+
+var exports = []wasm.Export{
+	exportBuffer: {Name: "ananas_buffer", Params: types(wasm.I32), Results: types(wasm.I32)},
+	exportStart:  {Name: "ananas_start", Results: types(wasm.I32), Optional: true},
+	exportQuery:  {Name: "ananas_query", Params: types(wasm.I32), Results: types(wasm.I32), Optional: true},
+	exportAnswer: {Name: "ananas_answer", Params: types(wasm.I32), Results: types(wasm.I32), Optional: true},
+}
+
+// loaded is a module with its settings and grants, ready to be called. Tables in which it is the same share it.
+type loaded struct {
+	use    Use // phase and mode are of the table that had it first, and not looked at
+	key    identity
+	module *wasm.Module
+	pool   *wasm.Pool
+	sees   sees
+	data   []opened
+	buffer uint32 // octets of the buffer of each instance
+	pure   bool
+	refs   int // chains that have it; of the loader
+
+	window faultWindow
+	out    atomic.Bool // it was taken out
+	ran    atomic.Bool // it has answered at least once
+	drawn  atomic.Uint32
+
+	mu           sync.Mutex
+	counterNames []string
+	counters     [maxCounters]atomic.Pointer[telemetry.Counter] // by their handles
+}
+
+// guest is what is known of one instance: the state of its calls.
+type guest struct {
+	l        *loaded
+	at, size uint32 // of its buffer
+	stack    [1]uint64
+}
+
+// runner is a module at a place of a chain.
+type runner struct {
+	*loaded
+	use    *Use
+	before *loaded // the version before it, for Stale; nil: there is none
+}
+
+// errReturned is what becomes of a module that says itself that it failed, or returns what can't be.
+var errReturned = errors.New("it returned an error")
+
+// guestOf returns what is known of an instance. Of a new one its buffer is asked for, and it is started.
+func (l *loaded) guestOf(ctx context.Context, i *wasm.Instance) (*guest, error) {
+	c := i.Host()
+	if g, ok := c.State.(*guest); ok {
+		return g, nil
+	}
+	g := &guest{l: l, size: l.buffer}
+	c.State = g
+	g.stack[0] = uint64(g.size)
+	if err := i.Call(ctx, exportBuffer, g.stack[:]); err != nil {
+		return nil, err
+	}
+	g.at = uint32(g.stack[0])
+	if _, ok := i.Memory().Read(g.at, g.size); !ok || g.at == 0 {
+		c.State = nil
+		return nil, fmt.Errorf("it has no buffer of %d octets: %w", g.size, errReturned)
+	}
+	if i.Has(exportStart) {
+		if err := i.Call(ctx, exportStart, g.stack[:]); err != nil {
+			return nil, err
+		}
+		if n := int32(g.stack[0]); n != 0 {
+			c.State = nil
+			return nil, fmt.Errorf("%s: %w: %d", exports[exportStart].Name, errReturned, n)
+		}
+	}
+	return g, nil
+}
+
+// call has the guest look at what write puts into its buffer, and returns what it returned: valid until the instance is called again, or put back.
+func (g *guest) call(ctx context.Context, i *wasm.Instance, export int, in []byte, q *Query) ([]byte, error) {
+	c := i.Host()
+	c.Now, c.Seed = q.Now, q.Seed
+	g.stack[0] = uint64(len(in))
+	if err := i.Call(ctx, export, g.stack[:]); err != nil {
+		return nil, err
+	}
+	n := int32(g.stack[0])
+	if n < 0 || uint32(n) > g.size {
+		return nil, fmt.Errorf("%w: %d", errReturned, n)
+	}
+	out, ok := i.Memory().Read(g.at, uint32(n))
+	if !ok {
+		return nil, fmt.Errorf("%w: its buffer has gone", errReturned)
+	}
+	return out, nil
+}
+
+// room returns the guest's buffer, to be appended to; nil if it has gone.
+func (g *guest) room(i *wasm.Instance) []byte {
+	b, _ := i.Memory().Read(g.at, g.size)
+	return b[:0:len(b)]
+}
+
+// query asks about a query. It does not allocate where the verdict is to go on.
+func (l *loaded) query(ctx context.Context, i *wasm.Instance, q *Query) ([]byte, error) {
+	g, err := l.guestOf(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	b := g.room(i)
+	if cap(b) < queryHead+len(q.Name) {
+		return nil, errReturned
+	}
+	return g.call(ctx, i, exportQuery, q.appendQuery(b, l.sees), q)
+}
+
+// fault notes that a call has failed, and takes the module out at too many.
+func (l *loaded) fault(now time.Duration) (takenOut bool) {
+	return l.window.add(now) && !l.out.Swap(true)
+}
+
+// maxFaults in faultTime take a module out: ten in a minute are no bad luck. What it was to do is not done then, by its mode, and a person is told.
+const (
+	maxFaults = 10
+	faultTime = time.Minute
+)
+
+// faultWindow remembers when the last faults were.
+type faultWindow struct {
+	mu   sync.Mutex
+	at   [maxFaults]time.Duration
+	next int
+	n    int
+}
+
+// add tells whether this is one too many.
+func (w *faultWindow) add(now time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.at[w.next] = now
+	w.next = (w.next + 1) % maxFaults
+	w.n = min(w.n+1, maxFaults)
+	return w.n == maxFaults && now-w.at[w.next] < faultTime // the next to be overwritten is the oldest
+}
+
+// counter returns the handle of a counter of the module's own: its place among them; resultLimit if it has too many.
+func (l *loaded) counter(all *telemetry.CounterVec, name []byte) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, known := range l.counterNames {
+		if known == string(name) {
+			return i
+		}
+	}
+	n := len(l.counterNames)
+	if n == maxCounters {
+		return resultLimit
+	}
+	l.counterNames = append(l.counterNames, string(name))
+	l.counters[n].Store(all.With(l.use.Module, printable(name)))
+	return n
+}
+
+// count adds to a counter; false if there is none of that handle.
+func (l *loaded) count(handle uint32, n uint64) bool {
+	if handle >= maxCounters {
+		return false
+	}
+	c := l.counters[handle].Load()
+	if c == nil {
+		return false
+	}
+	c.Add(n)
+	return true
+}
+
+// edeText says what happened to who asks.
+func edeText(module string) *dns.EDE {
+	return &dns.EDE{Code: dns.EDEOther, Text: "the module " + module + " failed, and this node does not answer without it"}
+}

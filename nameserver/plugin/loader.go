@@ -1,0 +1,364 @@
+package plugin
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/nameserver/dataset"
+	"github.com/ananas-edge/ananas/telemetry"
+	"github.com/ananas-edge/ananas/wasm"
+)
+
+// Config is what a loader is made with.
+type Config struct {
+	Engine  *wasm.Engine
+	Shelf   *dataset.Shelf       // of data sets in their compiled form
+	Log     *slog.Logger         // nil: none
+	Cores   int                  // for which each module has an instance
+	Boot    func() time.Duration // boot time
+	Logs    Logs                 // takes what modules log; nil: nothing does
+	Alarm   func(module, text string)
+	Metrics *telemetry.Metrics
+
+	// Changed is called, from a goroutine of its own, when a module that was declared pure was found not to be: chains have to be made anew. nil: nobody wants to know.
+	Changed func()
+}
+
+// Loader makes chains, and keeps what several of them share: a module that two tables have alike is loaded once. Its methods may be called from any goroutine.
+type Loader struct {
+	c    Config
+	host host
+	m    loaderMetrics
+
+	mu      sync.Mutex
+	loaded  map[identity]*loaded
+	impure  map[[sha256.Size]byte]bool // modules that are not what they said, by their digest
+	closing sync.WaitGroup
+	failed  atomic.Uint64
+}
+
+type loaderMetrics struct {
+	verdicts *telemetry.CounterVec
+	faults   *telemetry.CounterVec
+}
+
+// identity is what makes two uses of modules the same.
+type identity [sha256.Size]byte
+
+func identityOf(u *Use) identity {
+	h := sha256.New()
+	sum := sha256.Sum256(u.Source)
+	h.Write(sum[:])
+	fmt.Fprintf(h, "%q %+v %q\n", u.Module, u.Limits, slices.Sorted(slices.Values(u.Grant)))
+	for _, d := range u.Data {
+		fmt.Fprintf(h, "%q %x %v %d\n", d.Name, d.Key.Source, d.Key.Format, d.Key.Tolerate)
+	}
+	for _, key := range slices.Sorted(maps.Keys(u.Settings)) {
+		fmt.Fprintf(h, "%q %q\n", key, u.Settings[key])
+	}
+	return identity(h.Sum(nil))
+}
+
+// NewLoader makes one.
+func NewLoader(c Config) *Loader {
+	l := &Loader{c: c, loaded: make(map[identity]*loaded), impure: make(map[[sha256.Size]byte]bool)}
+	l.host = host{logs: c.Logs, counters: c.Metrics.CounterVec("ananas_module_count_total", "What modules count, by module and the name that it gave.", "module", "name")}
+	l.m = loaderMetrics{
+		verdicts: c.Metrics.CounterVec("ananas_plugin_verdicts_total", "Verdicts of modules that were not to go on, by module, phase and action. Of answers that are kept only the first counts.", "module", "phase", "action"),
+		faults:   c.Metrics.CounterVec("ananas_plugin_faults_total", "Calls of modules that failed, by module and phase.", "module", "phase"),
+	}
+	return l
+}
+
+func (l *Loader) boot() time.Duration { return l.c.Boot() }
+
+// Load makes a chain of what settings say. Modules are compiled if they were never before here; the error is a [*strictyaml.Errors] with paths below `settings`. before, if not nil, is the chain that this one follows: of it come the
+// versions that stale modules fall back on. Release the chain when nobody uses it any more.
+func (l *Loader) Load(ctx context.Context, t *Table, before *Chain) (*Chain, error) {
+	if t == nil || len(t.Modules) == 0 {
+		return nil, nil
+	}
+	c := &Chain{loader: l, kept: true, inLoop: true}
+	var e strictyaml.Errors
+	h := sha256.New()
+	uses := 0
+	for k := range t.Plugins {
+		u := &t.Plugins[k]
+		if u.Off {
+			continue
+		}
+		uses++
+		one, err := l.load(ctx, u)
+		if err != nil {
+			e.Add(&strictyaml.Error{Path: u.Path + ".module", Err: err, Hint: hintOf(err)})
+			continue
+		}
+		r := runner{loaded: one, use: u, before: before.goodBefore(u, one)}
+		l.keep(r.before)
+		fmt.Fprintf(h, "%x %s %s %v\n", one.key, u.Phase, u.Mode, one.pure)
+		switch u.Phase {
+		case PhaseQuery:
+			c.query = append(c.query, r)
+		case PhaseAnswer:
+			c.answer = append(c.answer, r)
+			c.kept = c.kept && one.pure
+		}
+	}
+	for k := range c.query {
+		if r := &c.query[k]; !r.pure {
+			c.fast = append(c.fast, r)
+			c.inLoop = c.inLoop && r.module.Fast()
+		}
+	}
+	for k := range t.Modules {
+		if err := l.loadUnused(ctx, t, &t.Modules[k]); err != nil {
+			e.Add(&strictyaml.Error{Path: "modules", Err: err, Hint: hintOf(err)})
+		}
+	}
+	if uses == 0 && e.OrNil() == nil {
+		return nil, nil
+	}
+	c.epoch = hex.EncodeToString(h.Sum(nil)[:16])
+	if err := e.OrNil(); err != nil {
+		c.Release()
+		return nil, err
+	}
+	return c, nil
+}
+
+// loadUnused compiles a module that runs nowhere, so that it is found out here if it can't, and not when it is turned on.
+func (l *Loader) loadUnused(ctx context.Context, t *Table, d *Described) error {
+	used := slices.ContainsFunc(t.Plugins, func(u Use) bool { return u.Module == d.Name && !u.Off })
+	if used {
+		return nil
+	}
+	return l.c.Engine.Check(ctx, d.Source, wasm.Spec{Name: d.Name, Limits: d.Limits.wasm(), Functions: l.host.functions(), Grants: d.Manifest.Needs, Exports: exports})
+}
+
+// Status tells how the uses of a table's modules are, in its order; of those that are off there is none.
+func (c *Chain) Status() (all []UseStatus) {
+	if c == nil {
+		return nil
+	}
+	for _, list := range [][]runner{c.query, c.answer} {
+		for k := range list {
+			r := &list[k]
+			s := UseStatus{Module: r.use.Module, Phase: r.use.Phase, Out: r.out.Load(), Pure: r.pure, Faults: c.loader.m.faults.With(r.use.Module, string(r.use.Phase)).Value(), Verdicts: map[string]uint64{}}
+			for a := Answer; a < actions; a++ {
+				if n := c.loader.m.verdicts.With(r.use.Module, string(r.use.Phase), a.String()).Value(); n > 0 {
+					s.Verdicts[a.String()] = n
+				}
+			}
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// UseStatus is how a module does at one phase.
+type UseStatus struct {
+	Module    string
+	Phase     Phase
+	Out, Pure bool
+	Faults    uint64            // since the node began
+	Verdicts  map[string]uint64 // that were not to go on, by action
+}
+
+// goodBefore returns the version of a module that ran before one, for who may be stale.
+func (c *Chain) goodBefore(u *Use, now *loaded) *loaded {
+	if c == nil || u.Mode != Stale {
+		return nil
+	}
+	for _, list := range [][]runner{c.query, c.answer} {
+		for k := range list {
+			r := &list[k]
+			if r.use.Module != u.Module || r.use.Phase != u.Phase {
+				continue
+			}
+			if r.loaded != now && r.ran.Load() && !r.out.Load() {
+				return r.loaded
+			}
+			if r.before != now {
+				return r.before
+			}
+		}
+	}
+	return nil
+}
+
+// load loads one module, or returns it as it was loaded for another table.
+func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
+	key := identityOf(u)
+	l.mu.Lock()
+	defer l.mu.Unlock() // while one compiles, others wait: chains are made seldom
+	if one := l.loaded[key]; one != nil {
+		one.refs++
+		return one, nil
+	}
+	var data []opened
+	for _, d := range u.Data {
+		set, err := l.list(d)
+		if err != nil {
+			return nil, err
+		}
+		data = append(data, opened{d.Name, set})
+	}
+	m, err := l.c.Engine.Load(ctx, u.Source, wasm.Spec{Name: u.Module, Limits: u.Limits.wasm(), Functions: l.host.functions(), Grants: u.Grant, Exports: exports})
+	if err != nil {
+		return nil, err
+	}
+	pool, err := wasm.NewPool(m, l.c.Cores)
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	one := &loaded{
+		use: *u, key: key, module: m, pool: pool, sees: u.sees(), data: data, buffer: queryBuffer, pure: u.Manifest.Pure && !l.impure[sha256.Sum256(u.Source)],
+		refs: 1,
+	}
+	if slices.Contains(u.Manifest.Phases, string(PhaseAnswer)) {
+		one.buffer = answerBuffer
+	}
+	if err := one.try(ctx, u); err != nil {
+		pool.Close()
+		return nil, errors.Join(err, m.Close())
+	}
+	l.loaded[key] = one
+	return one, nil
+}
+
+// try has an instance say where its buffer is, and take its settings: what fails here would fail for each query.
+func (l *loaded) try(ctx context.Context, u *Use) error {
+	i, err := l.pool.TakeOrMake(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer l.pool.Put(0, i)
+	for _, p := range u.Manifest.Phases {
+		export := exportQuery
+		switch Phase(p) {
+		case PhaseAnswer:
+			export = exportAnswer
+		case PhaseLog:
+			return hinted{fmt.Errorf("starting module %q: phase log is not in this release", u.Module), "remove the phase from its manifest"}
+		}
+		if !i.Has(export) {
+			return hinted{fmt.Errorf("starting module %q: it says that it runs at phase %s, and has no function %q", u.Module, p, exports[export].Name), "export it, or remove the phase from its manifest"}
+		}
+	}
+	if _, err := l.guestOf(ctx, i); err != nil {
+		return fmt.Errorf("starting module %q: %w", u.Module, err)
+	}
+	return nil
+}
+
+// sees tells how much of a client's address the module gets to know.
+func (u *Use) sees() sees {
+	switch {
+	case u.Manifest.Pure:
+		return seesNobody
+	case slices.Contains(u.Grant, "client"):
+		return seesClient
+	}
+	return seesPrefix
+}
+
+func (l *Loader) keep(one *loaded) {
+	if one != nil {
+		l.mu.Lock()
+		one.refs++
+		l.mu.Unlock()
+	}
+}
+
+// Release says that nobody uses the chain any more. What no other chain has is closed, in the background.
+func (c *Chain) Release() {
+	if c == nil {
+		return
+	}
+	for _, list := range [][]runner{c.query, c.answer} {
+		for k := range list {
+			c.loader.release(list[k].loaded)
+			c.loader.release(list[k].before)
+		}
+	}
+}
+
+func (l *Loader) release(one *loaded) {
+	if one == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if one.refs--; one.refs > 0 {
+		return
+	}
+	delete(l.loaded, one.key)
+	l.closing.Go(func() {
+		one.pool.Close()
+		one.module.Close()
+	})
+}
+
+// Wait returns when all that was released is closed.
+func (l *Loader) Wait() { l.closing.Wait() }
+
+// Faults is how often modules have failed, all together.
+func (l *Loader) Faults() uint64 { return l.failed.Load() }
+
+// faulted counts a failed call, and takes the module out at too many.
+func (l *Loader) faulted(r *runner, err error) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return // nobody waited for it any more
+	}
+	l.m.faults.With(r.use.Module, string(r.use.Phase)).Inc()
+	l.failed.Add(1)
+	if r.loaded.fault(l.boot()) && l.c.Alarm != nil {
+		l.c.Alarm(r.use.Module, fmt.Sprintf("it has failed %d times in %v, and was taken out; the last time: %v", maxFaults, faultTime, err))
+	}
+}
+
+// repeatOneIn is of how many calls of a module that was declared pure one is repeated on a fresh instance.
+const repeatOneIn = 1000
+
+// repeat asks another instance the same, once in a while. If it says something else, the module is not pure: from now on it is asked each time.
+func (l *Loader) repeat(ctx context.Context, one *loaded, q *Query, out []byte) {
+	if one.drawn.Add(1)%repeatOneIn != 0 {
+		return
+	}
+	first := append([]byte(nil), out...)
+	i, err := one.pool.Fresh(ctx)
+	if err != nil {
+		return // there is no room for one now
+	}
+	defer one.pool.Discard(i)
+	again, err := one.query(ctx, i, q)
+	if err != nil || sameVerdict(first, again) {
+		return
+	}
+	l.mu.Lock()
+	sum := sha256.Sum256(one.use.Source)
+	known := l.impure[sum]
+	l.impure[sum] = true
+	one.key = identity{} // the next table loads it anew
+	delete(l.loaded, identityOf(&one.use))
+	l.mu.Unlock()
+	if known {
+		return
+	}
+	if l.c.Alarm != nil {
+		l.c.Alarm(one.use.Module, "it is declared pure, and has said two things of one name: its verdicts are not kept with answers any more")
+	}
+	if l.c.Changed != nil {
+		go l.c.Changed()
+	}
+}

@@ -1,0 +1,281 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/wasm"
+)
+
+// Module is a WebAssembly program that the settings bring along. That it is there runs nothing: that is for a [Plugin].
+type Module struct {
+	Name   string `yaml:"name" required:"true" key:"true"`
+	File   string `yaml:"file" required:"true" file:"true"`
+	Limits Limits `yaml:"limits"`
+}
+
+// Limits are what a module may use at most, where it is not what others may. The arithmetic of the defaults is with [wasm.Limits]; 0 is the default.
+type Limits struct {
+	// Fuel of a call; a unit is about a nanosecond. A module with more than 50,000 runs in slices, beside the loops that read sockets.
+	Fuel int64 `yaml:"fuel" max:"10000000000"`
+
+	// Memory of one instance.
+	Memory strictyaml.Bytes `yaml:"memory" max:"4GiB"`
+
+	// HostCalls is how often it may call the host in a call.
+	HostCalls int `yaml:"host_calls" max:"1000000"`
+
+	// LogOctets is how much it may log in a call.
+	LogOctets int `yaml:"log_octets" max:"65536"`
+
+	// Instances is how many there are at once.
+	Instances int `yaml:"instances" max:"4096"`
+}
+
+// wasm returns the limits as the sandbox has them.
+func (l Limits) wasm() wasm.Limits {
+	const page = 64 << 10
+	return wasm.Limits{Fuel: l.Fuel, MemoryPages: uint32((l.Memory + page - 1) / page), HostCalls: l.HostCalls, LogOctets: l.LogOctets, Instances: l.Instances, ModuleOctets: MaxModule}
+}
+
+// MaxModule is the size of a module in octets: what the settings may name ([settings.MaxNamedFile] is larger). One of Go's has 1.8 MB and upwards.
+const MaxModule = 8 << 20
+
+// Plugin has a module run at a phase.
+type Plugin struct {
+	Module   string            `yaml:"module" required:"true"`
+	Phase    Phase             `yaml:"phase" required:"true"`
+	Mode     Mode              `yaml:"mode"`
+	Grant    []string          `yaml:"grant"`
+	Settings map[string]string `yaml:"settings"`
+
+	// Off has it not run, and keeps all that is said of it here.
+	Off bool `yaml:"off"`
+}
+
+// Phase is a moment in the life of a query at which modules run.
+type Phase string
+
+// The phases.
+const (
+	PhaseQuery  Phase = "query"  // before anything is looked for
+	PhaseAnswer Phase = "answer" // before the answer is written
+	PhaseLog    Phase = "log"    // after it was sent, in batches, beside the path
+)
+
+// Values are the phases that there are.
+func (Phase) Values() []string {
+	return []string{string(PhaseQuery), string(PhaseAnswer), string(PhaseLog)}
+}
+
+// UnmarshalText reads one of them.
+func (p *Phase) UnmarshalText(b []byte) error { *p = Phase(b); return nil }
+
+// Mode is what becomes of a query for which a module faults, or was taken out.
+type Mode string
+
+// The modes.
+const (
+	Open   Mode = "open"   // it is passed over, as if it were not there; the default
+	Closed Mode = "closed" // the query is answered SERVFAIL, with an extended error
+	Stale  Mode = "stale"  // the version before it is called, if there was one that ran; else it is passed over
+)
+
+// Values are the modes that there are.
+func (Mode) Values() []string { return []string{string(Open), string(Closed), string(Stale)} }
+
+// UnmarshalText reads one of them.
+func (m *Mode) UnmarshalText(b []byte) error { *m = Mode(b); return nil }
+
+// Limits of what settings may name.
+const (
+	maxPlugins  = 64       // each costs a call for a query: 64 of 0.3 us are 20 us
+	maxModules  = 256      // with 8 MiB each 2 GiB of blobs
+	maxSettings = 64 << 10 // octets of the settings of one plugin, the largest document of a store
+)
+
+// capabilities are what may be granted, and what each is.
+var capabilities = map[string]string{
+	"client":  "the whole address of who asks",
+	"metrics": "counters of its own",
+	"log":     "lines in the node's log",
+	"time":    "the time of the query",
+	"random":  "random numbers",
+}
+
+// Table is what the settings say of modules, checked, and not loaded yet. It is immutable.
+type Table struct {
+	Plugins []Use
+	Modules []Described // by name, those that run nowhere too
+}
+
+// Described is a module that is there.
+type Described struct {
+	Name     string
+	Source   []byte
+	Limits   Limits
+	Manifest *wasm.Manifest
+}
+
+// Use is a plugin with its module.
+type Use struct {
+	Plugin
+	Path     string // in the settings, for errors
+	Source   []byte
+	Limits   Limits
+	Manifest *wasm.Manifest
+	Data     []*Listed // that it may ask, in the order of its grants
+}
+
+// Compile checks what the settings say of modules; files reads what they name. The error is a [*strictyaml.Errors] with paths below `settings`. That modules compile, and get what
+// they import, is for [Loader.Load] to find.
+func Compile(modules []Module, data []Data, plugins []Plugin, files func(string) ([]byte, error)) (*Table, error) {
+	var e strictyaml.Errors
+	if len(modules) > maxModules {
+		e.Addf("modules", "", "%d modules, at most %d", len(modules), maxModules)
+	}
+	if len(plugins) > maxPlugins {
+		e.Addf("plugins", "", "%d plugins, at most %d", len(plugins), maxPlugins)
+	}
+	lists := compileData(&e, data, files)
+	type loaded struct {
+		*Module
+		source   []byte
+		manifest *wasm.Manifest
+	}
+	byName := make(map[string]loaded)
+	var names []string
+	for i := range modules {
+		m := &modules[i]
+		path := fmt.Sprintf("modules[%d]", i)
+		if !isName(m.Name) {
+			e.Addf(path+".name", "use up to 63 small letters, digits and hyphens", "%q can not be the name of a module", m.Name)
+			continue
+		}
+		if _, twice := byName[m.Name]; twice {
+			e.Addf(path+".name", "remove one of the two", "there are two modules %q", m.Name)
+			continue
+		}
+		source, err := files(m.File)
+		if err != nil {
+			e.Addf(path+".file", "name a module that is there: a file in WebAssembly's binary format", "reading module %q: %w", m.Name, err)
+			continue
+		}
+		manifest, err := wasm.ReadManifest(source)
+		if err != nil {
+			e.Add(&strictyaml.Error{Path: path + ".file", Err: fmt.Errorf("reading module %q: %w", m.Name, err), Hint: hintOf(err)})
+			continue
+		}
+		if manifest.ABI != ABI {
+			e.Addf(path+".file", "build it for version 1", "module %q speaks version %d of the interface, and this release %d", m.Name, manifest.ABI, ABI)
+			continue
+		}
+		byName[m.Name] = loaded{m, source, &manifest}
+		names = append(names, m.Name)
+	}
+	t := new(Table)
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		t.Modules = append(t.Modules, Described{name, byName[name].source, byName[name].Limits, byName[name].manifest})
+	}
+	for i, p := range plugins {
+		path := fmt.Sprintf("plugins[%d]", i)
+		m, ok := byName[p.Module]
+		if !ok {
+			hint := "name it in modules, with its file"
+			if near := strictyaml.Nearest(p.Module, names); near != "" {
+				hint = fmt.Sprintf("did you mean %s?", near)
+			}
+			if !slices.ContainsFunc(modules, func(m Module) bool { return m.Name == p.Module }) { // else told already
+				e.Addf(path+".module", hint, "there is no module %q", p.Module)
+			}
+			continue
+		}
+		checkPlugin(&e, path, &p, m.manifest, lists)
+		if p.Mode == "" {
+			p.Mode = Open
+		}
+		u := Use{Plugin: p, Path: path, Source: m.source, Limits: m.Limits, Manifest: m.manifest}
+		for _, g := range p.Grant {
+			if d := lists[strings.TrimPrefix(g, dataGrant)]; d != nil && strings.HasPrefix(g, dataGrant) {
+				u.Data = append(u.Data, d)
+			}
+		}
+		t.Plugins = append(t.Plugins, u)
+	}
+	if err := e.OrNil(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// checkPlugin holds a plugin to what its module says of itself.
+func checkPlugin(e *strictyaml.Errors, path string, p *Plugin, m *wasm.Manifest, lists map[string]*Listed) {
+	if !slices.Contains(m.Phases, string(p.Phase)) {
+		e.Addf(path+".phase", fmt.Sprintf("it is made for %v", m.Phases), "module %q does not run at phase %s", p.Module, p.Phase)
+	}
+	size := 0
+	for key, value := range p.Settings {
+		size += len(key) + len(value)
+	}
+	if size > maxSettings {
+		e.Addf(path+".settings", "", "%d octets, at most %d", size, maxSettings)
+	}
+	for i, g := range p.Grant {
+		if name, ok := strings.CutPrefix(g, dataGrant); ok {
+			if lists[name] == nil {
+				e.Addf(fmt.Sprintf("%s.grant[%d]", path, i), "name it in data, with its file", "there is no data set %q", name)
+			}
+			continue
+		}
+		if _, ok := capabilities[g]; !ok {
+			var known []string
+			for c := range capabilities {
+				known = append(known, c)
+			}
+			slices.Sort(known)
+			e.Addf(fmt.Sprintf("%s.grant[%d]", path, i), "there are data/NAME, "+strings.Join(known, ", "), "there is no capability %q", g)
+		}
+	}
+	for _, need := range m.Needs {
+		if !slices.Contains(p.Grant, need) {
+			what := capabilities[need]
+			if strings.HasPrefix(need, dataGrant) {
+				what = "a list of yours, of that name"
+			}
+			e.Addf(path+".grant", fmt.Sprintf("add %s to it, if the module may have it: %s", need, what), "module %q needs %s, which is not granted", p.Module, need)
+		}
+	}
+}
+
+// isName tells whether s may name a module: a part of keys, of metrics and of file names.
+func isName(s string) bool {
+	return s != "" && len(s) <= 63 && s[0] != '-' && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-')
+	})
+}
+
+// ABI is the version of the interface to modules that this release speaks (docs/module-abi.md).
+const ABI = 1
+
+// hinted is an error with a mend.
+type hinted struct {
+	error
+	hint string
+}
+
+// Hint says what to do now.
+func (h hinted) Hint() string { return h.hint }
+
+func (h hinted) Unwrap() error { return h.error }
+
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}

@@ -1,0 +1,191 @@
+package nameserver
+
+import (
+	"context"
+	"time"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
+)
+
+// asked returns the query as modules see it.
+func (s *Server) asked(q *query) plugin.Query {
+	return plugin.Query{
+		Name: []byte(q.name.Lower().Wire()), Type: q.Type, Flags: q.Flags, DO: q.validates(), Transport: uint8(q.Transport), Client: q.Client.Addr(),
+		Now: s.clock.Wall().UnixNano(), Seed: s.random(),
+	}
+}
+
+// core is the instance that a query looks at first: any, so that those under way spread.
+func (q *query) core() int { return int(q.ID) }
+
+// programmed is resolve's middle for tables with modules: they are shown the query, then it is resolved if they let it, and then they are shown the answer. keeps tells whether the answer may be kept.
+func (s *Server) programmed(ctx context.Context, q *query, o recurse.Opts) (ans recurse.Answer, keeps, dropped bool, err error) {
+	return Programmed(ctx, s.resolver, q.table.Plugins, s.asked(q), q.question(), q.core(), o, s.clock.Boot(), nil)
+}
+
+// Programmed resolves a question with the modules of a chain around it. now is boot time; see is told what each module said, nil: nobody wants to know. dropped tells that there is to be no answer at all.
+func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, asked plugin.Query, question dns.Question, core int, o recurse.Opts, now time.Duration, see func(plugin.Step)) (ans recurse.Answer, keeps, dropped bool, err error) {
+	v, fail := c.Query(ctx, core, &asked, question.Name, see)
+	if fail != nil {
+		return recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*fail}}, false, false, nil
+	}
+	keeps = c.Keeps() && !v.Bypass
+	if v.Bypass {
+		o.Fresh, o.Stale, o.Ahead = recurse.FreshAnswer, false, false
+	}
+	switch v.Action {
+	case plugin.GoOn:
+		ans, err = r.Resolve(ctx, question, o)
+		keeps = keeps && len(ans.EDEs) == 0 // what is told beside an answer is of the moment
+	case plugin.Rewrite:
+		ans, err = rewritten(ctx, r, question, &v, o, now)
+		keeps = keeps && len(ans.EDEs) == 0
+	case plugin.Drop:
+		return ans, false, true, nil
+	default:
+		ans = verdictAnswer(question, &v, now)
+	}
+	if v.Action != plugin.GoOn {
+		keeps = keeps && c.Decides(v.Module)
+		if v.EDE != nil {
+			ans.EDEs = append(ans.EDEs, *v.EDE)
+		}
+	}
+	if !c.Answers() || err != nil && ans.RCode != dns.RCodeServerFailure {
+		return ans, keeps, false, err
+	}
+	dropped, changed := answered(ctx, c, core, &asked, question, &ans, now, see)
+	if changed && err != nil {
+		err = nil // a module has made an answer of a failure
+	}
+	return ans, keeps, dropped, err
+}
+
+// verdictAnswer makes the answer that a verdict ends a query with.
+func verdictAnswer(question dns.Question, v *plugin.Verdict, now time.Duration) recurse.Answer {
+	a := recurse.Answer{Until: now + time.Duration(v.TTL)*time.Second}
+	switch v.Action {
+	case plugin.NXDomain:
+		a.RCode = dns.RCodeNameError
+	case plugin.Refuse:
+		a.RCode = dns.RCodeRefused
+	case plugin.Address:
+		for _, addr := range v.Addrs {
+			if addr.Is4() && question.Type == dns.TypeA || addr.Is6() && question.Type == dns.TypeAAAA {
+				a.Answer = append(a.Answer, dns.RRset{Name: question.Name, Type: question.Type, Class: dns.ClassINET, TTL: v.TTL, Data: dns.Records(nil).Append(addr.AsSlice())})
+			}
+		}
+	case plugin.Answer:
+		setRecords(&a, v.Records)
+		if len(v.Records) > 0 {
+			a.Until = now + time.Duration(leastTTL(v.Records))*time.Second
+		}
+	}
+	if len(a.Answer) == 0 && a.RCode != dns.RCodeRefused && len(a.Authority) == 0 {
+		a.Authority = denial(question, v.TTL)
+	}
+	return a
+}
+
+// denial is the SOA record that has a denial kept for some seconds (RFC 2308 section 5). Its owner is the name itself, so that nothing is said of any zone.
+func denial(question dns.Question, ttl uint32) []dns.RRset {
+	return []dns.RRset{{Name: question.Name, Type: dns.TypeSOA, Class: dns.ClassINET, TTL: ttl, Data: dns.Records(nil).Append(denialSOA(ttl))}}
+}
+
+// denialSOA is the data of such a record: the names localhost. and nobody.invalid., as RPZ has them, and ttl as the minimum.
+func denialSOA(ttl uint32) []byte {
+	data := []byte("\x09localhost\x00\x06nobody\x07invalid\x00")
+	for _, n := range []uint32{1, 3600, 1200, 604800, ttl} { // serial, refresh, retry, expire, minimum
+		data = append(data, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	}
+	return data
+}
+
+// rewritten resolves another name in place of the one that was asked for, behind an alias (as a CNAME record would have it).
+func rewritten(ctx context.Context, r *recurse.Resolver, question dns.Question, v *plugin.Verdict, o recurse.Opts, now time.Duration) (recurse.Answer, error) {
+	alias := dns.RRset{Name: question.Name, Type: dns.TypeCNAME, Class: dns.ClassINET, TTL: v.TTL, Data: dns.Records(nil).Append([]byte(v.Name.Wire()))}
+	a, err := r.Resolve(ctx, dns.Question{Name: v.Name, Type: question.Type, Class: question.Class}, o)
+	if a.RCode == dns.RCodeServerFailure || err != nil {
+		return a, err
+	}
+	a.Answer = append([]dns.RRset{alias}, a.Answer...)
+	a.Security, a.Compact = cache.Unchecked, false // nobody has signed the alias
+	if a.Until > 0 {
+		a.Until = min(a.Until, now+time.Duration(v.TTL)*time.Second)
+	}
+	return a, nil
+}
+
+// answered shows an answer to the modules of phase answer, and does what they say.
+func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Query, question dns.Question, a *recurse.Answer, now time.Duration, see func(plugin.Step)) (dropped, changed bool) {
+	rep := plugin.Reply{RCode: a.RCode, Security: a.Security, Cached: !a.Asked, Stale: a.Stale}
+	for section, sets := range [][]dns.RRset{a.Answer, a.Authority, a.Additional} {
+		for _, set := range sets {
+			for rr := range set.RRs() {
+				rep.Sections[section] = append(rep.Sections[section], rr)
+			}
+		}
+	}
+	v, fail := c.Answer(ctx, core, asked, question.Name, &rep, see)
+	if fail != nil {
+		*a = recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*fail}}
+		return false, true
+	}
+	switch v.Action {
+	case plugin.GoOn:
+		return false, false
+	case plugin.Drop:
+		return true, true
+	case plugin.Answer:
+		until, asked := a.Until, a.Asked
+		*a = recurse.Answer{EDEs: a.EDEs, Asked: asked}
+		setRecords(a, v.Records)
+		ttl := v.TTL
+		if len(v.Records) == 0 {
+			a.Authority = denial(question, ttl)
+		} else {
+			ttl = leastTTL(v.Records)
+		}
+		if a.Until = now + time.Duration(ttl)*time.Second; until > 0 {
+			a.Until = min(a.Until, until)
+		}
+	default:
+		*a = verdictAnswer(question, &v, now)
+	}
+	if v.EDE != nil {
+		a.EDEs = append(a.EDEs, *v.EDE)
+	}
+	return false, true
+}
+
+// leastTTL is how long all of the records, which are not none, may be kept, in seconds.
+func leastTTL(records []dns.RR) uint32 {
+	ttl := records[0].TTL
+	for _, r := range records {
+		ttl = min(ttl, r.TTL)
+	}
+	return ttl
+}
+
+// setRecords puts records into the answer section, those of one name and type together.
+func setRecords(a *recurse.Answer, records []dns.RR) {
+	for _, r := range records {
+		sets := a.Answer
+		k := 0
+		for k < len(sets) && !(sets[k].Type == r.Type && sets[k].Name.Equal(r.Name)) {
+			k++
+		}
+		if k == len(sets) {
+			sets = append(sets, dns.RRset{Name: r.Name, Type: r.Type, Class: r.Class, TTL: r.TTL})
+		}
+		if sets[k].Data.Contains(r.Data) {
+			continue
+		}
+		sets[k].TTL = min(sets[k].TTL, r.TTL)
+		sets[k].Data = sets[k].Data.Append(r.Data)
+		a.Answer = sets
+	}
+}

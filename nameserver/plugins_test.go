@@ -1,0 +1,304 @@
+package nameserver
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	miekg "github.com/miekg/dns"
+
+	"github.com/ananas-edge/ananas/internal/wholefile"
+	"github.com/ananas-edge/ananas/listen"
+	"github.com/ananas-edge/ananas/nameserver/dataset"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
+	"github.com/ananas-edge/ananas/telemetry"
+	"github.com/ananas-edge/ananas/wasm"
+)
+
+// childVariable makes this binary the process that compiles modules.
+const childVariable = "ANANAS_TEST_WASM_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		if err := wasm.RunCompiler(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// programs loads modules from package plugin's guests.
+type programs struct {
+	t testing.TB
+	*plugin.Loader
+}
+
+func newPrograms(t testing.TB) *programs {
+	t.Helper()
+	e, err := wasm.Open(wasm.Config{Folder: t.TempDir(), Command: func() *exec.Cmd {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), childVariable+"=1")
+		return cmd
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shelf, err := dataset.NewShelf(t.TempDir(), wholefile.OS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &programs{t, plugin.NewLoader(plugin.Config{Engine: e, Shelf: shelf, Cores: 1, Boot: func() time.Duration { return 0 }, Metrics: telemetry.NewMetrics()})}
+	t.Cleanup(p.Wait)
+	return p
+}
+
+// chain has one guest run at a phase. list is the text of the data set bad.
+func (p *programs) chain(guest, manifest, list string, use plugin.Plugin) *plugin.Chain {
+	p.t.Helper()
+	b, err := os.ReadFile(filepath.Join("plugin", "testdata", "guests", guest+".wasm"))
+	if err == nil {
+		b, err = wasm.Attach(b, []byte("abi: 1\nname: "+guest+"\nversion: '1'\n"+manifest))
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	use.Module = guest
+	var data []plugin.Data
+	if list != "" {
+		data = []plugin.Data{{Name: "bad", File: "list"}}
+		use.Grant = append(use.Grant, "data/bad")
+	}
+	table, err := plugin.Compile([]plugin.Module{{Name: guest, File: "module"}}, data, []plugin.Plugin{use}, func(name string) ([]byte, error) {
+		if name == "list" {
+			return []byte(list), nil
+		}
+		return b, nil
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	c, err := p.Load(context.Background(), table, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(c.Release)
+	return c
+}
+
+// asks returns a question in wire form.
+func asks(t testing.TB, name string, edns bool) []byte {
+	t.Helper()
+	m := new(miekg.Msg)
+	m.SetQuestion(name, miekg.TypeA)
+	m.Id = 7
+	if edns {
+		m.SetEdns0(1232, false)
+	}
+	data, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// long is the answer of the way through the server, looped that of a loop; nil if that has none.
+func long(s *Server, data []byte) []byte {
+	return s.Ask(context.Background(), listen.Packet{Data: bytes.Clone(data), Client: allowedClient, Local: allowedClient})
+}
+
+func looped(l listen.Loop, data []byte) []byte {
+	queries := batchOf(data)[:1]
+	l.ServeBatch(queries)
+	return queries[0].Answer
+}
+
+func text(t testing.TB, b []byte) string {
+	t.Helper()
+	if b == nil {
+		return "nothing"
+	}
+	m := new(miekg.Msg)
+	if err := m.Unpack(b); err != nil {
+		t.Fatal(err)
+	}
+	out := miekg.RcodeToString[m.Rcode]
+	for _, rr := range m.Answer {
+		out += " " + strings.Join(strings.Fields(rr.String())[3:], " ")
+	}
+	if opt := m.IsEdns0(); opt != nil {
+		for _, o := range opt.Option {
+			if e, ok := o.(*miekg.EDNS0_EDE); ok {
+				out += fmt.Sprintf(" (%d %s)", e.InfoCode, e.ExtraText)
+			}
+		}
+	}
+	return out
+}
+
+// A verdict of a pure module is kept with the answer, and given from the image as it was given the long way, extended error included; a module that is not is asked each time.
+func TestVerdictsAreKept(t *testing.T) {
+	p := newPrograms(t)
+	for _, c := range []struct {
+		manifest string
+		name     string
+		want     string
+		fast     bool // the loop may answer
+	}{
+		{"phases: [query]\npure: true\n", "why.example.", "NXDOMAIN (15 it is said so)", true},
+		{"phases: [query]\npure: true\n", "address.example.", "NOERROR A 192.0.2.1", true},
+		{"phases: [query]\npure: true\n", "record.example.", "NOERROR A 192.0.2.8 A 192.0.2.7", true},
+		{"phases: [query]\npure: true\n", "rewrite.example.", "NOERROR CNAME www.example. A 192.0.2.80", true},
+		{"phases: [query]\npure: true\n", "refuse.example.", "REFUSED", false},
+		{"phases: [query]\npure: true\n", "bypass.example.", "NXDOMAIN", false},
+		{"phases: [query]\npure: true\n", "drop.example.", "nothing", false},
+		{"phases: [query]\npure: true\n", "www.example.", "NOERROR A 192.0.2.80", true},
+		{"phases: [query]\n", "why.example.", "NXDOMAIN (15 it is said so)", false},
+		{"phases: [query]\n", "www.example.", "NOERROR A 192.0.2.80", true},
+	} {
+		var hand handClock
+		hand.boot.Store(int64(time.Minute))
+		s, _ := newServedAt(t, hand.clock())
+		s.Swap(s.Table().WithPlugins(p.chain("acts", c.manifest, "", plugin.Plugin{Phase: plugin.PhaseQuery})))
+		l := s.Loop()
+		for _, edns := range []bool{true, false} {
+			data := asks(t, c.name, edns)
+			want := c.want
+			if i := strings.Index(want, " ("); !edns && i > 0 {
+				want = want[:i]
+			}
+			var first []byte
+			for range 2 {
+				first = long(s, data)
+				if got := text(t, first); got != want {
+					t.Errorf("%s (%q): %s, want %s", c.name, c.manifest, got, want)
+				}
+			}
+			got := looped(l, data)
+			if (got != nil) != c.fast {
+				t.Errorf("%s (%q): the loop answers %s", c.name, c.manifest, text(t, got))
+			}
+			if got != nil && text(t, got) != text(t, first) {
+				t.Errorf("%s: the loop answers %s, and the long way %s", c.name, text(t, got), text(t, first))
+			}
+		}
+		// Without the module, and with another one, what was kept is not given.
+		s.Swap(s.Table().WithPlugins(nil))
+		if got := looped(l, asks(t, "why.example.", true)); got != nil {
+			t.Errorf("without the module the loop answers %s", text(t, got))
+		}
+	}
+}
+
+// Who has no place to wait gets nothing from the cache where a module has to see the query.
+func TestNobodyPassesAModuleBy(t *testing.T) {
+	var hand handClock
+	s, _, data := warmed(t, &hand)
+	s.Swap(s.Table().WithPlugins(newPrograms(t).chain("acts", "phases: [query]\n", "", plugin.Plugin{Phase: plugin.PhaseQuery})))
+	table := *s.Table()
+	table.Limits.Queries = 0
+	s.Swap(&table)
+	if got := text(t, long(s, data)); !strings.HasPrefix(got, "SERVFAIL") {
+		t.Errorf("it is answered %s", got)
+	}
+}
+
+// A module of phase answer sees what was found, and a pure one's work is kept.
+func TestAnswersAreRewritten(t *testing.T) {
+	var hand handClock
+	hand.boot.Store(int64(time.Minute))
+	s, _ := newServedAt(t, hand.clock())
+	s.Swap(s.Table().WithPlugins(newPrograms(t).chain("clamp", "phases: [answer]\npure: true\n", "", plugin.Plugin{Phase: plugin.PhaseAnswer})))
+	data := asks(t, "www.example.", true)
+	l := s.Loop()
+	for range 2 {
+		m := new(miekg.Msg)
+		if err := m.Unpack(long(s, data)); err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Answer) == 0 || m.Answer[0].Header().Ttl != 10 {
+			t.Errorf("%v", m)
+		}
+	}
+	if got := text(t, looped(l, data)); !strings.HasPrefix(got, "NOERROR A ") {
+		t.Errorf("the loop answers %s", got)
+	}
+	hand.boot.Add(int64(11 * time.Second)) // what was clamped is good for as long as it says
+	if got := looped(l, data); got != nil {
+		t.Errorf("after its time the loop answers %s", text(t, got))
+	}
+}
+
+// The fast path takes no memory with modules either.
+func TestPassesDoesNotAllocate(t *testing.T) {
+	if underRace {
+		t.Skip("the race detector allocates")
+	}
+	var hand handClock
+	s, l, data := warmedWith(t, &hand, newPrograms(t).chain("listed", "phases: [query]\nneeds: [data/bad]\n", "bad.example\n", plugin.Plugin{Phase: plugin.PhaseQuery}))
+	_ = s
+	queries := batchOf(data)
+	l.ServeBatch(queries)
+	if queries[0].Answer == nil {
+		t.Fatal("the loop has no answer")
+	}
+	if n := testing.AllocsPerRun(100, func() { l.ServeBatch(queries) }); n != 0 {
+		t.Errorf("%v allocations for a batch", n)
+	}
+}
+
+// warmedWith is warmed with modules.
+func warmedWith(t testing.TB, hand *handClock, c *plugin.Chain) (*Server, listen.Loop, []byte) {
+	t.Helper()
+	s, l, data := warmed(t, hand)
+	s.Swap(s.Table().WithPlugins(c))
+	for range 2 {
+		long(s, data)
+	}
+	return s, l, data
+}
+
+// What a cached query costs: without a module, with one whose verdict is kept, and with one that looks a name up in a list of so many. ns/op is of one query.
+func BenchmarkPlugins(b *testing.B) {
+	var list strings.Builder
+	for i := range 1_000_000 {
+		fmt.Fprintf(&list, "n%x.block%d.example\n", i*2654435761%(1<<32), i%977)
+	}
+	const query = "phases: [query]\n"
+	for _, c := range []struct {
+		name, guest, manifest, list string
+	}{
+		{"none", "", "", ""},
+		{"pure", "listed", query + "pure: true\nneeds: [data/bad]\n", list.String()},
+		{"impure, a list of a million", "listed", query + "needs: [data/bad]\n", list.String()},
+		{"impure, of labels", "acts", query, ""},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var chain *plugin.Chain
+			if c.guest != "" {
+				chain = newPrograms(b).chain(c.guest, c.manifest, c.list, plugin.Plugin{Phase: plugin.PhaseQuery})
+			}
+			var hand handClock
+			_, l, data := warmedWith(b, &hand, chain)
+			queries := batchOf(data)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := 0; i < b.N; i += maxBatch {
+				hand.boot.Add(int64(maxBatch * time.Microsecond))
+				l.ServeBatch(queries)
+				for k := range queries {
+					if queries[k].Answer == nil {
+						b.Fatal("no answer")
+					}
+				}
+			}
+		})
+	}
+}
