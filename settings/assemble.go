@@ -34,11 +34,11 @@ func (f *File) Reassemble(entries map[string][]byte, blob func(sha256 [32]byte) 
 func assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) ([]byte, error), before *File) (*File, error) {
 	a := &assembly{entries: maps.Clone(entries), lists: make(map[string][]string)}
 	if before != nil && before.assembly != nil {
-		blob = before.knownBlob(blob)
 		a.known = before.knownEntries()
 		defer func() { a.known = nil }()
 	}
-	f := &File{Node: own, Settings: Default().Settings, doc: new(strictyaml.Document), carried: make(map[string][]byte), assembly: a}
+	f := &File{Node: own, Settings: Default().Settings, doc: new(strictyaml.Document), carried: make(map[string][]byte), blobs: make(map[[32]byte][]byte), assembly: a}
+	blob = f.verified(before, blob)
 	all := leaves(f.Settings)
 	byKey := make(map[string]leaf, len(all))
 	for _, l := range all {
@@ -59,7 +59,7 @@ func assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) ([
 			_, err := strictyaml.DecodeValue(key, entries[key], l.value.Addr().Interface(), l.tag)
 			e.Join("", err)
 		case inList && list.list:
-			e.Join("", a.add(list, key, segment))
+			e.Join("", a.add(f, list, key, segment, blob, carriedBy))
 		default:
 			e.Add(&strictyaml.Error{File: key, Err: errors.New("unknown key"), Hint: hintUnknown(key, all)})
 		}
@@ -87,22 +87,34 @@ type knownEntry struct {
 	value reflect.Value
 }
 
-// knownBlob returns contents that f carries, and asks blob for others.
-func (f *File) knownBlob(blob func([32]byte) ([]byte, error)) func([32]byte) ([]byte, error) {
-	known := make(map[[32]byte][]byte)
-	for _, content := range f.carried {
-		known[sha256.Sum256(content)] = content
+// verified returns contents that f took from blobs already, and asks blob for others, which it looks at.
+func (f *File) verified(before *File, blob func([32]byte) ([]byte, error)) func([32]byte) ([]byte, error) {
+	if blob == nil && before == nil {
+		return nil
 	}
 	return func(sum [32]byte) ([]byte, error) {
-		if content, ok := known[sum]; ok {
-			return content, nil
+		content, ok := f.blobs[sum]
+		if !ok && before != nil {
+			content, ok = before.blobs[sum]
 		}
-		if blob == nil {
-			return nil, errors.New("there are no blobs here")
+		if !ok {
+			if blob == nil {
+				return nil, errors.New("there are no blobs here")
+			}
+			var err error
+			if content, err = blob(sum); err != nil {
+				return nil, err
+			}
+			if sha256.Sum256(content) != sum {
+				return nil, errNotTheSame
+			}
 		}
-		return blob(sum)
+		f.blobs[sum] = content
+		return content, nil
 	}
 }
+
+var errNotTheSame = errors.New("it is not what it was")
 
 // cutLast cuts a key before its last segment.
 func cutLast(key string) (folder, segment string, ok bool) {
@@ -132,8 +144,9 @@ func hintUnknown(key string, all []leaf) string {
 }
 
 // add appends an entry to a list.
-func (a *assembly) add(list leaf, key, segment string) error {
-	if k, ok := a.known[key]; ok && bytes.Equal(k.doc, a.entries[key]) {
+func (a *assembly) add(f *File, list leaf, key, segment string, blob func([32]byte) ([]byte, error), carriedBy map[string]string) error {
+	c := carrierOf(list.value.Type().Elem())
+	if k, ok := a.known[key]; c == nil && ok && bytes.Equal(k.doc, a.entries[key]) {
 		list.value.Set(reflect.Append(list.value, k.value))
 		a.lists[list.path] = append(a.lists[list.path], key)
 		return nil
@@ -149,11 +162,49 @@ func (a *assembly) add(list leaf, key, segment string) error {
 	if right := escape(nameText(name)); right != segment {
 		return fail("write it "+list.key+"/"+right, "the name is not in its one form")
 	}
-	if _, err := strictyaml.DecodeEntry(key, a.entries[key], entry.Addr().Interface()); err != nil {
+	if c != nil {
+		if err := a.addCarrying(f, c, entry, key, blob, carriedBy); err != nil {
+			return err
+		}
+	} else if _, err := strictyaml.DecodeEntry(key, a.entries[key], entry.Addr().Interface()); err != nil {
 		return err
 	}
 	list.value.Set(reflect.Append(list.value, entry))
 	a.lists[list.path] = append(a.lists[list.path], key)
+	return nil
+}
+
+// addCarrying reads an entry that names a file, and takes over the content. Its name is set.
+func (a *assembly) addCarrying(f *File, c *carrier, entry reflect.Value, key string, blob func([32]byte) ([]byte, error), carriedBy map[string]string) error {
+	full := reflect.New(c.doc).Elem()
+	c.copyEntry(full, entry)
+	doc, err := strictyaml.DecodeEntry(key, a.entries[key], full.Addr().Interface())
+	if err != nil {
+		return err
+	}
+	c.copyEntry(entry, full)
+	n := full.Field(c.field).Interface().(named)
+	field := c.key(entry.Type())
+	fail := func(path, hint, format string, args ...any) error {
+		if path != "" {
+			path = "." + path
+		}
+		return doc.Locate("", &strictyaml.Error{Path: field + path, Err: fmt.Errorf(format, args...), Hint: hint})
+	}
+	if n.plain {
+		if n.text != "" {
+			return fail("", "apply a file that names it: its content travels with the settings", "%q would be a file of each machine", n.text)
+		}
+		return nil
+	}
+	content, err := n.content(blob, fail)
+	if err == nil {
+		err = f.keep(n.Name, content, key, carriedBy, fail)
+	}
+	if err != nil {
+		return err
+	}
+	entry.Field(c.field).SetString(n.Name)
 	return nil
 }
 
@@ -174,29 +225,16 @@ func (a *assembly) setFile(f *File, l leaf, blob func([32]byte) ([]byte, error),
 		l.value.SetString(n.text)
 		return nil
 	}
-	var content []byte
-	switch {
-	case n.Name == "" || n.Name == l.tag.Get("word"):
+	if n.Name == "" || n.Name == l.tag.Get("word") {
 		return fail("name", "write the text alone, without a section", "%q names no file", n.Name)
-	case n.Content != nil && n.SHA256 == nil && n.Size == nil:
-		content = []byte(*n.Content)
-	case n.Content != nil || n.SHA256 == nil || n.Size == nil:
-		return fail("", "write content, or sha256 and size", "it is not said what is in %q", n.Name)
-	case blob == nil:
-		return fail("sha256", "", "there are no blobs here")
-	default:
-		if content, err = blob(*n.SHA256); err != nil {
-			return fail("sha256", "", "reading the content of %q: %w", n.Name, err)
-		}
-		if len(content) != *n.Size || sha256.Sum256(content) != *n.SHA256 {
-			return fail("sha256", "", "the content of %q is not what it was", n.Name)
-		}
 	}
-	if other, ok := f.carried[n.Name]; ok && !bytes.Equal(other, content) {
-		return fail("name", "apply one file that has both settings, or give the files different names",
-			"%q has another content in %s", n.Name, carriedBy[n.Name])
+	content, err := n.content(blob, fail)
+	if err == nil {
+		err = f.keep(n.Name, content, l.key, carriedBy, fail)
 	}
-	f.carried[n.Name], carriedBy[n.Name] = content, l.key
+	if err != nil {
+		return err
+	}
 	l.value.SetString(n.Name)
 	return nil
 }

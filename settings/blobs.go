@@ -2,25 +2,23 @@ package settings
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 )
 
-// reference is a document that names a blob: what [named] is, whatever the key, and of any size: a node that passes documents on has those of later releases too.
-type reference struct {
-	Name   string `yaml:"name" required:"true"`
-	SHA256 digest `yaml:"sha256" required:"true"`
-	Size   int    `yaml:"size" required:"true" min:"0"`
-}
-
-// Blobs returns the digests of the blobs that a document names: none, or one. It costs next to nothing where there is none.
-func Blobs(doc []byte) [][32]byte {
+// Blobs returns the digests of the blobs that a document names: of each of its sections that has the keys of [named] which are said of a blob, and no other. What a later release writes beside such a
+// section is passed over: a node that passes documents on has those too. It costs next to nothing where there is none.
+func Blobs(doc []byte) (all [][32]byte) {
 	if !bytes.Contains(doc, []byte("sha256:")) {
 		return nil
 	}
-	var r reference
-	if _, err := strictyaml.DecodeValue("", doc, &r, ""); err != nil || r.Name == "" {
-		return nil // a text with that word in it, or something of a later release
+	for _, said := range strictyaml.Sections(doc) {
+		var sum digest
+		size, err := strconv.ParseUint(said["size"], 10, 63)
+		if len(said) == 3 && said["name"] != "" && err == nil && strconv.FormatUint(size, 10) == said["size"] && sum.UnmarshalText([]byte(said["sha256"])) == nil {
+			all = append(all, sum)
+		}
 	}
-	return [][32]byte{r.SHA256}
+	return all
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/rollout"
 )
@@ -19,6 +20,7 @@ type Tables struct {
 	Nameserver *nameserver.Table
 	Cache      *cache.Table
 	Rollout    *rollout.Table
+	Plugins    *plugin.Table // modules that are to run; who has a loader makes a chain of it, for Nameserver.WithPlugins
 
 	warnings []recurse.Warning // of what no single table sees
 }
@@ -47,6 +49,9 @@ func (f *File) Compile(listeners []netip.AddrPort) (*Tables, error) {
 	t.warnings = append(t.warnings, f.Settings.warnOpen(listeners)...)
 	return t, nil
 }
+
+// Locate gives errors about the part `settings`, with paths below it, their place: those of what is made of tables later.
+func (f *File) Locate(err error) error { return f.locate(err) }
 
 // Check opens and compiles a file without using it.
 func Check(name string) (*Tables, error) {
@@ -109,12 +114,14 @@ func (s *Settings) compile(listeners []netip.AddrPort, files func(string) ([]byt
 	}
 	o, err := rollout.Compile(s.Rollout)
 	e.Join("rollout", err)
+	p, err := plugin.Compile(s.Modules, s.Data, s.Plugins, files)
+	e.Join("", err)
 	n, err := nameserver.Compile(s.Access, s.Limits, s.Sampling, r)
 	e.Join("", err)
 	if err := e.OrNil(); err != nil {
 		return nil, err
 	}
-	return &Tables{Nameserver: n, Cache: c, Rollout: o}, nil
+	return &Tables{Nameserver: n, Cache: c, Rollout: o, Plugins: p}, nil
 }
 
 // checkLoop refuses to send questions to ourselves.

@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 )
@@ -33,7 +32,7 @@ type named struct {
 	Name    string           `yaml:"name" required:"true"`
 	Content *strictyaml.Text `yaml:"content"`
 	SHA256  *digest          `yaml:"sha256"` // of a blob
-	Size    *int             `yaml:"size" min:"0" max:"4194304"`
+	Size    *int             `yaml:"size" min:"0" max:"268435456"`
 
 	text  string // instead of all that
 	plain bool
@@ -78,7 +77,7 @@ func (f *File) Entries() (*Entries, error) {
 		switch {
 		case !f.names(l.path):
 		case l.list:
-			out.addList(&e, l)
+			out.addList(&e, l, f.readNamed)
 		case l.names():
 			out.addFile(&e, l, f.readNamed)
 		default:
@@ -99,7 +98,8 @@ func (f *File) names(path string) bool {
 	return f.doc.Holds("settings." + path)
 }
 
-func (out *Entries) addList(e *strictyaml.Errors, l leaf) {
+func (out *Entries) addList(e *strictyaml.Errors, l leaf, read func(string) ([]byte, error)) {
+	c := carrierOf(l.value.Type().Elem())
 	for i := range l.value.Len() {
 		entry := l.value.Index(i)
 		name := nameText(nameOf(entry))
@@ -108,7 +108,19 @@ func (out *Entries) addList(e *strictyaml.Errors, l leaf) {
 			e.Addf(fmt.Sprintf("%s[%d]", l.path, i), "remove one of the two", "%s is there twice", name)
 			continue
 		}
-		out.Docs[key] = strictyaml.EncodeEntry(entry.Interface())
+		if c == nil || entry.Field(c.field).String() == "" {
+			out.Docs[key] = strictyaml.EncodeEntry(entry.Interface())
+			continue
+		}
+		doc, blob, err := c.document(entry, read)
+		if err != nil {
+			e.Addf(fmt.Sprintf("%s[%d].%s", l.path, i, c.key(l.value.Type().Elem())), hintCarried, "%w", err)
+			continue
+		}
+		out.Docs[key] = doc
+		if blob != nil {
+			out.Blobs[sha256.Sum256(blob)] = blob
+		}
 	}
 }
 
@@ -116,32 +128,33 @@ func (out *Entries) addFile(e *strictyaml.Errors, l leaf, read func(string) ([]b
 	name := l.value.String()
 	content, err := read(name)
 	if err != nil {
-		e.Addf(l.path, "its content travels with the settings, so it has to be there when they are applied", "reading %q: %w", name, err)
+		e.Addf(l.path, hintCarried, "reading %q: %w", name, err)
 		return
 	}
-	doc := named{Name: name}
-	if utf8.Valid(content) && len(content) <= maxInline {
-		text := strictyaml.Text(content)
-		doc.Content = &text
-		if b := strictyaml.Encode(doc, ""); len(b) <= maxDocument {
-			out.Docs[l.key] = b
-			return
-		}
+	doc, blob := carry(name, content, func(n named) []byte { return strictyaml.Encode(n, "") })
+	out.Docs[l.key] = doc
+	if blob != nil {
+		out.Blobs[sha256.Sum256(blob)] = blob
 	}
-	sum, size := digest(sha256.Sum256(content)), len(content)
-	doc.Content, doc.SHA256, doc.Size = nil, &sum, &size
-	out.Docs[l.key], out.Blobs[sum] = strictyaml.Encode(doc, ""), content
 }
 
-// Against returns the changes to live that make each section which the file names equal to it: new documents by key, nil for those that go. What is equal
-// already is not among them, nor what is in other sections.
-func (out *Entries) Against(live map[string][]byte) map[string][]byte {
+const hintCarried = "its content travels with the settings, so it has to be there when they are applied"
+
+// Over returns the changes to live that have it say what the file says, and what the file does not name as it is.
+func (out *Entries) Over(live map[string][]byte) map[string][]byte {
 	changes := make(map[string][]byte)
 	for key, doc := range out.Docs {
 		if before, ok := live[key]; !ok || !bytes.Equal(before, doc) {
 			changes[key] = doc
 		}
 	}
+	return changes
+}
+
+// Against returns the changes to live that make each section which the file names equal to it: new documents by key, nil for those that go. What is equal
+// already is not among them, nor what is in other sections.
+func (out *Entries) Against(live map[string][]byte) map[string][]byte {
+	changes := out.Over(live)
 	for key := range live {
 		section, _, _ := strings.Cut(key, "/")
 		if _, ok := slices.BinarySearch(out.Sections, section); !ok {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -205,6 +206,8 @@ func TestNamedFiles(t *testing.T) {
 // same compares settings that came by two ways: a store has no order of entries, no empty list of them, and names in lowercase.
 var same = cmp.Options{cmpopts.EquateComparable(netip.AddrPort{}, netip.Prefix{}, netip.Addr{}),
 	cmpopts.SortSlices(func(a, b recurse.Stub) bool { return a.Zone.Compare(b.Zone) < 0 }),
+	cmpopts.SortSlices(func(a, b plugin.Data) bool { return a.Name < b.Name }),
+	cmpopts.SortSlices(func(a, b plugin.Module) bool { return a.Name < b.Name }),
 	cmpopts.SortSlices(func(a, b recurse.Forward) bool { return a.Zone.Compare(b.Zone) < 0 }),
 	cmpopts.SortSlices(func(a, b recurse.NegativeTrustAnchor) bool { return a.Zone.Compare(b.Zone) < 0 }),
 	cmp.FilterValues(func(a, b any) bool {
@@ -344,8 +347,8 @@ func TestAssembleContents(t *testing.T) {
 	}{
 		{"good", func(sum [32]byte) ([]byte, error) { return e.Blobs[sum], nil }, ""},
 		{"gone", func([32]byte) ([]byte, error) { return nil, gone }, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": swept`},
-		{"another", func([32]byte) ([]byte, error) { return bytes.Replace(content, []byte("192"), []byte("198"), 1), nil }, `recursion/root_hints:2:9: sha256: the content of "root.hints" is not what it was`},
-		{"cut", func([32]byte) ([]byte, error) { return content[:9], nil }, `recursion/root_hints:2:9: sha256: the content of "root.hints" is not what it was`},
+		{"another", func([32]byte) ([]byte, error) { return bytes.Replace(content, []byte("192"), []byte("198"), 1), nil }, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": it is not what it was`},
+		{"cut", func([32]byte) ([]byte, error) { return content[:9], nil }, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": it is not what it was`},
 		{"none", nil, `recursion/root_hints:2:9: sha256: there are no blobs here`},
 	} {
 		f, err := Assemble(Default().Node, e.Docs, c.blob)

@@ -141,8 +141,8 @@ func (f *File) Path(name string) string {
 	return name
 }
 
-// MaxNamedFile bounds the files that settings name, in octets: ten thousand trust anchors of 400 octets.
-const MaxNamedFile = 4 << 20
+// MaxNamedFile bounds the files that settings name, in octets: a list of five million names in a hosts file is 150 MB.
+const MaxNamedFile = 256 << 20
 
 // readNamed reads a file that f names.
 func (f *File) readNamed(name string) ([]byte, error) {
@@ -169,7 +169,16 @@ func (f *File) Carried(name string) (content []byte, ok bool) {
 func (f *File) NamedFiles() []string {
 	var out []string
 	for _, l := range leaves(f.Settings) {
-		if l.names() {
+		switch {
+		case l.list:
+			if c := carrierOf(l.value.Type().Elem()); c != nil {
+				for i := range l.value.Len() {
+					if name := l.value.Index(i).Field(c.field).String(); name != "" {
+						out = append(out, name)
+					}
+				}
+			}
+		case l.names():
 			out = append(out, l.value.String())
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/rollout"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -37,12 +38,15 @@ func (w *writer) section(v reflect.Value, indent, path string) {
 			continue
 		}
 		t := f.Value.Type()
+		if strings.HasPrefix(t.String(), "[]plugin.") && rapid.IntRange(0, 7).Draw(w.t, p+" at all") > 0 {
+			continue // what they name is no module, so that such a file does not compile
+		}
 		fmt.Fprintf(&w.b, "%s%s:", indent, f.Key)
 		switch {
 		case t.Kind() == reflect.Struct && strictyaml.IsSection(t):
 			w.b.WriteByte('\n')
 			w.section(f.Value, indent+"  ", p)
-		case t.Kind() == reflect.Slice && hasName(t.Elem()):
+		case t.Kind() == reflect.Slice && strictyaml.IsSection(t.Elem()) && t.Elem().Kind() == reflect.Struct && (hasName(t.Elem()) || t == reflect.TypeFor[[]plugin.Plugin]()):
 			w.list(t.Elem(), indent+"  ", p)
 		case t.Kind() == reflect.Slice:
 			var list []string
@@ -80,11 +84,30 @@ func (w *writer) list(entry reflect.Type, indent, p string) {
 	w.b.WriteByte('\n')
 	for i := range n {
 		p := fmt.Sprint(p, i)
-		fmt.Fprintf(&w.b, "%s- zone: %s\n", indent, w.name(p))
+		switch entry {
+		case reflect.TypeFor[plugin.Module](), reflect.TypeFor[plugin.Data]():
+			fmt.Fprintf(&w.b, "%s- name: %s\n", indent, rapid.SampledFrom([]string{"family", "a-b", `"7"`}).Draw(w.t, p))
+		case reflect.TypeFor[plugin.Plugin]():
+			fmt.Fprintf(&w.b, "%s- module: %s\n%s  phase: answer\n", indent, rapid.SampledFrom([]string{"family", "a-b", `"7"`}).Draw(w.t, p), indent)
+		default:
+			fmt.Fprintf(&w.b, "%s- zone: %s\n", indent, w.name(p))
+		}
 		for _, f := range strictyaml.Fields(reflect.New(entry).Elem()) {
 			switch f.Key {
 			case "servers":
 				fmt.Fprintf(&w.b, "%s  servers: [%s, 203.0.113.1]\n", indent, w.scalar(f.Value.Type().Elem(), f.Tag, p))
+			case "file":
+				fmt.Fprintf(&w.b, "%s  file: %s\n", indent, w.file(f, p))
+			case "format":
+				fmt.Fprintf(&w.b, "%s  format: %s\n", indent, w.scalar(f.Value.Type(), f.Tag, p))
+			case "limits":
+				fmt.Fprintf(&w.b, "%s  limits: { fuel: %d }\n", indent, rapid.IntRange(0, 1e6).Draw(w.t, p))
+			case "settings":
+				fmt.Fprintf(&w.b, "%s  settings: { list: %s }\n", indent, w.name(p))
+			case "grant":
+				fmt.Fprintf(&w.b, "%s  grant: [client]\n", indent)
+			case "mode":
+				fmt.Fprintf(&w.b, "%s  mode: %s\n", indent, w.scalar(f.Value.Type(), f.Tag, p))
 			case "until":
 				if w.flip(p) {
 					fmt.Fprintf(&w.b, "%s  until: %s\n", indent, w.scalar(f.Value.Type(), f.Tag, p))

@@ -22,6 +22,7 @@ import (
 	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/rollout"
 )
@@ -34,8 +35,9 @@ type File struct {
 	name string // as it was given, for messages; "" if there is none
 	doc  *strictyaml.Document
 
-	carried  map[string][]byte // content of the files that the part settings names, by the names there; nil: they are on the disk
-	assembly *assembly         // of a file that was put together from keys; else nil
+	carried  map[string][]byte   // content of the files that the part settings names, by the names there; nil: they are on the disk
+	blobs    map[[32]byte][]byte // those that came as blobs, by their SHA-256
+	assembly *assembly           // of a file that was put together from keys; else nil
 }
 
 // Node is what holds for one machine. A change of any of it needs a restart.
@@ -114,7 +116,9 @@ type Settings struct {
 	Limits    nameserver.Limits           `yaml:"limits"`
 	Sampling  nameserver.SamplingSettings `yaml:"sampling"`
 	Rollout   rollout.Settings            `yaml:"rollout"`
-	Plugins   []struct{}                  `yaml:"plugins" later:"remove it, or leave the list empty"`
+	Modules   []plugin.Module             `yaml:"modules"`
+	Data      []plugin.Data               `yaml:"data"`
+	Plugins   []plugin.Plugin             `yaml:"plugins"`
 }
 
 // Default returns the file of a node that has none: a recursive resolver for this machine. Relative file names are

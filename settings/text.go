@@ -88,11 +88,34 @@ func (t *textWriter) list(prefix string, entry reflect.Type, depth int) {
 		doc := t.left[key]
 		delete(t.left, key)
 		t.line(depth, "- "+keyField(reflect.New(entry).Elem())+": "+oneLine(strictyaml.Encode(nameText(name), "")))
-		if oneLine(doc) != "{}" {
-			for _, line := range documentLines(doc) {
-				t.line(depth, "  "+line)
+		t.entry(key, entry, doc, depth)
+	}
+}
+
+// entry writes what is below the name of an entry.
+func (t *textWriter) entry(key string, entry reflect.Type, doc []byte, depth int) {
+	var n named
+	var field string
+	if c := carrierOf(entry); c != nil {
+		full, own := reflect.New(c.doc), reflect.New(entry).Elem()
+		if _, err := strictyaml.DecodeEntry(key, doc, full.Interface()); err == nil {
+			if n = full.Elem().Field(c.field).Interface().(named); !n.plain {
+				c.copyEntry(own, full.Elem())
+				doc, field = strictyaml.EncodeEntry(own.Interface()), c.key(entry)
 			}
 		}
+	}
+	for _, line := range documentLines(doc) {
+		switch {
+		case field != "" && strings.HasPrefix(line, field+":"): // it is needed, so that it is there without a name
+			t.named(field, &n, depth+1)
+			field = ""
+		case line != "{}":
+			t.line(depth, "  "+line)
+		}
+	}
+	if field != "" {
+		t.named(field, &n, depth+1)
 	}
 }
 
@@ -103,6 +126,10 @@ func (t *textWriter) file(key string, f strictyaml.Field, doc []byte, depth int)
 		t.document(f.Key+":", doc, f.Value.Type(), depth)
 		return
 	}
+	t.named(f.Key, &n, depth)
+}
+
+func (t *textWriter) named(key string, n *named, depth int) {
 	size := 0
 	switch {
 	case n.Content != nil:
@@ -110,7 +137,7 @@ func (t *textWriter) file(key string, f strictyaml.Field, doc []byte, depth int)
 	case n.Size != nil:
 		size = *n.Size
 	}
-	t.line(depth, fmt.Sprintf("%s: %s  # the content, %d octets, is in the store", f.Key, oneLine(strictyaml.Encode(n.Name, "")), size))
+	t.line(depth, fmt.Sprintf("%s: %s  # the content, %d octets, is in the store", key, oneLine(strictyaml.Encode(n.Name, "")), size))
 }
 
 // document writes a value behind its key: beside it if it is of one line and no section.
