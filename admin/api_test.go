@@ -90,7 +90,7 @@ func TestWhatTheNodeCannotDo(t *testing.T) {
 
 func TestWhatTheNodeDoesNotOffer(t *testing.T) {
 	b := newBench(t, func(c *Config) {
-		c.Reloader, c.Cache, c.Explain, c.Samples, c.Status, c.Health, c.Pprof = nil, nil, nil, nil, nil, nil, false
+		c.Reloader, c.Cache, c.Explain, c.Samples, c.Status, c.Health, c.Modules, c.Pprof = nil, nil, nil, nil, nil, nil, nil, false
 	})
 	b.problem(b.request("GET", "/", ""), "missing")
 	b.problem(b.request("GET", "/api/v1/status", ""), "missing")

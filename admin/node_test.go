@@ -108,7 +108,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	c := Config{
 		Address: "127.0.0.1:0", Data: t.TempDir(), Pprof: true,
-		Reloader: n, Cache: n, Explain: n, Samples: n, Status: n, Settings: n.store,
+		Reloader: n, Cache: n, Explain: n, Samples: n, Status: n, Settings: n.store, Modules: n,
 		Health: h, Metrics: m, Log: log, Now: func() time.Time { return moment },
 	}
 	c.Crashes = telemetry.NewCrashes("", m, log, c.Now)
@@ -185,4 +185,20 @@ func mustWrite(t *testing.T, path, content string, mode os.FileMode) {
 	if err := os.Chmod(path, mode); err != nil { // whatever the umask
 		t.Fatal(err)
 	}
+}
+
+// Modules is that of a ModuleSource.
+func (n *node) Modules(context.Context) ([]Module, error) {
+	return []Module{
+		{Name: "family", Version: "1.4.0", SHA256: "00", Octets: 761, Phases: []string{"query"}, Needs: []string{"data/malware"}, Pure: true, Uses: []Use{{Phase: "query", Place: 1, Mode: "open", Faults: 1, Verdicts: map[string]uint64{"NXDOMAIN": 7}}, {Phase: "answer", Place: 2, Mode: "stale", Out: true}}, Alarm: "it has failed"},
+		{Name: "idle"},
+	}, nil
+}
+
+// ModuleLogs is that of a ModuleSource.
+func (n *node) ModuleLogs(_ context.Context, name string) ([]ModuleLine, error) {
+	if name == "idle" {
+		return nil, nil
+	}
+	return []ModuleLine{{Time: moment, Module: "family", Level: "warn", Text: "no list"}}, nil
 }

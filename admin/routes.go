@@ -44,6 +44,8 @@ func (s *Server) routing() map[string]route {
 		"/api/v1/cache":       {get: s.cacheList, params: []string{"name", "subtree", "limit"}},
 		"/api/v1/cache/purge": {post: s.cachePurge},
 		"/api/v1/queries":     {get: s.queries, params: []string{"name", "client", "from", "limit"}},
+		"/api/v1/modules":     {get: s.modules},
+		"/api/v1/modules/log": {get: s.moduleLog, params: []string{"name"}},
 		"/api/v1/explain":     {get: s.explain, params: []string{"name", "type", "fresh", "depth"}, stream: true},
 
 		"/api/v1/apply":            {post: s.apply, apply: true},

@@ -33,6 +33,7 @@ type Config struct {
 	Samples  SampleSource
 	Status   StatusSource
 	Settings SettingsStore
+	Modules  ModuleSource
 
 	Health  *telemetry.Health
 	Crashes *telemetry.Crashes

@@ -81,6 +81,8 @@ type Apply struct {
 	Dry    bool           `json:"dry"`    // only tell what it would change
 	// Confirm is Applied.Confirm of a dry run that somebody looked at: what would be changed must still be that. "": it need not.
 	Confirm string `json:"confirm"`
+	// Merge leaves what the files do not name as it is, also in the sections that they do name: nothing is deleted.
+	Merge bool `json:"merge,omitempty"`
 }
 
 // SettingsFile is a file of settings, and the files that it names, by the name that it has for them.
@@ -98,6 +100,8 @@ type Rollback struct {
 	Now     bool   `json:"now"`
 	Dry     bool   `json:"dry"`
 	Confirm string `json:"confirm"`
+	// Prefix is a key, or a folder of keys, that alone is to be what it was; "": all are.
+	Prefix string `json:"prefix,omitempty"`
 }
 
 // Applied is what a change does, or would do.

@@ -207,11 +207,15 @@ func checkResult(next store.Map, p store.Proposal, compile func(map[string][]byt
 }
 
 // wantFiles makes the sections that files name equal to them.
-func wantFiles(files []*settings.Entries) func(map[string][]byte, store.View) (map[string][]byte, error) {
+func wantFiles(files []*settings.Entries, merge bool) func(map[string][]byte, store.View) (map[string][]byte, error) {
 	return func(live map[string][]byte, _ store.View) (map[string][]byte, error) {
 		all := make(map[string][]byte)
 		for _, f := range files {
-			maps.Copy(all, f.Against(live))
+			if merge {
+				maps.Copy(all, f.Over(live))
+			} else {
+				maps.Copy(all, f.Against(live))
+			}
 		}
 		return all, nil
 	}
@@ -226,17 +230,20 @@ func contents(files []*settings.Entries) map[[32]byte][]byte {
 	return all
 }
 
-// wantVersion makes all settings what they were at a version.
-func wantVersion(past map[string][]byte) func(map[string][]byte, store.View) (map[string][]byte, error) {
+// wantVersion makes all settings what they were at a version, or those at and below a key.
+func wantVersion(past map[string][]byte, prefix string) func(map[string][]byte, store.View) (map[string][]byte, error) {
 	return func(live map[string][]byte, _ store.View) (map[string][]byte, error) {
 		all := make(map[string][]byte)
 		for key, value := range past {
+			if !below(key, prefix) {
+				continue
+			}
 			if now, ok := live[key]; !ok || !bytes.Equal(now, value) {
 				all[key] = value
 			}
 		}
 		for key := range live {
-			if _, ok := past[key]; !ok {
+			if _, ok := past[key]; !ok && below(key, prefix) {
 				all[key] = nil
 			}
 		}

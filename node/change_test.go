@@ -218,7 +218,7 @@ func TestCheckResult(t *testing.T) {
 func TestWantVersion(t *testing.T) {
 	live := map[string][]byte{"a": []byte("2"), "b": []byte("1"), "c": []byte("1")}
 	past := map[string][]byte{"a": []byte("1"), "b": []byte("1"), "d": []byte("1")}
-	changes, err := wantVersion(past)(live, nil)
+	changes, err := wantVersion(past, "")(live, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

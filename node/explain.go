@@ -2,11 +2,15 @@ package node
 
 import (
 	"context"
+	"fmt"
+	"net/netip"
+	"strconv"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
 
@@ -34,7 +38,19 @@ func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(
 	}
 	ctx, stop := context.WithTimeout(ctx, t.Limits.QueryTime)
 	defer stop()
-	a, err := n.resolver.Resolve(ctx, dns.Question{Name: req.Name, Type: req.Type, Class: dns.ClassINET}, o)
+	question := dns.Question{Name: req.Name, Type: req.Type, Class: dns.ClassINET}
+	var a recurse.Answer
+	var err error
+	dropped := false
+	if chain := n.server.Table().Plugins; chain == nil {
+		a, err = n.resolver.Resolve(ctx, question, o)
+	} else {
+		asked := plugin.Query{Name: []byte(req.Name.Lower().Wire()), Type: req.Type, Flags: dns.FlagRD, Client: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Now: n.clock.Wall().UnixNano()}
+		a, _, dropped, err = nameserver.Programmed(ctx, n.resolver, chain, asked, question, 0, o, start, func(s plugin.Step) { tellStep(trace, s) })
+	}
+	if dropped {
+		trace.Event(recurse.KindAnswer, "no answer at all: a module has dropped the query")
+	}
 	trace.Close()
 	out := admin.ExplainAnswer{
 		Name: req.Name.String(), Type: req.Type.String(), RCode: a.RCode.String(), Security: securityName(a.Security),
@@ -48,6 +64,16 @@ func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(
 		return out, err
 	}
 	return out, nil
+}
+
+// tellStep tells what one module said.
+func tellStep(t *recurse.Trace, s plugin.Step) {
+	text := fmt.Sprintf("%s at phase %s: %s", s.Module, s.Phase, s.Verdict)
+	if s.Err != nil {
+		text = fmt.Sprintf("%s at phase %s failed: %v", s.Module, s.Phase, s.Err)
+	}
+	t.Event(recurse.KindModule, fmt.Sprintf("%s (%d fuel, %.1f us)", text, s.Fuel, float64(s.Took.Nanoseconds())/1000),
+		"module", s.Module, "phase", string(s.Phase), "action", s.Verdict.Action.String(), "fuel", strconv.FormatInt(s.Fuel, 10))
 }
 
 // refuse tells what a client gets who asks for a type that is not answered.

@@ -37,6 +37,9 @@ type Options struct {
 
 	// Etcd makes the process in which a member of a store's root runs etcd. It is needed where the file has node.store.root.
 	Etcd func() *exec.Cmd
+
+	// Compiler makes the process in which a module is compiled: this program, running wasm.RunCompiler. It is needed where settings name modules.
+	Compiler func() *exec.Cmd
 	// Token is what the node joins a store with; "" where it has joined, or founds one.
 	Token string
 }
@@ -60,6 +63,7 @@ type Node struct {
 	time      *timekeeper
 	collector *collector
 	folder    *folderLock
+	modules   *modules
 	shared    *shared          // its part in a store; nil where its file is the truth
 	history   *replica.Replica // the versions that were loaded, where its file is the truth; nil: they are not kept
 	listen    *listen.Server
@@ -115,6 +119,14 @@ func Start(o Options) (_ *Node, err error) {
 	n.folder = lockFolder(own.Data, n.log)
 	n.health.Warn("data-folder", n.folder.warning)
 
+	// Modules are compiled once, into the data folder; what is wrong with one is told before anybody is answered.
+	if err := n.openModules(own, o.Compiler); err != nil {
+		return nil, err
+	}
+	if tables, err = n.compile(o.File); err != nil {
+		return nil, err
+	}
+
 	// A node of a store takes its settings from its copy, and needs nobody for that.
 	wait := false
 	if own.Store.Shared() {
@@ -129,6 +141,7 @@ func Start(o Options) (_ *Node, err error) {
 		}
 	}
 	n.fingerprint = tables.Fingerprint()
+	n.modules.chain, n.modules.table = tables.Nameserver.Plugins, tables.Plugins
 
 	random := newRandom()
 	n.cache, err = cache.New(cache.Config{Bytes: int64(own.Cache), Now: n.clock.Boot, Seed: random(), Table: tables.Cache, Metrics: n.metrics})
@@ -235,7 +248,7 @@ func (n *Node) openAdmin(own settings.Node) error {
 		return nil
 	}
 	a, err := admin.New(admin.Config{
-		Address: own.Listen.Admin.String(), Data: own.Data, Pprof: own.PProf, Reloader: n, Cache: n, Explain: n, Samples: n, Status: n, Settings: n.settings(),
+		Address: own.Listen.Admin.String(), Data: own.Data, Pprof: own.PProf, Reloader: n, Cache: n, Explain: n, Samples: n, Status: n, Settings: n.settings(), Modules: n,
 		Health: n.health, Crashes: n.crashes, Metrics: n.metrics, Log: n.log, Now: n.clock.Wall,
 	})
 	if err != nil {

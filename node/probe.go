@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/nameserver"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/rollout"
 	"github.com/ananas-edge/ananas/store"
@@ -77,18 +79,21 @@ func (s *shared) probe(ctx context.Context) {
 
 // tryZones asks for the SOA record of each zone, past the cache. The root is asked for its NS records, which every server of it has.
 func (s *shared) tryZones(ctx context.Context, zones []dns.Name) error {
-	table := s.n.server.Table().Recursion
 	for _, zone := range zones {
 		q := dns.Question{Name: zone, Type: dns.TypeSOA, Class: dns.ClassINET}
 		if zone.IsRoot() {
 			q.Type = dns.TypeNS
 		}
 		one, cancel := context.WithTimeout(ctx, probeTime)
-		a, err := s.n.resolver.Resolve(one, q, recurse.Opts{Table: table, Fresh: recurse.FreshAnswer})
+		a, dropped, err := s.probed(one, q)
 		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case dropped:
+			return fmt.Errorf("%v %v: a module drops it", zone, q.Type)
+		case zone.IsRoot() && err == nil && (a.RCode == dns.RCodeNameError || a.RCode == dns.RCodeRefused):
+			return fmt.Errorf("%v %v: %s", zone, q.Type, failureText(a.RCode, a.EDEs)) // the root is there: who says that it is not blocks everything
 		case a.RCode != dns.RCodeServerFailure && err == nil:
 			continue
 		case err != nil && a.RCode != dns.RCodeServerFailure:
@@ -97,6 +102,19 @@ func (s *shared) tryZones(ctx context.Context, zones []dns.Name) error {
 		return fmt.Errorf("%v %v: %s", zone, q.Type, failureText(a.RCode, a.EDEs))
 	}
 	return nil
+}
+
+// probed asks a question as a client's would be, past the cache, with what the modules make of it.
+func (s *shared) probed(ctx context.Context, q dns.Question) (a recurse.Answer, dropped bool, err error) {
+	t := s.n.server.Table()
+	o := recurse.Opts{Table: t.Recursion, Fresh: recurse.FreshAnswer}
+	if t.Plugins == nil {
+		a, err = s.n.resolver.Resolve(ctx, q, o)
+		return a, false, err
+	}
+	asked := plugin.Query{Name: []byte(q.Name.Lower().Wire()), Type: q.Type, Flags: dns.FlagRD, Now: s.n.clock.Wall().UnixNano()}
+	a, _, dropped, err = nameserver.Programmed(ctx, s.n.resolver, t.Plugins, asked, q, 0, o, s.n.clock.Boot(), nil)
+	return a, dropped, err
 }
 
 // failureText says how an answer failed: SERVFAIL (No Reachable Authority: no reply from 192.0.2.1; Network Error).

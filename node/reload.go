@@ -78,7 +78,7 @@ func (n *Node) reload() (admin.Reloaded, error) {
 		return r, hinted{fmt.Errorf("%q has no settings; it looks like a file that is being written", next.Name()),
 			"reload again when it is written; if all settings are to be the defaults, write {} into it"}
 	}
-	tables, err := next.Compile(listeners(n.file.Node.Listen.DNS))
+	tables, err := n.compile(next)
 	if err != nil {
 		return r, err
 	}
@@ -122,7 +122,11 @@ func (n *Node) swap(next *settings.File, tables *settings.Tables) (warnings []st
 			}
 		}
 		n.fingerprint = f
+		n.takeChain(tables.Nameserver.Plugins)
+	} else if c := tables.Nameserver.Plugins; c != n.modules.chain {
+		c.Release() // it says the same
 	}
+	n.modules.table = tables.Plugins
 	// Files that the settings name are read again, also where nothing else has changed.
 	root := n.server.Table().Recursion.LocalRoot
 	n.local.Configure(root, n.localRootFile(next, root.File))

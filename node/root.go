@@ -143,7 +143,10 @@ func (s *shared) compile(entries map[string][]byte, blob func([32]byte) ([]byte,
 	if err != nil {
 		return nil, nil, err
 	}
-	tables, err := file.Compile(listeners(s.n.began.Node.Listen.DNS))
+	tables, err := s.n.compile(file)
+	if err == nil {
+		tables.Nameserver.Plugins.Release() // it was compiled dry
+	}
 	return file, tables, err
 }
 

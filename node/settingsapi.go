@@ -91,7 +91,7 @@ func (a settingsAPI) Apply(ctx context.Context, r admin.Apply) (admin.Applied, e
 			return admin.Applied{}, err
 		}
 	}
-	done, err := s.commit(ctx, change{wanted: wantFiles(entries), blobs: contents(entries), author: r.Author, reason: r.Reason, now: r.Now, confirm: r.Confirm}, r.Dry)
+	done, err := s.commit(ctx, change{wanted: wantFiles(entries, r.Merge), blobs: contents(entries), author: r.Author, reason: r.Reason, now: r.Now, confirm: r.Confirm}, r.Dry)
 	return done, refusal(err)
 }
 
@@ -114,7 +114,7 @@ func (a settingsAPI) Rollback(ctx context.Context, r admin.Rollback) (admin.Appl
 	if reason == "" && !r.Now {
 		reason = fmt.Sprintf("back to version %d", r.Version)
 	}
-	done, err := s.commit(ctx, change{wanted: wantVersion(past), author: r.Author, reason: reason, now: r.Now, confirm: r.Confirm}, r.Dry)
+	done, err := s.commit(ctx, change{wanted: wantVersion(past, r.Prefix), author: r.Author, reason: reason, now: r.Now, confirm: r.Confirm}, r.Dry)
 	if err == nil {
 		done.Warnings = append(done.Warnings, stillOpen(s.copy.View(), append(done.Aborted, done.Rollout))...)
 	}
@@ -191,7 +191,7 @@ func loadFile(copy *replica.Replica, f *settings.File) error {
 	if err != nil {
 		return err
 	}
-	wanted, _ := wantVersion(entries.Docs)(liveSettings(copy.View()), copy.View())
+	wanted, _ := wantVersion(entries.Docs, "")(liveSettings(copy.View()), copy.View())
 	_, err = copy.Load(store.Proposal{Kind: store.KindLoad, Author: "the file", Reason: f.Name(), Edits: editsOf(wanted)})
 	return err
 }

@@ -68,7 +68,7 @@ func (s *shared) counted() rollout.Sum {
 	for rcode, n := range o.RCodes {
 		sum.Results[classOf(dns.RCode(rcode))] += n
 	}
-	sum.Panics = s.n.crashes.Total()
+	sum.Panics, sum.Faults = s.n.crashes.Total(), s.n.modules.faulted()
 	return sum
 }
 

@@ -156,7 +156,7 @@ func (u *user) make(m store.Map, v store.Version) (*settings.File, *settings.Tab
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	tables, err := file.Compile(listeners(u.n.began.Node.Listen.DNS))
+	tables, err := u.n.compile(file)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -69,7 +69,7 @@ func (c labCommand) Run(p *process) (err error) {
 		}
 		return f
 	}
-	n := node.Options{
+	n := node.Options{Compiler: compileProcess,
 		File: inLab(file), Network: network, Version: thisVersion(), Log: logger(p.stderr),
 		Anchors: filepath.Join(folder, node.AnchorFile), // what is known of the world's keys is not the lab's to change
 	}

@@ -37,7 +37,7 @@ func (c serveCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	o := node.Options{File: file, Version: thisVersion(), Log: logger(p.stderr), Etcd: etcdProcess, Token: c.Token}
+	o := node.Options{File: file, Version: thisVersion(), Log: logger(p.stderr), Etcd: etcdProcess, Compiler: compileProcess, Token: c.Token}
 	if c.Config != "" {
 		o.Reread = func() (*settings.File, error) { return settings.Open(c.Config) }
 	}
@@ -92,10 +92,15 @@ func logger(stderr io.Writer) *slog.Logger {
 }
 
 // etcdProcess makes the process that runs it: this program once more.
-func etcdProcess() *exec.Cmd {
+func etcdProcess() *exec.Cmd { return exec.Command(thisProgram(), "store-etcd") }
+
+// compileProcess makes the process that compiles a module: this program once more.
+func compileProcess() *exec.Cmd { return exec.Command(thisProgram(), "wasm-compile") }
+
+func thisProgram() string {
 	self, err := os.Executable()
 	if err != nil {
-		self = os.Args[0]
+		return os.Args[0]
 	}
-	return exec.Command(self, "store-etcd")
+	return self
 }

@@ -117,6 +117,7 @@ var styles = map[string]terminal.Style{
 	"validate":   terminal.Magenta,
 	"kept":       terminal.Dim,
 	"answer":     terminal.Bold,
+	"module":     terminal.Yellow,
 }
 
 func (st *step) style() terminal.Style {

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/admin/client"
+	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
+	"github.com/ananas-edge/ananas/settings"
+	"github.com/ananas-edge/ananas/wasm"
+)
+
+type modulePushCommand struct {
+	File  string            `arg:"" help:"A module that ananas module build has made."`
+	Name  string            `placeholder:"NAME" help:"What it is called in the settings; without it as its manifest has it."`
+	Phase []string          `placeholder:"PHASE" help:"Where it runs from now on: query, answer. Without it a module that is new runs at the phases of its manifest, and one that is not where it does."`
+	Mode  string            `enum:",open,closed,stale" default:"" placeholder:"MODE" help:"What becomes of a query for which it fails: open, closed or stale."`
+	Grant []string          `placeholder:"CAPABILITY" help:"What it may use; without it what its manifest needs."`
+	Set   map[string]string `placeholder:"KEY=VALUE" help:"Its own settings."`
+	changeFlags
+	nodeFlags
+}
+
+// Help is printed below the usage.
+func (modulePushCommand) Help() string {
+	return `The module is uploaded, compiled dry, and goes through the waves as any change does: one node of each site has it first, and one that fails, or has queries fail, is taken back by itself. A module that is new is put behind the others in the list of plugins.
+
+Example:
+
+  ananas module push family.wasm --grant data/malware
+  ananas module push family.wasm --yes --now --reason "a list was wrong"`
+}
+
+// Validate is called when all flags are read.
+func (c *modulePushCommand) Validate() error { return c.check() }
+
+// Run pushes the module.
+func (c *modulePushCommand) Run(p *process) error {
+	content, err := readFile(c.File, plugin.MaxModule)
+	if err != nil {
+		return err
+	}
+	manifest, err := wasm.ReadManifest(content)
+	if err != nil {
+		return fmt.Errorf("reading %q: %w", c.File, err)
+	}
+	name := c.Name
+	if name == "" {
+		name = manifest.Name
+	}
+	return c.changeModules(p, func(live *liveModules) (map[string][]byte, error) {
+		file := filepath.Base(c.File)
+		live.put(name, file)
+		if err := c.use(live, name, &manifest); err != nil {
+			return nil, err
+		}
+		return map[string][]byte{file: content}, nil
+	}, &c.nodeFlags, "Push?")
+}
+
+// use has the module run where it is to run.
+func (c *modulePushCommand) use(live *liveModules, name string, m *wasm.Manifest) error {
+	grant := c.Grant
+	if grant == nil {
+		grant = m.Needs
+	}
+	for _, phase := range c.Phase {
+		if !slices.Contains(m.Phases, phase) {
+			return hinted{fmt.Errorf("module %q does not run at phase %s", name, phase), "it is made for " + strings.Join(m.Phases, ", ")}
+		}
+	}
+	phases := c.Phase
+	uses := live.uses(name)
+	if len(phases) == 0 && len(uses) == 0 {
+		phases = m.Phases
+	}
+	for _, phase := range phases {
+		if !slices.ContainsFunc(uses, func(u *plugin.Plugin) bool { return string(u.Phase) == phase }) {
+			live.plugins = append(live.plugins, plugin.Plugin{Module: name, Phase: plugin.Phase(phase), Grant: grant})
+			live.used = true
+		}
+	}
+	for _, u := range live.uses(name) {
+		if c.Mode != "" {
+			u.Mode, live.used = plugin.Mode(c.Mode), true
+		}
+		if c.Grant != nil {
+			u.Grant, live.used = c.Grant, true
+		}
+		if len(c.Set) > 0 {
+			u.Settings, live.used = c.Set, true
+		}
+	}
+	return nil
+}
+
+// liveModules is what the live settings say of modules, to be changed.
+type liveModules struct {
+	modules []plugin.Module // that are changed
+	all     []plugin.Module
+	plugins []plugin.Plugin
+	used    bool // plugins were changed
+}
+
+// put has a module be of a file. Its limits stay.
+func (l *liveModules) put(name, file string) {
+	m := plugin.Module{Name: name}
+	if i := slices.IndexFunc(l.all, func(m plugin.Module) bool { return m.Name == name }); i >= 0 {
+		m = l.all[i]
+	}
+	m.File = file
+	l.modules = append(l.modules, m)
+}
+
+// uses returns where a module runs.
+func (l *liveModules) uses(name string) (all []*plugin.Plugin) {
+	for i := range l.plugins {
+		if l.plugins[i].Module == name {
+			all = append(all, &l.plugins[i])
+		}
+	}
+	return all
+}
+
+// text writes what is changed as a file of settings.
+func (l *liveModules) text() string {
+	var b strings.Builder
+	b.WriteString("settings:\n")
+	part := func(key string, v any) {
+		fmt.Fprintf(&b, "  %s:\n", key)
+		for line := range strings.Lines(string(strictyaml.Encode(v, ""))) {
+			b.WriteString("    " + line)
+		}
+	}
+	if len(l.modules) > 0 {
+		part("modules", l.modules)
+	}
+	if l.used {
+		part("plugins", l.plugins)
+	}
+	return b.String()
+}
+
+// readModules reads what the live settings say of modules.
+func readModules(p *process, node *client.Client) (*liveModules, error) {
+	list, err := node.AllSettings(p.ctx, admin.SettingsQuery{Limit: admin.MaxSettingsLimit})
+	if err != nil {
+		return nil, err
+	}
+	entries := make(map[string][]byte)
+	for _, e := range list.Entries {
+		if strings.HasPrefix(e.Key, "modules/") || e.Key == "plugins" {
+			entries[e.Key] = []byte(e.Value)
+		}
+	}
+	f, err := settings.ParseApply("the live settings", settings.Text(entries), nil)
+	if err != nil {
+		return nil, fmt.Errorf("reading what the store has of modules: %w", err)
+	}
+	return &liveModules{all: f.Settings.Modules, plugins: f.Settings.Plugins}, nil
+}
+
+// changeModules changes what the live settings say of modules, and follows it. alter returns the files that it names.
+func (c *changeFlags) changeModules(p *process, alter func(*liveModules) (map[string][]byte, error), to *nodeFlags, question string) error {
+	node, err := to.open(p)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	return c.change(p, node, question, func(ctx context.Context, dry bool, confirm string) (admin.Applied, error) {
+		live, err := readModules(p, node)
+		if err != nil {
+			return admin.Applied{}, err
+		}
+		files, err := alter(live)
+		if err != nil {
+			return admin.Applied{}, err
+		}
+		a := admin.Apply{Files: []admin.SettingsFile{{Name: "modules", Text: live.text(), Named: maps.Clone(files)}}, Reason: c.Reason, Author: author(p), Now: c.Now, Dry: dry, Confirm: confirm, Merge: true}
+		return node.Apply(ctx, a)
+	})
+}
+
+type moduleEnableCommand struct {
+	Name string `arg:"" help:"A module of the settings; ananas module ls has them."`
+	changeFlags
+	nodeFlags
+}
+
+// Help is printed below the usage.
+func (moduleEnableCommand) Help() string {
+	return `A module that was disabled runs again, where it ran and with what it was granted.
+
+Example:
+
+  ananas module enable family --yes`
+}
+
+// Validate is called when all flags are read.
+func (c *moduleEnableCommand) Validate() error { return c.check() }
+
+// Run enables the module.
+func (c *moduleEnableCommand) Run(p *process) error {
+	return c.changeModules(p, turn(c.Name, false), &c.nodeFlags, "Enable?")
+}
+
+type moduleDisableCommand struct {
+	Name string `arg:"" help:"A module of the settings; ananas module ls has them."`
+	changeFlags
+	nodeFlags
+}
+
+// Help is printed below the usage.
+func (moduleDisableCommand) Help() string {
+	return `The module runs no more; what the settings say of it stays, for ananas module enable.
+
+Example:
+
+  ananas module disable family --yes --now --reason "it blocks too much"`
+}
+
+// Validate is called when all flags are read.
+func (c *moduleDisableCommand) Validate() error { return c.check() }
+
+// Run disables the module.
+func (c *moduleDisableCommand) Run(p *process) error {
+	return c.changeModules(p, turn(c.Name, true), &c.nodeFlags, "Disable?")
+}
+
+// turn turns a module off or on.
+func turn(name string, off bool) func(*liveModules) (map[string][]byte, error) {
+	return func(live *liveModules) (map[string][]byte, error) {
+		uses := live.uses(name)
+		if len(uses) == 0 {
+			return nil, hinted{fmt.Errorf("module %q runs nowhere", name), "ananas module ls shows those that there are, and ananas module push --phase has one run"}
+		}
+		for _, u := range uses {
+			u.Off = off
+		}
+		live.used = true
+		return nil, nil
+	}
+}
+
+type moduleRollbackCommand struct {
+	Name string `arg:"" help:"A module of the settings; ananas module ls has them."`
+	changeFlags
+	nodeFlags
+}
+
+// Help is printed below the usage.
+func (moduleRollbackCommand) Help() string {
+	return `The module becomes the one that was live before, as a new change: it is shown, asked for, and goes through the waves. Where it runs, and with which settings, stays as it is.
+
+Example:
+
+  ananas module rollback family`
+}
+
+// Validate is called when all flags are read.
+func (c *moduleRollbackCommand) Validate() error { return c.check() }
+
+// Run brings the module before back.
+func (c *moduleRollbackCommand) Run(p *process) error {
+	node, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	key := "modules/" + c.Name
+	version, err := versionBefore(p, node, key)
+	if err != nil {
+		return err
+	}
+	r := admin.Rollback{Version: version, Reason: c.Reason, Author: author(p), Now: c.Now, Prefix: key}
+	return c.change(p, node, "Roll back?", func(ctx context.Context, dry bool, confirm string) (admin.Applied, error) {
+		r.Dry, r.Confirm = dry, confirm
+		return node.Rollback(ctx, r)
+	})
+}
+
+// versionBefore returns the version before the last one that changed a live key.
+func versionBefore(p *process, node *client.Client, key string) (uint64, error) {
+	var before uint64
+	for {
+		h, err := node.History(p.ctx, admin.HistoryQuery{Key: key, Limit: admin.MaxHistoryLimit, Before: before, Settings: true})
+		if err != nil {
+			return 0, err
+		}
+		for _, c := range h.Commits {
+			for _, d := range c.Changes {
+				if d.Key != key || c.Kind == "open" {
+					continue
+				}
+				if d.Old == nil {
+					return 0, hinted{errors.New("there is no version of it before the one that is live"), "ananas history " + key + " shows what there was"}
+				}
+				return c.Version - 1, nil
+			}
+			before = c.Version
+		}
+		if len(h.Commits) == 0 {
+			return 0, hinted{fmt.Errorf("the history has no module of the key %q", key), "ananas module ls shows those that there are"}
+		}
+	}
+}

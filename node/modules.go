@@ -1,0 +1,203 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/internal/wholefile"
+	"github.com/ananas-edge/ananas/nameserver/dataset"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
+	"github.com/ananas-edge/ananas/settings"
+	"github.com/ananas-edge/ananas/wasm"
+)
+
+// moduleFolder is where compiled modules are, in the data folder.
+const moduleFolder = "modules"
+
+// dataFolder is where data sets are in their compiled form, in the data folder.
+const dataFolder = "lists"
+
+// chainGrace is how long the modules of settings that were swapped out are kept: no query that took them lasts so long.
+const chainGrace = time.Minute
+
+// modules are the programs in the path of a node's queries.
+type modules struct {
+	loader *plugin.Loader
+	chain  *plugin.Chain // in use; under Node.mu, as table is
+	table  *plugin.Table
+
+	mu     sync.Mutex
+	alarms map[string]string  // by module: what people have to know
+	lines  []admin.ModuleLine // the last that modules have logged, at most maxModuleLines
+}
+
+// openModules makes what loads modules. Nothing is compiled until settings name one.
+func (n *Node) openModules(own settings.Node, command func() *exec.Cmd) error {
+	engine, err := wasm.Open(wasm.Config{Folder: filepath.Join(own.Data, moduleFolder), Command: command, Log: n.log, Metrics: n.metrics})
+	if err != nil {
+		return err
+	}
+	lists := filepath.Join(own.Data, dataFolder)
+	if err := MakeFolder(lists); err != nil {
+		return err
+	}
+	shelf, err := dataset.NewShelf(lists, wholefile.OS{})
+	if err != nil {
+		return err
+	}
+	m := &modules{alarms: make(map[string]string)}
+	m.loader = plugin.NewLoader(plugin.Config{
+		Engine: engine, Shelf: shelf, Log: n.log, Cores: cmp.Or(own.Listen.Loops, runtime.GOMAXPROCS(0)), Boot: n.clock.Boot, Logs: n.moduleLog, Alarm: n.moduleAlarm, Changed: n.reloadModules, Metrics: n.metrics,
+	})
+	n.modules = m
+	n.health.Warn("modules", m.warning)
+	return nil
+}
+
+// moduleAlarm tells people of a module.
+func (n *Node) moduleAlarm(module, text string) {
+	n.modules.mu.Lock()
+	n.modules.alarms[module] = text
+	n.modules.mu.Unlock()
+	n.log.Error("a module misbehaves", "module", module, "error", text)
+}
+
+// maxModuleLines is how many lines of modules are kept: with 200 octets each 200 KiB.
+const maxModuleLines = 1000
+
+// moduleLog takes a line of a module: into the node's log, and where ananas module logs finds it.
+func (n *Node) moduleLog(module string, level int, text string) {
+	plugin.LogTo(n.log)(module, level, text)
+	m := n.modules
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.lines) == maxModuleLines {
+		m.lines = append(m.lines[:0], m.lines[maxModuleLines/10:]...)
+	}
+	m.lines = append(m.lines, admin.ModuleLine{Time: n.clock.Wall(), Module: module, Level: [...]string{"debug", "info", "warn", "error"}[level], Text: text})
+}
+
+// ModuleLogs is that of admin.ModuleSource.
+func (n *Node) ModuleLogs(_ context.Context, name string) (all []admin.ModuleLine, err error) {
+	n.modules.mu.Lock()
+	defer n.modules.mu.Unlock()
+	for _, l := range n.modules.lines {
+		if name == "" || l.Module == name {
+			all = append(all, l)
+		}
+	}
+	return all, nil
+}
+
+// Modules is that of admin.ModuleSource.
+func (n *Node) Modules(context.Context) ([]admin.Module, error) {
+	n.mu.Lock()
+	table, chain := n.modules.table, n.modules.chain
+	n.mu.Unlock()
+	if table == nil {
+		return nil, nil
+	}
+	status := make(map[string]plugin.UseStatus)
+	for _, s := range chain.Status() {
+		status[s.Module+" "+string(s.Phase)] = s
+	}
+	n.modules.mu.Lock()
+	defer n.modules.mu.Unlock()
+	var all []admin.Module
+	for _, d := range table.Modules {
+		sum := sha256.Sum256(d.Source)
+		m := admin.Module{Name: d.Name, Version: d.Manifest.Version, SHA256: hex.EncodeToString(sum[:]), Octets: len(d.Source), Phases: d.Manifest.Phases, Needs: d.Manifest.Needs, Pure: d.Manifest.Pure, Alarm: n.modules.alarms[d.Name]}
+		for i, u := range table.Plugins {
+			if u.Module != d.Name {
+				continue
+			}
+			s, runs := status[u.Module+" "+string(u.Phase)]
+			m.Pure = m.Pure && (s.Pure || !runs)
+			m.Uses = append(m.Uses, admin.Use{Phase: string(u.Phase), Place: i + 1, Mode: string(u.Mode), Grant: u.Grant, Off: u.Off, Out: s.Out, Faults: s.Faults, Verdicts: s.Verdicts})
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// warning is for /readyz.
+func (m *modules) warning() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	text := ""
+	for module, what := range m.alarms {
+		if text == "" || module < text {
+			text = "module " + module + ": " + what
+		}
+	}
+	return text
+}
+
+// compile makes the tables of a file, with the modules that it names loaded. Tables that are not taken have to be released.
+func (n *Node) compile(f *settings.File) (*settings.Tables, error) {
+	tables, err := f.Compile(listeners(n.began.Node.Listen.DNS))
+	if err != nil || n.modules == nil {
+		return tables, err
+	}
+	chain, err := n.modules.loader.Load(context.Background(), tables.Plugins, n.currentChain())
+	if err != nil {
+		return nil, f.Locate(err)
+	}
+	if chain != nil {
+		tables.Nameserver = tables.Nameserver.WithPlugins(chain)
+	}
+	return tables, nil
+}
+
+func (n *Node) currentChain() *plugin.Chain {
+	if n.server == nil {
+		return nil
+	}
+	return n.server.Table().Plugins
+}
+
+// takeChain notes which modules are in use now, and lets go of those before them when no query has them any more.
+func (n *Node) takeChain(next *plugin.Chain) {
+	before := n.modules.chain
+	if before == next {
+		return
+	}
+	n.modules.chain = next
+	n.modules.mu.Lock()
+	clear(n.modules.alarms)
+	n.modules.mu.Unlock()
+	if before != nil {
+		time.AfterFunc(chainGrace, before.Release)
+	}
+}
+
+// reloadModules makes the tables in use anew: something that was declared of a module is not so.
+func (n *Node) reloadModules() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.server == nil {
+		return
+	}
+	tables, err := n.compile(n.file)
+	if err != nil {
+		n.log.Error("the modules could not be loaded anew", "error", err)
+		return
+	}
+	n.swap(n.file, tables)
+}
+
+// faulted is how often modules have failed.
+func (m *modules) faulted() uint64 {
+	if m == nil {
+		return 0
+	}
+	return m.loader.Faults()
+}
