@@ -47,6 +47,9 @@ type Spec struct {
 	Functions []Function // that the host offers
 	Grants    []string   // capabilities that the operator gave
 	Exports   []Export   // that the host calls, by their place in this list
+
+	// Prepare, if not nil, is called with each new instance, after its start function and before anybody may take it. Its error is that of making the instance.
+	Prepare func(*Instance) error
 }
 
 // Open makes an engine.

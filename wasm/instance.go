@@ -60,6 +60,14 @@ func (i *Instance) Call(ctx context.Context, export int, stack []uint64) error {
 	return i.run(ctx, i.module.spec.Exports[export].Name, i.exports[export], stack, i.module.spec.Limits.Fuel)
 }
 
+// Prepare runs an export as Call does, with the fuel of what a module does before its first call ([Limits].StartFuel). It is for [Spec].Prepare.
+func (i *Instance) Prepare(export int, stack []uint64) error {
+	if i.faulted || i.exports[export] == nil {
+		return errNoCall
+	}
+	return i.run(context.Background(), i.module.spec.Exports[export].Name, i.exports[export], stack, i.module.spec.Limits.StartFuel)
+}
+
 var errNoCall = errors.New("calling an instance that has faulted, or a function that its module does not have")
 
 func (i *Instance) run(ctx context.Context, name string, f api.Function, stack []uint64, fuel int64) error {

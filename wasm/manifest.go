@@ -23,8 +23,9 @@ type Manifest struct {
 	Name    string   `yaml:"name" required:"true"`    // lower-case letters, digits and hyphens
 	Version string   `yaml:"version" required:"true"` // for people; versions are told apart by what is in them
 	Phases  []string `yaml:"phases" required:"true" items:"1"`
-	Needs   []string `yaml:"needs"` // capabilities, such as "data/malware"
-	Pure    bool     `yaml:"pure"`  // its verdict follows from the name, the type, its settings and its data sets
+	Needs   []string `yaml:"needs"`                  // capabilities, such as "data/malware"
+	Fuel    int64    `yaml:"fuel" max:"10000000000"` // that a call may need, where that is more than FastFuel: Go's runtime does
+	Pure    bool     `yaml:"pure"`                   // its verdict follows from the name, the type, its settings and its data sets
 }
 
 var (
@@ -41,7 +42,7 @@ func ReadManifest(module []byte) (Manifest, error) {
 	}
 	sections := m.Custom(ManifestSection)
 	if len(sections) != 1 {
-		return Manifest{}, hinted{fmt.Errorf("the module has %d custom sections %q, and must have one", len(sections), ManifestSection), "ananas module build adds it from the file manifest.yaml"}
+		return Manifest{}, hinted{fmt.Errorf("the module has %d custom sections %q, and must have one", len(sections), ManifestSection), "ananas module build adds it from the file module.yaml"}
 	}
 	return ParseManifest("manifest of the module", sections[0])
 }

@@ -163,7 +163,10 @@ func (m *Module) instantiate() (_ *Instance, err error) {
 		i.exports = append(i.exports, i.guest.ExportedFunction(e.Name))
 	}
 	i.call.instance, i.call.Context = i, ctx
-	return i, i.start()
+	if err = i.start(); err == nil && m.spec.Prepare != nil {
+		err = m.spec.Prepare(i)
+	}
+	return i, err
 }
 
 // Close releases what it has. No instance may be in use.

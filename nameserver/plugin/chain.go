@@ -140,14 +140,11 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 		r := &c.answer[k]
 		in = in[:0]
 		one, err := c.ask(ctx, core, r, see, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
-			g, err := l.guestOf(ctx, i)
-			if err != nil {
-				return v, err
-			}
+			g := guestOf(i)
 			in = rep.appendReply(in[:0], q, l.sees)
 			room := g.room(i)
 			if len(in) > cap(room) {
-				return v, fmt.Errorf("its buffer has %d octets, and the answer %d", cap(room), len(in))
+				return v, fmt.Errorf("%w: its buffer has %d octets, and the answer %d", errReturned, cap(room), len(in))
 			}
 			out, err := g.call(ctx, i, exportAnswer, append(room, in...), q)
 			if err == nil {

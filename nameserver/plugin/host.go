@@ -1,9 +1,9 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
-	"strings"
 
 	"github.com/ananas-edge/ananas/telemetry"
 	"github.com/ananas-edge/ananas/wasm"
@@ -124,11 +124,11 @@ func (h *host) log(c *wasm.Call, stack []uint64) {
 
 func (h *host) write(c *wasm.Call, level int, text []byte) {
 	c.Charge(priceLog + int64(len(text))/perOctet)
-	if len(text) == 0 || h.logs == nil {
+	if text = bytes.TrimRight(text, "\n"); len(text) == 0 || h.logs == nil { // Go's println writes the end of a line by itself
 		return
 	}
 	if g, ok := c.State.(*guest); ok { // while it starts nobody knows yet whose it is
-		h.logs(g.l.use.Module, level, printable([]byte(strings.TrimRight(string(text), "\n"))))
+		h.logs(g.l.use.Module, level, printable(text))
 	}
 }
 

@@ -67,34 +67,35 @@ type runner struct {
 // errReturned is what becomes of a module that says itself that it failed, or returns what can't be.
 var errReturned = errors.New("it returned an error")
 
-// guestOf returns what is known of an instance. Of a new one its buffer is asked for, and it is started.
-func (l *loaded) guestOf(ctx context.Context, i *wasm.Instance) (*guest, error) {
-	c := i.Host()
-	if g, ok := c.State.(*guest); ok {
-		return g, nil
+// prepare asks a new instance for its buffer, and has it start: before anybody waits for it, and with the fuel of a start.
+func (l *loaded) prepare(i *wasm.Instance) error {
+	if err := l.checkPhases(i); err != nil {
+		return err
 	}
 	g := &guest{l: l, size: l.buffer}
-	c.State = g
+	i.Host().State = g
 	g.stack[0] = uint64(g.size)
-	if err := i.Call(ctx, exportBuffer, g.stack[:]); err != nil {
-		return nil, err
+	if err := i.Prepare(exportBuffer, g.stack[:]); err != nil {
+		return err
 	}
 	g.at = uint32(g.stack[0])
 	if _, ok := i.Memory().Read(g.at, g.size); !ok || g.at == 0 {
-		c.State = nil
-		return nil, fmt.Errorf("it has no buffer of %d octets: %w", g.size, errReturned)
+		return fmt.Errorf("it has no buffer of %d octets: %w", g.size, errReturned)
 	}
-	if i.Has(exportStart) {
-		if err := i.Call(ctx, exportStart, g.stack[:]); err != nil {
-			return nil, err
-		}
-		if n := int32(g.stack[0]); n != 0 {
-			c.State = nil
-			return nil, fmt.Errorf("%s: %w: %d", exports[exportStart].Name, errReturned, n)
-		}
+	if !i.Has(exportStart) {
+		return nil
 	}
-	return g, nil
+	if err := i.Prepare(exportStart, g.stack[:]); err != nil {
+		return err
+	}
+	if n := int32(g.stack[0]); n != 0 {
+		return &StartError{n}
+	}
+	return nil
 }
+
+// guestOf returns what is known of an instance: prepare has put it there.
+func guestOf(i *wasm.Instance) *guest { return i.Host().State.(*guest) }
 
 // call has the guest look at what write puts into its buffer, and returns what it returned: valid until the instance is called again, or put back.
 func (g *guest) call(ctx context.Context, i *wasm.Instance, export int, in []byte, q *Query) ([]byte, error) {
@@ -123,10 +124,7 @@ func (g *guest) room(i *wasm.Instance) []byte {
 
 // query asks about a query. It does not allocate where the verdict is to go on.
 func (l *loaded) query(ctx context.Context, i *wasm.Instance, q *Query) ([]byte, error) {
-	g, err := l.guestOf(ctx, i)
-	if err != nil {
-		return nil, err
-	}
+	g := guestOf(i)
 	b := g.room(i)
 	if cap(b) < queryHead+len(q.Name) {
 		return nil, errReturned

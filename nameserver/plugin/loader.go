@@ -205,58 +205,43 @@ func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
 		one.refs++
 		return one, nil
 	}
-	var data []opened
+	one := &loaded{use: *u, key: key, sees: u.sees(), buffer: queryBuffer, pure: u.Manifest.Pure && !l.impure[sha256.Sum256(u.Source)], refs: 1}
 	for _, d := range u.Data {
 		set, err := l.list(d)
 		if err != nil {
 			return nil, err
 		}
-		data = append(data, opened{d.Name, set})
+		one.data = append(one.data, opened{d.Name, set})
 	}
-	m, err := l.c.Engine.Load(ctx, u.Source, wasm.Spec{Name: u.Module, Limits: u.Limits.wasm(), Functions: l.host.functions(), Grants: u.Grant, Exports: exports})
+	if slices.Contains(u.Manifest.Phases, string(PhaseAnswer)) {
+		one.buffer = answerBuffer
+	}
+	m, err := l.c.Engine.Load(ctx, u.Source, wasm.Spec{Name: u.Module, Limits: u.Limits.wasm(), Functions: l.host.functions(), Grants: u.Grant, Exports: exports, Prepare: one.prepare})
 	if err != nil {
 		return nil, err
 	}
 	pool, err := wasm.NewPool(m, l.c.Cores)
 	if err != nil {
-		return nil, errors.Join(err, m.Close())
+		return nil, errors.Join(fmt.Errorf("starting module %q: %w", u.Module, err), m.Close())
 	}
-	one := &loaded{
-		use: *u, key: key, module: m, pool: pool, sees: u.sees(), data: data, buffer: queryBuffer, pure: u.Manifest.Pure && !l.impure[sha256.Sum256(u.Source)],
-		refs: 1,
-	}
-	if slices.Contains(u.Manifest.Phases, string(PhaseAnswer)) {
-		one.buffer = answerBuffer
-	}
-	if err := one.try(ctx, u); err != nil {
-		pool.Close()
-		return nil, errors.Join(err, m.Close())
-	}
+	one.module, one.pool = m, pool
 	l.loaded[key] = one
 	return one, nil
 }
 
-// try has an instance say where its buffer is, and take its settings: what fails here would fail for each query.
-func (l *loaded) try(ctx context.Context, u *Use) error {
-	i, err := l.pool.TakeOrMake(ctx, 0)
-	if err != nil {
-		return err
-	}
-	defer l.pool.Put(0, i)
-	for _, p := range u.Manifest.Phases {
+// checkPhases holds an instance to what its manifest says: what fails here would fail for each query.
+func (l *loaded) checkPhases(i *wasm.Instance) error {
+	for _, p := range l.use.Manifest.Phases {
 		export := exportQuery
 		switch Phase(p) {
 		case PhaseAnswer:
 			export = exportAnswer
 		case PhaseLog:
-			return hinted{fmt.Errorf("starting module %q: phase log is not in this release", u.Module), "remove the phase from its manifest"}
+			return hinted{errors.New("phase log is not in this release"), "remove the phase from its manifest"}
 		}
 		if !i.Has(export) {
-			return hinted{fmt.Errorf("starting module %q: it says that it runs at phase %s, and has no function %q", u.Module, p, exports[export].Name), "export it, or remove the phase from its manifest"}
+			return hinted{fmt.Errorf("it says that it runs at phase %s, and has no function %q", p, exports[export].Name), "export it, or remove the phase from its manifest"}
 		}
-	}
-	if _, err := l.guestOf(ctx, i); err != nil {
-		return fmt.Errorf("starting module %q: %w", u.Module, err)
 	}
 	return nil
 }

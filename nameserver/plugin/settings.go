@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -172,6 +173,10 @@ func Compile(modules []Module, data []Data, plugins []Plugin, files func(string)
 		}
 		if manifest.ABI != ABI {
 			e.Addf(path+".file", "build it for version 1", "module %q speaks version %d of the interface, and this release %d", m.Name, manifest.ABI, ABI)
+			continue
+		}
+		if has := cmp.Or(m.Limits.Fuel, wasm.FastFuel); has < manifest.Fuel {
+			e.Addf(path+".limits.fuel", fmt.Sprintf("set it to %d, if it may run beside the loops that read sockets", manifest.Fuel), "module %q may need %d units of fuel for a call, and has %d", m.Name, manifest.Fuel, has)
 			continue
 		}
 		byName[m.Name] = loaded{m, source, &manifest}
