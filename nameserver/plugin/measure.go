@@ -1,0 +1,67 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/ananas-edge/ananas/wasm"
+)
+
+// Cost is what calls of a module have taken.
+type Cost struct {
+	Calls     int
+	Took      time.Duration // of all
+	Fuel      int64         // of all
+	Allocated uint64        // objects that the host allocated for all
+}
+
+// Measure has the first module of phase query look at the same query n times, or that of phase answer if there is a reply: as in the path of a query, an instance is taken and put back for each call. It allocates nothing itself.
+func (c *Chain) Measure(ctx context.Context, q *Query, rep *Reply, n int) (cost Cost, err error) {
+	list, export := c.query, exportQuery
+	if rep != nil {
+		list, export = c.answer, exportAnswer
+	}
+	if len(list) == 0 {
+		return cost, errors.New("measuring a module: none runs at that phase")
+	}
+	l := list[0].loaded
+	var in []byte
+	if rep == nil {
+		in = q.appendQuery(nil, l.sees)
+	} else {
+		in = rep.appendReply(nil, q, l.sees)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	began := c.loader.boot()
+	for range n {
+		i, err := l.pool.TakeOrMake(ctx, 0)
+		if err != nil {
+			return cost, err
+		}
+		if err = l.measured(ctx, i, export, in, q); err == nil {
+			cost.Fuel += i.Spent()
+		}
+		l.pool.Put(0, i)
+		if err != nil {
+			return cost, err
+		}
+	}
+	cost.Calls, cost.Took = n, c.loader.boot()-began
+	runtime.ReadMemStats(&after)
+	cost.Allocated = after.Mallocs - before.Mallocs
+	return cost, nil
+}
+
+func (l *loaded) measured(ctx context.Context, i *wasm.Instance, export int, in []byte, q *Query) error {
+	g := guestOf(i)
+	room := g.room(i)
+	if len(in) > cap(room) {
+		return fmt.Errorf("%w: its buffer has %d octets, and the answer %d", errReturned, cap(room), len(in))
+	}
+	_, err := g.call(ctx, i, export, append(room, in...), q)
+	return err
+}
