@@ -6,7 +6,19 @@
  *         if (ananas_within(ananas_name(q), q->name_len, ANANAS_NAME("\7example\3com"))) ananas_nxdomain(v, 60);
  *     }
  *
- * One of phase answer has ANANAS_ANSWER(a, v) in its place, or beside it. ANANAS_START() { ... } runs once for each instance, to read settings; what it returns is 0, or the module is not used.
+ * One of phase answer has ANANAS_ANSWER(a, v) in its place, or beside it, and says which records are to stay:
+ *
+ *     #define ANANAS_BUFFER 73728
+ *     ...
+ *     ANANAS_ANSWER(a, v) {
+ *         ananas_reader all = ananas_records(a);
+ *         ananas_record r;
+ *         ananas_answer_with(v);
+ *         while (ananas_next(&all, &r))
+ *             if (r.section == ANANAS_IN_ANSWER && r.type != ANANAS_TXT) ananas_put(v, &r);
+ *     }
+ *
+ * ANANAS_START() { ... } runs once for each instance, to read settings; what it returns is 0, or the module is not used.
  */
 #ifndef ANANAS_H
 #define ANANAS_H
@@ -27,6 +39,11 @@ ANANAS_IMPORT("count") int32_t ananas_count(int32_t counter, int64_t n);
 ANANAS_IMPORT("now") int64_t ananas_now(void);
 ANANAS_IMPORT("random") int32_t ananas_random(void *out, size_t len);
 
+enum { ANANAS_DEBUG, ANANAS_INFO, ANANAS_WARNING, ANANAS_ERROR };
+
+/* A literal as text: ANANAS_TEXT("zones") is two arguments. */
+#define ANANAS_TEXT(literal) (literal), sizeof(literal) - 1
+
 enum { ANANAS_ABSENT = -1, ANANAS_BOUNDS = -2, ANANAS_ROOM = -3, ANANAS_DENIED = -4, ANANAS_LIMIT = -5, ANANAS_FAILED = -6, ANANAS_MALFORMED = -7 };
 
 enum { ANANAS_EXACT, ANANAS_SUFFIX, ANANAS_PREFIX };
@@ -43,7 +60,7 @@ typedef struct __attribute__((may_alias)) {
 } ananas_query;
 
 enum { ANANAS_RD = 1, ANANAS_CD = 2, ANANAS_AD = 4, ANANAS_DO = 8 };
-enum { ANANAS_A = 1, ANANAS_CNAME = 5, ANANAS_SOA = 6, ANANAS_AAAA = 28, ANANAS_HTTPS = 65 };
+enum { ANANAS_A = 1, ANANAS_CNAME = 5, ANANAS_SOA = 6, ANANAS_TXT = 16, ANANAS_AAAA = 28, ANANAS_HTTPS = 65 };
 
 /* The name in wire form (labels with their lengths), in small letters. */
 static inline const uint8_t *ananas_name(const ananas_query *q) { return (const uint8_t *)q + q->head; }
@@ -56,7 +73,55 @@ typedef struct __attribute__((may_alias)) {
     uint32_t records_len, reserved2;
 } ananas_answer;
 
+enum { ANANAS_INDETERMINATE, ANANAS_INSECURE, ANANAS_SECURE };
+enum { ANANAS_CACHED = 1, ANANAS_STALE = 2 };
+enum { ANANAS_IN_ANSWER, ANANAS_IN_AUTHORITY, ANANAS_IN_ADDITIONAL };
+
 static inline const ananas_query *ananas_asked(const ananas_answer *a) { return (const ananas_query *)((const uint8_t *)a + a->head); }
+
+/* A record: its names are whole, in wire form. What it points to is valid until the function returns. */
+typedef struct {
+    const uint8_t *name, *data;
+    size_t name_len, data_len;
+    uint32_t ttl; /* seconds */
+    uint16_t type;
+    uint8_t section;
+} ananas_record;
+
+/* Where a reader of records is. */
+typedef struct {
+    const uint8_t *at, *end;
+    uint16_t left[3];
+} ananas_reader;
+
+static inline ananas_reader ananas_records(const ananas_answer *a) {
+    const uint8_t *at = (const uint8_t *)a + a->head + a->query_len;
+    return (ananas_reader){at, at + a->records_len, {a->counts[0], a->counts[1], a->counts[2]}};
+}
+
+static inline uint32_t ananas_be_(const uint8_t *b, int n) {
+    uint32_t v = 0;
+    while (n--) v = v << 8 | *b++;
+    return v;
+}
+
+/* Reads the next record; 0 behind the last. */
+static inline int ananas_next(ananas_reader *all, ananas_record *r) {
+    r->section = 0;
+    while (r->section < 3 && !all->left[r->section]) r->section++;
+    if (r->section == 3) return 0;
+    all->left[r->section]--;
+    const uint8_t *b = all->at;
+    r->name = b;
+    while (*b) b += *b + 1;
+    r->name_len = (size_t)(++b - r->name);
+    r->type = (uint16_t)ananas_be_(b, 2);
+    r->ttl = ananas_be_(b + 4, 4);
+    r->data_len = ananas_be_(b + 8, 2);
+    r->data = b + 10;
+    all->at = r->data + r->data_len;
+    return 1;
+}
 
 /* A verdict: one that nothing is said in lets the query go on. */
 typedef struct __attribute__((may_alias)) {
@@ -95,23 +160,59 @@ static inline int ananas_within(const uint8_t *name, size_t len, const uint8_t *
     return len == zone_len && ananas_equal(name, zone, len);
 }
 
-static inline void ananas_nxdomain(ananas_verdict *v, uint32_t ttl) { v->action = ANANAS_NXDOMAIN; v->ttl = ttl; }
-static inline void ananas_nodata(ananas_verdict *v, uint32_t ttl) { v->action = ANANAS_NODATA; v->ttl = ttl; }
+/* The buffer. A module of phase answer defines ANANAS_BUFFER as 73728 before it includes this. */
+#ifndef ANANAS_BUFFER
+#define ANANAS_BUFFER 4096
+#endif
 
-/* The extended error that says why (RFC 8914): 15 is blocked, 16 censored, 17 filtered. Call it before what has data. */
-static inline void ananas_why(ananas_verdict *v, uint16_t code, const char *text, size_t len) {
-    if (len > 1024) len = 1024;
-    v->ede = (uint16_t)(code + 1);
-    v->text_len = (uint16_t)len;
-    ananas_copy(v->rest, text, len);
-}
+/* How much of a verdict the text, the tag and the data may have together. */
+#define ANANAS_REST_ (ANANAS_BUFFER - sizeof(ananas_verdict))
 
 static inline uint8_t *ananas_data(ananas_verdict *v) { return v->rest + v->text_len + v->group_len + v->tag_len; }
 
+static inline void ananas_act_(ananas_verdict *v, uint8_t action, uint32_t ttl) {
+    v->action = action;
+    v->ttl = ttl;
+    v->data_len = 0;
+}
+
+/* What becomes of a query. The TTL is that of what the node makes, in seconds. */
+static inline void ananas_go_on(ananas_verdict *v) { ananas_act_(v, ANANAS_GO_ON, 0); }
+static inline void ananas_nxdomain(ananas_verdict *v, uint32_t ttl) { ananas_act_(v, ANANAS_NXDOMAIN, ttl); }
+static inline void ananas_nodata(ananas_verdict *v, uint32_t ttl) { ananas_act_(v, ANANAS_NODATA, ttl); }
+static inline void ananas_refuse(ananas_verdict *v) { ananas_act_(v, ANANAS_REFUSE, 0); }
+static inline void ananas_drop(ananas_verdict *v) { ananas_act_(v, ANANAS_DROP, 0); }
+
+/* Makes a part of what is behind the head so long, and moves the parts behind it. 0: there is no room. */
+static inline int ananas_part_(ananas_verdict *v, uint8_t *part, uint16_t *len, size_t n) {
+    size_t used = (size_t)(ananas_data(v) - v->rest) + v->data_len;
+    uint8_t *behind = part + *len;
+    if (used - *len + n > ANANAS_REST_) return 0;
+    __builtin_memmove(part + n, behind, (size_t)(v->rest + used - behind));
+    *len = (uint16_t)n;
+    return 1;
+}
+
+/* The extended error that says why (RFC 8914): 15 is blocked, 16 censored, 17 filtered. */
+static inline void ananas_why(ananas_verdict *v, uint16_t code, const char *text, size_t len) {
+    v->ede = (uint16_t)(code + 1);
+    if (len > 1024) len = 1024;
+    if (ananas_part_(v, v->rest, &v->text_len, len)) ananas_copy(v->rest, text, len);
+}
+
+/* A word for views and logs. */
+static inline void ananas_tag(ananas_verdict *v, const char *text, size_t len) {
+    uint8_t *at = v->rest + v->text_len + v->group_len;
+    if (len > 63) len = 63;
+    if (ananas_part_(v, at, &v->tag_len, len)) ananas_copy(at, text, len);
+}
+
+/* Neither what is cached nor what would be kept is used for this query. */
+static inline void ananas_no_cache(ananas_verdict *v) { v->flags |= ANANAS_NO_CACHE; }
+
 /* These addresses in place of what there is: n4 of 4 octets, and n6 of 16. */
 static inline void ananas_address(ananas_verdict *v, uint32_t ttl, const uint8_t *four, uint8_t n4, const uint8_t *sixteen, uint8_t n6) {
-    v->action = ANANAS_ADDRESS;
-    v->ttl = ttl;
+    ananas_act_(v, ANANAS_ADDRESS, ttl);
     uint8_t *data = ananas_data(v);
     data[0] = n4;
     data[1] = n6;
@@ -120,18 +221,29 @@ static inline void ananas_address(ananas_verdict *v, uint32_t ttl, const uint8_t
     v->data_len = 2 + 4 * (uint32_t)n4 + 16 * (uint32_t)n6;
 }
 
-/* What another name has, behind an alias to it. */
+/* What another name has, behind an alias to it. Phase query. */
 static inline void ananas_rewrite(ananas_verdict *v, uint32_t ttl, const uint8_t *name, size_t len) {
-    v->action = ANANAS_REWRITE;
-    v->ttl = ttl;
+    ananas_act_(v, ANANAS_REWRITE, ttl);
+    if (len > 255) len = 255;
     ananas_copy(ananas_data(v), name, len);
     v->data_len = (uint32_t)len;
 }
 
-/* The buffer. A module of phase answer defines ANANAS_BUFFER as 73728 before it includes this. */
-#ifndef ANANAS_BUFFER
-#define ANANAS_BUFFER 4096
-#endif
+/* The records that are put from now on are the answer; at phase answer they stand in place of all that there are. */
+static inline void ananas_answer_with(ananas_verdict *v) { ananas_act_(v, ANANAS_RECORDS, 0); }
+
+/* Puts a record. 0: there is no room for it. */
+static inline int ananas_put(ananas_verdict *v, const ananas_record *r) {
+    uint8_t *to = ananas_data(v) + v->data_len;
+    if (r->data_len > 65535 || (size_t)(to - v->rest) + r->name_len + 10 + r->data_len > ANANAS_REST_) return 0;
+    const uint8_t head[10] = {(uint8_t)(r->type >> 8), (uint8_t)r->type, 0, 1, (uint8_t)(r->ttl >> 24), (uint8_t)(r->ttl >> 16), (uint8_t)(r->ttl >> 8), (uint8_t)r->ttl,
+                              (uint8_t)(r->data_len >> 8), (uint8_t)r->data_len};
+    ananas_copy(to, r->name, r->name_len);
+    ananas_copy(to + r->name_len, head, 10);
+    ananas_copy(to + r->name_len + 10, r->data, r->data_len);
+    v->data_len += (uint32_t)(r->name_len + 10 + r->data_len);
+    return 1;
+}
 
 static _Alignas(8) uint8_t ananas_buffer_[ANANAS_BUFFER], ananas_verdict_[ANANAS_BUFFER];
 
@@ -140,7 +252,7 @@ ANANAS_EXPORT("ananas_buffer") void *ananas_give_buffer(int32_t size) { return s
 /* The verdict, written where the record was. */
 static inline int32_t ananas_return(void) {
     ananas_verdict *v = (ananas_verdict *)ananas_verdict_;
-    if (!v->action && !v->flags && !v->tag_len) return 0;
+    if (!v->action && !v->flags && !v->ede && !v->tag_len && !v->group_len) return 0;
     size_t n = sizeof *v + v->text_len + v->group_len + v->tag_len + v->data_len;
     if (n > sizeof ananas_buffer_) return ANANAS_ROOM;
     ananas_copy(ananas_buffer_, v, n);
@@ -166,5 +278,91 @@ static inline ananas_verdict *ananas_fresh(void) {
 #define ANANAS_QUERY(q, v) ANANAS_PHASE_(query, ananas_query, q, v)
 #define ANANAS_ANSWER(a, v) ANANAS_PHASE_(answer, ananas_answer, a, v)
 #define ANANAS_START() ANANAS_EXPORT("ananas_start") int32_t ananas_on_start(void)
+
+/* Reads a name as people write it, small letters or large, with or without the dot at the end, and without backslashes. Returns its octets in out, which has 255; 0 if it is none. */
+static inline size_t ananas_parse(const char *text, size_t len, uint8_t *out) {
+    if (len && text[len - 1] == '.') len--;
+    if (!len || len > 253) return 0;
+    size_t label = 0; /* where its length goes */
+    for (size_t i = 0; i <= len; i++) {
+        uint8_t c = i < len ? (uint8_t)text[i] : '.';
+        if (c == '.') {
+            size_t n = i - label;
+            if (n == 0 || n > 63) return 0;
+            out[label] = (uint8_t)n;
+            label = i + 1;
+        } else if (c <= ' ' || c > '~' || c == '\\') {
+            return 0;
+        } else {
+            out[i + 1] = c >= 'A' && c <= 'Z' ? c + 32 : c;
+        }
+    }
+    out[label] = 0;
+    return label + 1;
+}
+
+/* A set of zones: a hash table over names that lie one behind the other. ANANAS_ZONES(z, 4096, 65536) is one of up to 4,095 zones in 64 KiB; the first number is a power of two. */
+typedef struct {
+    uint32_t *slots, size;
+    uint8_t *names;
+    size_t room, used;
+    uint32_t count;
+} ananas_zones;
+
+#define ANANAS_ZONES(z, slots, octets)            \
+    static uint32_t z##_slots_[2 * (slots)];      \
+    static uint8_t z##_names_[octets];            \
+    static ananas_zones z = {z##_slots_, 2 * (slots), z##_names_, octets, 0, 0}
+
+static inline uint32_t *ananas_slot_(const ananas_zones *z, const uint8_t *name, size_t len) {
+    uint32_t h = 2166136261u; /* FNV-1a, its upper bits folded in */
+    for (size_t i = 0; i < len; i++) h = (h ^ name[i]) * 16777619u;
+    for (uint32_t i = h ^ h >> 15;; i++) {
+        uint32_t *s = &z->slots[i & (z->size - 1)];
+        const uint8_t *there = z->names + *s; /* the length, then the name; 0 is an empty slot */
+        if (!*s || (there[-1] == len && ananas_equal(there, name, len))) return s;
+    }
+}
+
+/* Adds a zone; 0: there is no room for it. */
+static inline int ananas_add(ananas_zones *z, const uint8_t *name, size_t len) {
+    uint32_t *s = ananas_slot_(z, name, len);
+    if (*s) return 1;
+    if (z->count + 1 >= z->size / 2 || z->used + 1 + len > z->room) return 0;
+    z->names[z->used] = (uint8_t)len;
+    ananas_copy(z->names + z->used + 1, name, len);
+    *s = (uint32_t)z->used + 1;
+    z->used += 1 + len;
+    z->count++;
+    return 1;
+}
+
+/* Tells whether a name is one of the zones, or below one. */
+static inline int ananas_covers(const ananas_zones *z, const uint8_t *name, size_t len) {
+    while (len > 1) {
+        if (*ananas_slot_(z, name, len)) return 1;
+        size_t label = (size_t)name[0] + 1;
+        name += label;
+        len -= label;
+    }
+    return 0;
+}
+
+/* Adds the zones of a list as people write it: names with blanks, commas or line ends between them. Returns 0, or which of them, from 1, is no name or has no room. */
+static inline int32_t ananas_add_list(ananas_zones *z, const char *text, size_t len) {
+    uint8_t name[256];
+    int32_t n = 0;
+    for (size_t i = 0; i < len;) {
+        size_t from = i;
+        while (i < len && text[i] != ' ' && text[i] != ',' && text[i] != '\n' && text[i] != '\t' && text[i] != '\r') i++;
+        if (i > from) {
+            n++;
+            size_t name_len = ananas_parse(text + from, i - from, name);
+            if (!name_len || !ananas_add(z, name, name_len)) return n;
+        }
+        i++;
+    }
+    return 0;
+}
 
 #endif

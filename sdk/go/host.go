@@ -1,0 +1,97 @@
+//go:build wasip1
+
+package ananas
+
+import (
+	"errors"
+	"unsafe"
+)
+
+//go:wasmimport ananas setting
+func hostSetting(key *byte, keyLen uint32, out *byte, outLen uint32) int32
+
+//go:wasmimport ananas log
+func hostLog(level int32, text *byte, textLen uint32) int32
+
+//go:wasmimport ananas counter
+func hostCounter(name *byte, nameLen uint32) int32
+
+//go:wasmimport ananas count
+func hostCount(counter int32, n int64) int32
+
+//go:wasmimport ananas now
+func hostNow() int64
+
+//go:wasmimport ananas random
+func hostRandom(out *byte, outLen uint32) int32
+
+// Errors of the host's functions.
+var (
+	ErrAbsent    = errors.New("there is no such thing")
+	ErrBounds    = errors.New("an address is not in memory")
+	ErrRoom      = errors.New("it does not fit")
+	ErrDenied    = errors.New("it was not granted")
+	ErrLimit     = errors.New("a limit was reached")
+	ErrFailed    = errors.New("it did not succeed")
+	ErrMalformed = errors.New("it is not what it must be")
+)
+
+func result(n int32) error {
+	switch {
+	case n >= 0:
+		return nil
+	case n < -7:
+		return ErrFailed
+	}
+	return [...]error{ErrAbsent, ErrBounds, ErrRoom, ErrDenied, ErrLimit, ErrFailed, ErrMalformed}[-n-1]
+}
+
+// maxSetting is the size of the largest setting that there may be.
+const maxSetting = 64 << 10
+
+// Setting returns a setting; "" if there is none.
+func Setting(key string) string {
+	for room := 256; ; room *= 4 {
+		b := make([]byte, min(room, maxSetting))
+		n := hostSetting(unsafe.StringData(key), uint32(len(key)), &b[0], uint32(len(b)))
+		if n >= 0 {
+			return string(b[:n])
+		}
+		if result(n) != ErrRoom || room >= maxSetting {
+			return ""
+		}
+	}
+}
+
+// Levels of a log.
+const (
+	Debug = iota
+	Info
+	Warning
+	Error
+)
+
+// Log writes a line to the node's log. It needs the grant log.
+func Log(level int, text string) error {
+	return result(hostLog(int32(level), unsafe.StringData(text), uint32(len(text))))
+}
+
+// Counter is one of the plugin's own.
+type Counter int32
+
+// OpenCounter opens one, in the function of [OnStart]. It needs the grant metrics.
+func OpenCounter(name string) (Counter, error) {
+	n := hostCounter(unsafe.StringData(name), uint32(len(name)))
+	return Counter(n), result(n)
+}
+
+// Add adds to it.
+func (c Counter) Add(n uint32) { hostCount(int32(c), int64(n)) }
+
+// Now is the time of the query, in nanoseconds since 1970. It needs the grant time.
+func Now() int64 { return hostNow() }
+
+// Random fills b with random numbers, which are not for secrets. It needs the grant random.
+func Random(b []byte) error {
+	return result(hostRandom(unsafe.SliceData(b), uint32(len(b))))
+}
