@@ -57,6 +57,9 @@ type Commands struct {
 	Root     rootCommands     `cmd:"" help:"The store's root, its nodes, and tokens to join it."`
 	Snapshot snapshotCommands `cmd:"" help:"The whole store as one file."`
 
+	// Modules are written here: no node is asked.
+	Module moduleCommands `cmd:"" help:"WebAssembly programs in the path of a query."`
+
 	Version versionCommand `cmd:"" help:"Which version this is."`
 
 	// A node runs them for itself.

@@ -33,6 +33,7 @@ var order = [][]string{
 	{"admin"},
 	{"settings"},
 	{"nameserver", "proxy"},
+	{"nameserver/plugin/cases"},
 	{"nameserver/zone", "nameserver/plugin", "proxy/packet", "proxy/stream", "proxy/web", "proxy/upstream"},
 	{"nameserver/recurse", "proxy/cache"},
 	{"nameserver/rollover"},
@@ -50,6 +51,7 @@ var order = [][]string{
 	{"listen"},
 	{"dns"},
 	{"telemetry"},
+	{"sdk"}, // what is below it runs in guests
 	{"internal"}, // leaves: they do not import each other either
 }
 

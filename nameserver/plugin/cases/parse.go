@@ -1,0 +1,254 @@
+package cases
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
+)
+
+// maxCases is how many cases a file may have: a run of each takes a millisecond at most, unless it has settings of its own.
+const maxCases = 10_000
+
+// File is one with cases.
+type File struct {
+	Name  string
+	Cases []*Case
+
+	lines []string
+}
+
+// Case is a query, and what is to be said of it.
+type Case struct {
+	Line     int // of the query, from 1
+	Settings map[string]string
+	Query    plugin.Query
+	Question dns.Question
+	Reply    *plugin.Reply // nil: it is of phase query
+	Want     Outcome
+
+	from, to int // lines of the verdict, from 0
+}
+
+// Phase is the one that the case is of.
+func (c *Case) Phase() plugin.Phase {
+	if c.Reply != nil {
+		return plugin.PhaseAnswer
+	}
+	return plugin.PhaseQuery
+}
+
+func (c *Case) String() string {
+	return fmt.Sprintf("%v %v", c.Question.Name, c.Question.Type)
+}
+
+// The clock and the randomness of all cases.
+const (
+	now  = 1767225600e9 // 2026-01-01
+	seed = 1
+)
+
+// Parse reads a file. The error names the line.
+func Parse(name, text string) (*File, error) {
+	f := &File{Name: name, lines: strings.Split(text, "\n")}
+	standing := map[string]string{}
+	for at := 0; at < len(f.lines); {
+		if blank(f.lines[at]) {
+			at++
+			continue
+		}
+		end := at
+		for end < len(f.lines) && strings.TrimSpace(f.lines[end]) != "" {
+			end++
+		}
+		c, line, err := f.block(at, end, standing)
+		if err != nil {
+			return nil, hinted{fmt.Errorf("%s:%d: %w", name, line+1, err), "ananas module test --help shows how cases are written"}
+		}
+		if c.Line == 0 {
+			standing = c.Settings
+		} else if f.Cases = append(f.Cases, c); len(f.Cases) > maxCases {
+			return nil, fmt.Errorf("%s: more than %d cases", name, maxCases)
+		}
+		at = end
+	}
+	return f, nil
+}
+
+func blank(line string) bool {
+	line = strings.TrimSpace(line)
+	return line == "" || strings.HasPrefix(line, "#")
+}
+
+// block reads the lines from at to end. Without a query it is one of settings.
+func (f *File) block(at, end int, standing map[string]string) (c *Case, line int, err error) {
+	c = &Case{Settings: maps.Clone(standing), Query: plugin.Query{Now: now, Seed: seed}}
+	for line = at; line < end; line++ {
+		if blank(f.lines[line]) {
+			continue
+		}
+		word, rest, _ := strings.Cut(strings.TrimSpace(f.lines[line]), " ")
+		rest = strings.TrimSpace(rest)
+		switch {
+		case word == "->":
+			c.from, c.to = line, end
+			c.Want, err = parseOutcome(rest, f.lines[line+1:end])
+			if err == nil && c.Line == 0 {
+				err = errors.New("a verdict, and no query before it")
+			}
+			return c, line, err
+		case word == "settings":
+			key, value, ok := strings.Cut(rest, "=")
+			if !ok || key == "" {
+				return c, line, errors.New("settings are written KEY=VALUE, one a line")
+			}
+			c.Settings[key] = value
+		case word == "query" && c.Line == 0:
+			c.Line = line + 1
+			err = c.query(rest)
+		case word == "query":
+			err = errors.New("a second query in one block; put an empty line between cases")
+		default:
+			err = c.reply(word, rest)
+		}
+		if err != nil {
+			return c, line, err
+		}
+	}
+	if c.Line > 0 {
+		return c, c.Line - 1, errors.New("a query without a verdict: the last line of a case begins with ->")
+	}
+	if c.Reply != nil {
+		return c, at, errors.New("records, and no query")
+	}
+	return c, at, nil
+}
+
+// query reads NAME TYPE [rd] [ad] [do] [cd] [tcp] [client ADDRESS].
+func (c *Case) query(text string) error {
+	words := strings.Fields(text)
+	if len(words) < 2 {
+		return errors.New("a query is written NAME TYPE")
+	}
+	name, err := dns.ParseName(words[0])
+	if err != nil {
+		return err
+	}
+	t, err := dns.ParseType(words[1])
+	if err != nil {
+		return err
+	}
+	c.Question = dns.Question{Name: name, Type: t, Class: dns.ClassINET}
+	q := &c.Query
+	q.Name, q.Type, q.Flags = []byte(name.Lower().Wire()), t, dns.FlagRD
+	for words = words[2:]; len(words) > 0; words = words[1:] {
+		switch words[0] {
+		case "do":
+			q.DO = true
+		case "cd":
+			q.Flags |= dns.FlagCD
+		case "ad":
+			q.Flags |= dns.FlagAD
+		case "tcp":
+			q.Transport = 1
+		case "client":
+			if len(words) == 1 {
+				return errors.New("client, and no address")
+			}
+			if q.Client, err = netip.ParseAddr(words[1]); err != nil {
+				return fmt.Errorf("reading the client's address: %w", err)
+			}
+			words = words[1:]
+		default:
+			return fmt.Errorf("%q behind a query; there are do, cd, ad, tcp and client ADDRESS", words[0])
+		}
+	}
+	return nil
+}
+
+// securities are the words for what is known of an answer.
+var securities = []cache.Security{cache.Indeterminate, cache.Insecure, cache.Secure}
+
+// rcodes are those that an answer may be shown with.
+var rcodes = []dns.RCode{dns.RCodeSuccess, dns.RCodeNameError, dns.RCodeServerFailure, dns.RCodeRefused}
+
+// reply reads a line of what is shown to phase answer.
+func (c *Case) reply(word, rest string) error {
+	if c.Reply == nil {
+		c.Reply = &plugin.Reply{Security: cache.Insecure}
+	}
+	if word != "reply" {
+		section := slices.Index(sections, word)
+		if section < 0 {
+			return fmt.Errorf("no line begins with %q; there are settings, query, reply, answer, authority, additional and ->", word)
+		}
+		rr, err := parseRecord(rest)
+		c.Reply.Sections[section] = append(c.Reply.Sections[section], rr)
+		return err
+	}
+	for _, w := range strings.Fields(rest) {
+		security := slices.IndexFunc(securities, func(s cache.Security) bool { return s.String() == w })
+		rcode := slices.IndexFunc(rcodes, func(r dns.RCode) bool { return r.String() == w })
+		switch {
+		case w == "cached":
+			c.Reply.Cached = true
+		case w == "stale":
+			c.Reply.Stale = true
+		case security >= 0:
+			c.Reply.Security = securities[security]
+		case rcode >= 0:
+			c.Reply.RCode = rcodes[rcode]
+		default:
+			return fmt.Errorf("%q is none of %v, %v, cached and stale", w, rcodes, securities)
+		}
+	}
+	return nil
+}
+
+// sections are the words for sections, by their numbers.
+var sections = []string{"answer", "authority", "additional"}
+
+// parseRecord reads a record.
+func parseRecord(text string) (dns.RR, error) {
+	all, err := dns.ParseZone(text, "the line", dns.Root, 1)
+	if err != nil {
+		return dns.RR{}, err
+	}
+	if len(all) != 1 {
+		return dns.RR{}, errors.New("it has no record")
+	}
+	return all[0], nil
+}
+
+// Updated returns the file with what came out in place of what was wanted, case by case.
+func (f *File) Updated(got []Outcome) string {
+	var out []string
+	at := 0
+	for k, c := range f.Cases {
+		out = append(out, f.lines[at:c.from]...)
+		if got[k].String() == c.Want.String() {
+			out = append(out, f.lines[c.from:c.to]...)
+		} else {
+			out = append(out, strings.Split("-> "+got[k].String(), "\n")...)
+		}
+		at = c.to
+	}
+	return strings.Join(append(out, f.lines[at:]...), "\n")
+}
+
+// hinted is an error with a mend.
+type hinted struct {
+	error
+	hint string
+}
+
+// Hint says what to do now.
+func (h hinted) Hint() string { return h.hint }
+
+func (h hinted) Unwrap() error { return h.error }

@@ -1,0 +1,178 @@
+package cases
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/ananas-edge/ananas/nameserver/plugin"
+	"github.com/ananas-edge/ananas/telemetry"
+	"github.com/ananas-edge/ananas/wasm"
+)
+
+// Config is what a runner is made with.
+type Config struct {
+	Module  []byte           // with its manifest
+	Compile func() *exec.Cmd // makes the process that compiles: see [wasm.Config]
+	Boot    func() time.Duration
+}
+
+// Runner runs cases of one module.
+type Runner struct {
+	module   []byte
+	manifest wasm.Manifest
+	folder   string
+	loader   *plugin.Loader
+	chains   map[string]ready
+	said     []string
+}
+
+// ready is a chain, or why there is none.
+type ready struct {
+	chain *plugin.Chain
+	fault string
+	err   error
+}
+
+// Open makes a runner. Close it.
+func Open(c Config) (*Runner, error) {
+	manifest, err := wasm.ReadManifest(c.Module)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "ananas-cases-")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for what is compiled: %w", err)
+	}
+	r := &Runner{module: c.Module, manifest: manifest, folder: folder, chains: make(map[string]ready)}
+	metrics := telemetry.NewMetrics()
+	engine, err := wasm.Open(wasm.Config{Folder: folder, Command: c.Compile, Metrics: metrics})
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	boot := c.Boot
+	if boot == nil {
+		var calls atomic.Int64
+		boot = func() time.Duration { return time.Duration(calls.Add(1)) * time.Hour } // so that cases that fault do not take the module out
+	}
+	r.loader = plugin.NewLoader(plugin.Config{Engine: engine, Cores: 1, Boot: boot, Metrics: metrics, Logs: func(_ string, level int, text string) {
+		r.said = append(r.said, [...]string{"debug", "info", "warn", "error"}[level]+": "+text)
+	}})
+	return r, nil
+}
+
+// Close releases what it has.
+func (r *Runner) Close() error {
+	for _, one := range r.chains {
+		one.chain.Release()
+	}
+	r.loader.Wait()
+	return os.RemoveAll(r.folder)
+}
+
+// Result is what came of a case.
+type Result struct {
+	Outcome
+	Fuel int64
+	Said []string // lines that the module logged
+}
+
+// Run runs a case. An error is one of the module as a whole: it can't be loaded.
+func (r *Runner) Run(ctx context.Context, c *Case) (Result, error) {
+	r.said = nil
+	chain, fault, err := r.chain(ctx, c)
+	if err != nil || fault != "" {
+		return Result{Outcome: Outcome{Fault: fault}, Said: r.said}, err
+	}
+	first := r.once(ctx, chain, c)
+	said := r.said
+	if r.manifest.Pure && first.Fault == "" {
+		if again := r.once(ctx, chain, c); again.String() != first.String() {
+			first.Outcome = Outcome{Fault: "not pure"}
+		}
+	}
+	first.Said = said
+	return first, nil
+}
+
+func (r *Runner) once(ctx context.Context, chain *plugin.Chain, c *Case) (out Result) {
+	var failed error
+	see := func(s plugin.Step) {
+		out.Fuel, failed, out.Verdict = s.Fuel, s.Err, s.Verdict
+	}
+	if c.Reply == nil {
+		chain.Query(ctx, 0, &c.Query, c.Question.Name, see)
+	} else {
+		reply := *c.Reply
+		chain.Answer(ctx, 0, &c.Query, c.Question.Name, &reply, see)
+	}
+	if failed != nil {
+		if out.Fault = plugin.Reason(failed); out.Fault == "" {
+			out.Fault = failed.Error()
+		}
+		out.Verdict = plugin.Verdict{}
+	}
+	return out
+}
+
+// chain returns the module with the settings of a case; fault is that it can't start with them.
+func (r *Runner) chain(ctx context.Context, c *Case) (_ *plugin.Chain, fault string, err error) {
+	key := string(c.Phase())
+	for _, k := range slices.Sorted(maps.Keys(c.Settings)) {
+		key += fmt.Sprintf(" %q=%q", k, c.Settings[k])
+	}
+	one, ok := r.chains[key]
+	if !ok {
+		one.chain, one.err = r.load(ctx, c)
+		if one.err != nil {
+			one.fault = plugin.Reason(one.err)
+		}
+		r.chains[key] = one
+	}
+	if one.fault != "" {
+		return nil, one.fault, nil
+	}
+	return one.chain, "", one.err
+}
+
+func (r *Runner) load(ctx context.Context, c *Case) (*plugin.Chain, error) {
+	m := r.manifest
+	table, err := plugin.Compile(
+		[]plugin.Module{{Name: m.Name, File: m.Name + ".wasm", Limits: plugin.Limits{Fuel: m.Fuel}}},
+		[]plugin.Plugin{{Module: m.Name, Phase: c.Phase(), Grant: m.Needs, Settings: c.Settings}},
+		func(string) ([]byte, error) { return r.module, nil })
+	if err == nil {
+		var chain *plugin.Chain
+		if chain, err = r.loader.Load(ctx, table, nil); err == nil {
+			return chain, nil
+		}
+	}
+	if !slices.Contains(m.Phases, string(c.Phase())) {
+		return nil, hinted{fmt.Errorf("line %d: the module does not run at phase %s", c.Line, c.Phase()), "a case with records is of phase answer, one without of phase query; module.yaml says at which the module runs"}
+	}
+	return nil, err
+}
+
+// Measure has the module look at a case again and again, for about as long as is wanted.
+func (r *Runner) Measure(ctx context.Context, c *Case, want time.Duration) (plugin.Cost, error) {
+	chain, fault, err := r.chain(ctx, c)
+	if err == nil && fault != "" {
+		err = fmt.Errorf("its settings are refused: %s", fault)
+	}
+	if err != nil {
+		return plugin.Cost{}, err
+	}
+	reply := c.Reply
+	for n := 10; ; n *= 4 { // the last round is the longest by far, and the others have warmed the memory
+		cost, err := chain.Measure(ctx, &c.Query, reply, n)
+		if err != nil || cost.Took*2 > want || n >= 1<<26 {
+			return cost, err
+		}
+	}
+}
