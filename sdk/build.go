@@ -53,10 +53,18 @@ func (f Folder) run(ctx context.Context, env []string, name string, args ...stri
 	return fmt.Errorf("building the module: %s: %w\n%s", filepath.Base(name), err, strings.TrimRight(string(said), "\n"))
 }
 
-// missing is the error for a toolchain that is not there.
-func missing(what, mend string) error {
-	return hinted{fmt.Errorf("building the module: there is no %s", what), mend}
+// MissingError is that a toolchain is not there.
+type MissingError struct {
+	What string
+	mend string
 }
+
+func (e *MissingError) Error() string { return "building the module: there is no " + e.What }
+
+// Hint says how it is installed.
+func (e *MissingError) Hint() string { return e.mend }
+
+func missing(what, mend string) error { return &MissingError{what, mend} }
 
 // The versions of LLVM that are looked for, where its tools have them in their names.
 const newestLLVM, oldestLLVM = 22, 13

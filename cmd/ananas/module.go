@@ -126,6 +126,26 @@ func newestSource(dir string) (newest time.Time, err error) {
 	return newest, err
 }
 
+// runner makes what runs the module's cases.
+func (f *moduleFolder) runner(module []byte, boot func() time.Duration) (*cases.Runner, error) {
+	data := make(map[string][]byte)
+	for _, need := range f.manifest.Needs {
+		name, ok := strings.CutPrefix(need, "data/")
+		if !ok {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(f.dir, "data", name+".*"))
+		if err != nil || len(files) != 1 {
+			return nil, hinted{fmt.Errorf("module %q needs the data set %s, and there are %d files data/%[2]s.* in %[4]s", f.manifest.Name, name, len(files), f.dir),
+				fmt.Sprintf("write a few entries for its cases into %s", filepath.Join(f.dir, "data", name+".txt"))}
+		}
+		if data[name], err = os.ReadFile(files[0]); err != nil {
+			return nil, fileFault(err)
+		}
+	}
+	return cases.Open(cases.Config{Module: module, Data: data, Compile: compileProcess, Boot: boot})
+}
+
 // readCases reads the files with cases of a folder: those whose names begin with "cases", and those of a folder of that name.
 func readCases(dir string) ([]*cases.File, error) {
 	var all []*cases.File

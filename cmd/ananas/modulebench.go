@@ -55,7 +55,7 @@ func (c *moduleBenchCommand) Run(p *process) (err error) {
 		return err
 	}
 	began := time.Now()
-	r, err := cases.Open(cases.Config{Module: module, Compile: compileProcess, Boot: func() time.Duration { return time.Since(began) }})
+	r, err := f.runner(module, func() time.Duration { return time.Since(began) })
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func (c *moduleTestCommand) Run(p *process) (err error) {
 	if err != nil {
 		return err
 	}
-	r, err := cases.Open(cases.Config{Module: module, Compile: compileProcess})
+	r, err := f.runner(module, nil)
 	if err != nil {
 		return err
 	}

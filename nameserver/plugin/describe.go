@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ananas-edge/ananas/internal/weave"
 	"github.com/ananas-edge/ananas/wasm"
@@ -69,8 +70,13 @@ func (d *Description) CheckBuilt() error {
 		if !i.Known {
 			return hinted{fmt.Errorf("it imports %s, which this release has not", i.Name), "docs/module-abi.md lists what there is"}
 		}
-		if i.Capability != "" && !slices.Contains(d.Manifest.Needs, i.Capability) {
-			return hinted{fmt.Errorf("it imports %s, and its manifest does not need %s", i.Name, i.Capability), fmt.Sprintf("add %s to needs in module.yaml", i.Capability)}
+		needs := func(n string) bool { return n == i.Capability || strings.HasPrefix(n, i.Capability+"/") }
+		if i.Capability != "" && !slices.ContainsFunc(d.Manifest.Needs, needs) {
+			need := i.Capability
+			if need+"/" == dataGrant {
+				need += "/NAME"
+			}
+			return hinted{fmt.Errorf("it imports %s, and its manifest does not need %s", i.Name, need), fmt.Sprintf("add %s to needs in module.yaml", need)}
 		}
 	}
 	for _, p := range d.Manifest.Phases {

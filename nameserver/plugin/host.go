@@ -57,7 +57,7 @@ func (h *host) functions() []wasm.Function {
 	for i := range own {
 		own[i].Module = hostModule
 	}
-	return append(own, wasm.WASIFunctions(func(c *wasm.Call, text []byte) { h.write(c, 1, text) })...)
+	return append(own, wasm.WASIFunctions(h.output)...)
 }
 
 func types(t ...byte) []byte { return t }
@@ -124,11 +124,31 @@ func (h *host) log(c *wasm.Call, stack []uint64) {
 
 func (h *host) write(c *wasm.Call, level int, text []byte) {
 	c.Charge(priceLog + int64(len(text))/perOctet)
-	if text = bytes.TrimRight(text, "\n"); len(text) == 0 || h.logs == nil { // Go's println writes the end of a line by itself
+	if text = bytes.TrimRight(text, "\n"); len(text) == 0 || h.logs == nil {
 		return
 	}
 	if g, ok := c.State.(*guest); ok { // while it starts nobody knows yet whose it is
 		h.logs(g.l.use.Module, level, printable(text))
+	}
+}
+
+// maxLine is how much of a line on the standard output is kept until its end comes.
+const maxLine = 1024
+
+// output logs what goes to the standard output and error, line by line: Go's println and its runtime write a line in many pieces.
+func (h *host) output(c *wasm.Call, text []byte) {
+	g, ok := c.State.(*guest)
+	if !ok {
+		return
+	}
+	for len(text) > 0 {
+		line, rest, ended := bytes.Cut(text, []byte("\n"))
+		g.line = append(g.line, line[:min(len(line), maxLine-len(g.line))]...)
+		if ended {
+			h.write(c, 1, g.line)
+			g.line = g.line[:0]
+		}
+		text = rest
 	}
 }
 

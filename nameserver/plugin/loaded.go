@@ -55,6 +55,7 @@ type guest struct {
 	l        *loaded
 	at, size uint32 // of its buffer
 	stack    [1]uint64
+	line     []byte // on its standard output, and not ended yet
 }
 
 // runner is a module at a place of a chain.

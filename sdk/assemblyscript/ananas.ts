@@ -15,6 +15,8 @@
 // Functions of the host. All but setting need a grant, and a plugin that calls one without it is not loaded.
 @external("ananas", "setting") declare function hostSetting(key: usize, keyLen: i32, out: usize, outLen: i32): i32;
 @external("ananas", "log") declare function hostLog(level: i32, text: usize, textLen: i32): i32;
+@external("ananas", "data_open") declare function hostDataOpen(name: usize, nameLen: i32): i32;
+@external("ananas", "data_find") declare function hostDataFind(data: i32, how: i32, key: usize, keyLen: i32): i32;
 @external("ananas", "counter") declare function hostCounter(name: usize, nameLen: i32): i32;
 @external("ananas", "count") declare function hostCount(counter: i32, n: i64): i32;
 @external("ananas", "now") declare function hostNow(): i64;
@@ -45,6 +47,18 @@ export function log(level: Level, text: string): i32 {
   const t = String.UTF8.encode(text);
   return hostLog(level, changetype<usize>(t), t.byteLength);
 }
+
+/** How a data set is asked: a name, a name or one above it, a prefix that covers an address. */
+export enum How { Exact, Suffix, Prefix }
+
+/** Opens a data set, in ananas_start; what it returns is for find. It needs the grant data/NAME. */
+export function open(name: string): i32 {
+  const t = String.UTF8.encode(name);
+  return hostDataOpen(changetype<usize>(t), t.byteLength);
+}
+
+/** Asks a data set. Returns the tag of what is found, 0 if it has none; less than 0 if nothing is. */
+export function find(data: i32, how: How, key: usize, length: i32): i32 { return hostDataFind(data, how, key, length); }
 
 /** Opens a counter of the plugin's own, in ananas_start; what it returns is for count. */
 export function counter(name: string): i32 {
@@ -84,7 +98,7 @@ export class Query {
   /** Where its record is. */
   at: usize = memory_;
 
-  @inline get type(): u16 { return load<u16>(this.at, 4); }
+  @inline get type(): i32 { return load<u16>(this.at, 4); }
   @inline get transport(): Transport { return load<u8>(this.at, 2); }
   @inline get recursionDesired(): bool { return (load<u8>(this.at, 3) & 1) != 0; }
   @inline get checkingDisabled(): bool { return (load<u8>(this.at, 3) & 2) != 0; }
@@ -109,7 +123,7 @@ export enum Section { Answer, Authority, Additional }
 /** A record. Those that are put are all of the answer section. */
 export class Record {
   section: Section = Section.Answer;
-  type: u16 = 0;
+  type: i32 = 0;
   ttl: u32 = 0;
   name: usize = 0;
   nameLength: i32 = 0;
@@ -207,7 +221,7 @@ export class Verdict {
     if (r.nameLength > 255 || r.dataLength > 65535 || r.nameLength + 10 + r.dataLength > DATA - this.dataLength) return false;
     this.putOctets(r.name, r.nameLength);
     const at = data_ + this.dataLength;
-    store<u16>(at, bswap<u16>(r.type));
+    store<u16>(at, bswap<u16>(<u16>r.type));
     store<u16>(at, bswap<u16>(1), 2); // class IN
     store<u32>(at, bswap<u32>(r.ttl), 4);
     store<u16>(at, bswap<u16>(<u16>r.dataLength), 8);

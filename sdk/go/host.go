@@ -13,6 +13,12 @@ func hostSetting(key *byte, keyLen uint32, out *byte, outLen uint32) int32
 //go:wasmimport ananas log
 func hostLog(level int32, text *byte, textLen uint32) int32
 
+//go:wasmimport ananas data_open
+func hostDataOpen(name *byte, nameLen uint32) int32
+
+//go:wasmimport ananas data_find
+func hostDataFind(data, how int32, key *byte, keyLen uint32) int32
+
 //go:wasmimport ananas counter
 func hostCounter(name *byte, nameLen uint32) int32
 
@@ -74,6 +80,29 @@ const (
 // Log writes a line to the node's log. It needs the grant log.
 func Log(level int, text string) error {
 	return result(hostLog(int32(level), unsafe.StringData(text), uint32(len(text))))
+}
+
+// Data is a data set.
+type Data int32
+
+// OpenData opens one, in the function of [OnStart]. It needs the grant data/NAME.
+func OpenData(name string) (Data, error) {
+	n := hostDataOpen(unsafe.StringData(name), uint32(len(name)))
+	return Data(n), result(n)
+}
+
+// Exact looks for a name: its tag is 0 if it has none.
+func (d Data) Exact(name []byte) (tag uint8, ok bool) { return d.find(0, name) }
+
+// Suffix looks for a name, or one above it.
+func (d Data) Suffix(name []byte) (tag uint8, ok bool) { return d.find(1, name) }
+
+// Prefix looks for a prefix that covers an address of 4 octets or 16.
+func (d Data) Prefix(addr []byte) (tag uint8, ok bool) { return d.find(2, addr) }
+
+func (d Data) find(how int32, key []byte) (uint8, bool) {
+	n := hostDataFind(int32(d), how, unsafe.SliceData(key), uint32(len(key)))
+	return uint8(max(n, 0)), n >= 0
 }
 
 // Counter is one of the plugin's own.

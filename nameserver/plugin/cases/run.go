@@ -7,10 +7,14 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/ananas-edge/ananas/internal/wholefile"
+	"github.com/ananas-edge/ananas/nameserver/dataset"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/telemetry"
 	"github.com/ananas-edge/ananas/wasm"
@@ -18,14 +22,16 @@ import (
 
 // Config is what a runner is made with.
 type Config struct {
-	Module  []byte           // with its manifest
-	Compile func() *exec.Cmd // makes the process that compiles: see [wasm.Config]
+	Module  []byte            // with its manifest
+	Data    map[string][]byte // data sets, by their names
+	Compile func() *exec.Cmd  // makes the process that compiles: see [wasm.Config]
 	Boot    func() time.Duration
 }
 
 // Runner runs cases of one module.
 type Runner struct {
 	module   []byte
+	data     map[string][]byte
 	manifest wasm.Manifest
 	folder   string
 	loader   *plugin.Loader
@@ -50,21 +56,35 @@ func Open(c Config) (*Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for what is compiled: %w", err)
 	}
-	r := &Runner{module: c.Module, manifest: manifest, folder: folder, chains: make(map[string]ready)}
-	metrics := telemetry.NewMetrics()
-	engine, err := wasm.Open(wasm.Config{Folder: folder, Command: c.Compile, Metrics: metrics})
-	if err != nil {
+	r := &Runner{module: c.Module, data: c.Data, manifest: manifest, folder: folder, chains: make(map[string]ready)}
+	if r.loader, err = r.newLoader(c); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	return r, nil
+}
+
+func (r *Runner) newLoader(c Config) (*plugin.Loader, error) {
+	metrics := telemetry.NewMetrics()
+	engine, err := wasm.Open(wasm.Config{Folder: filepath.Join(r.folder, "modules"), Command: c.Compile, Metrics: metrics})
+	if err != nil {
+		return nil, err
+	}
+	lists := filepath.Join(r.folder, "data")
+	if err := os.Mkdir(lists, 0o700); err != nil {
+		return nil, fmt.Errorf("making a folder for data sets: %w", err)
+	}
+	shelf, err := dataset.NewShelf(lists, wholefile.OS{})
+	if err != nil {
+		return nil, err
 	}
 	boot := c.Boot
 	if boot == nil {
 		var calls atomic.Int64
 		boot = func() time.Duration { return time.Duration(calls.Add(1)) * time.Hour } // so that cases that fault do not take the module out
 	}
-	r.loader = plugin.NewLoader(plugin.Config{Engine: engine, Cores: 1, Boot: boot, Metrics: metrics, Logs: func(_ string, level int, text string) {
+	return plugin.NewLoader(plugin.Config{Engine: engine, Shelf: shelf, Cores: 1, Boot: boot, Metrics: metrics, Logs: func(_ string, level int, text string) {
 		r.said = append(r.said, [...]string{"debug", "info", "warn", "error"}[level]+": "+text)
-	}})
-	return r, nil
+	}}), nil
 }
 
 // Close releases what it has.
@@ -143,10 +163,20 @@ func (r *Runner) chain(ctx context.Context, c *Case) (_ *plugin.Chain, fault str
 
 func (r *Runner) load(ctx context.Context, c *Case) (*plugin.Chain, error) {
 	m := r.manifest
+	var data []plugin.Data
+	for name := range r.data {
+		data = append(data, plugin.Data{Name: name, File: "data/" + name})
+	}
+	files := func(name string) ([]byte, error) {
+		if text, ok := r.data[strings.TrimPrefix(name, "data/")]; ok && strings.HasPrefix(name, "data/") {
+			return text, nil
+		}
+		return r.module, nil
+	}
 	table, err := plugin.Compile(
-		[]plugin.Module{{Name: m.Name, File: m.Name + ".wasm", Limits: plugin.Limits{Fuel: m.Fuel}}},
+		[]plugin.Module{{Name: m.Name, File: m.Name + ".wasm", Limits: plugin.Limits{Fuel: m.Fuel}}}, data,
 		[]plugin.Plugin{{Module: m.Name, Phase: c.Phase(), Grant: m.Needs, Settings: c.Settings}},
-		func(string) ([]byte, error) { return r.module, nil })
+		files)
 	if err == nil {
 		var chain *plugin.Chain
 		if chain, err = r.loader.Load(ctx, table, nil); err == nil {

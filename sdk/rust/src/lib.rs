@@ -351,6 +351,8 @@ pub mod host {
         extern "C" {
             pub fn setting(key: *const u8, key_len: usize, out: *mut u8, out_len: usize) -> i32;
             pub fn log(level: i32, text: *const u8, text_len: usize) -> i32;
+            pub fn data_open(name: *const u8, name_len: usize) -> i32;
+            pub fn data_find(data: i32, how: i32, key: *const u8, key_len: usize) -> i32;
             pub fn counter(name: *const u8, name_len: usize) -> i32;
             pub fn count(counter: i32, n: i64) -> i32;
             pub fn now() -> i64;
@@ -399,6 +401,36 @@ pub mod host {
     /// Writes a line to the node's log.
     pub fn log(level: Level, text: &str) -> Result<(), Error> {
         result(unsafe { sys::log(level as i32, text.as_ptr(), text.len()) }).map(|_| ())
+    }
+
+    /// A data set.
+    #[derive(Clone, Copy)]
+    pub struct Data(i32);
+
+    impl Data {
+        /// Opens one: in [start](super::Plugin::start). It needs the grant `data/NAME`.
+        pub fn open(name: &str) -> Result<Data, Error> {
+            result(unsafe { sys::data_open(name.as_ptr(), name.len()) }).map(|n| Data(n as i32))
+        }
+
+        /// The tag of a name that is listed, 0 if it has none.
+        pub fn exact(&self, name: &[u8]) -> Option<u8> {
+            self.find(0, name)
+        }
+
+        /// The tag of a name that is listed, or of one above it.
+        pub fn suffix(&self, name: &[u8]) -> Option<u8> {
+            self.find(1, name)
+        }
+
+        /// The tag of a prefix that covers an address of 4 octets or 16.
+        pub fn prefix(&self, address: &[u8]) -> Option<u8> {
+            self.find(2, address)
+        }
+
+        fn find(&self, how: i32, key: &[u8]) -> Option<u8> {
+            result(unsafe { sys::data_find(self.0, how, key.as_ptr(), key.len()) }).ok().map(|n| n as u8)
+        }
     }
 
     /// A counter of the plugin's own.

@@ -1,0 +1,87 @@
+// See cases.txt.
+export { ananas_buffer } from "./ananas/ananas";
+import { asked, begin, count, counter, end, find, How, Level, log, now, open, Query, random, Record, Section, Security, setting, shown, Transport, Type } from "./ananas/ananas";
+import { parseName } from "./ananas/zones";
+
+let red = false, list = 0, calls = 0;
+const record = new Record();
+const four = new Uint8Array(4), sixteen = new Uint8Array(16), drawn = new Uint8Array(16);
+const www = new Uint8Array(255);
+let wwwLength = 0;
+
+export function ananas_start(): i32 {
+  if (setting("refuse").length > 0) return 7;
+  const color = setting("color");
+  red = color.length == 3 && color[0] == 0x72;
+  four[0] = 192; four[2] = 2; four[3] = 1;
+  sixteen[0] = 0x20; sixteen[1] = 1; sixteen[2] = 0xd; sixteen[3] = 0xb8; sixteen[15] = 1;
+  const text = String.UTF8.encode("WWW.example");
+  wwwLength = parseName(changetype<usize>(text), text.byteLength, www.dataStart);
+  list = open("list");
+  calls = counter("asked");
+  return list < 0 || calls < 0 ? 1 : 0;
+}
+
+function is(q: Query, label: string): bool {
+  if (<i32>load<u8>(q.name) != label.length) return false;
+  for (let i = 0; i < label.length; i++) if (load<u8>(q.name + i + 1) != label.charCodeAt(i)) return false;
+  return true;
+}
+
+function hostWorks(): bool {
+  let zeros = 0;
+  if (count(calls, 1) != 0 || log(Level.Info, "asked") != 0 || random(drawn) != 0) return false;
+  for (let i = 0; i < drawn.length; i++) if (drawn[i] == 0) zeros++;
+  return zeros < 8 && now() == 1767225600000000000;
+}
+
+export function ananas_query(length: i32): i32 {
+  const q = asked(), v = begin();
+  if (is(q, "nxdomain")) v.nxdomain(60);
+  if (is(q, "nodata")) v.nodata(61);
+  if (is(q, "why")) {
+    v.why(15, "it is said so");
+    v.nxdomain(60);
+    v.tag("seen");
+  }
+  if (is(q, "address")) {
+    v.address(30, four, sixteen);
+    v.tag("addresses");
+  }
+  if (is(q, "refuse")) v.refuse();
+  if (is(q, "drop")) v.drop();
+  if (is(q, "rewrite")) v.rewrite(300, www.dataStart, wwwLength);
+  if (is(q, "nocache")) v.noCache();
+  if (is(q, "tag")) v.tag("seen");
+  if (is(q, "records")) {
+    const data = new Uint8Array(4), r = record;
+    data[0] = 192; data[2] = 2; data[3] = 7;
+    r.name = q.name; r.nameLength = q.nameLength; r.type = Type.A; r.ttl = 60; r.data = data.dataStart; r.dataLength = 4;
+    v.answer();
+    v.put(r);
+    data[3] = 8;
+    v.put(r);
+  }
+  if (is(q, "type") && q.type == Type.TXT) v.nodata(1);
+  if (is(q, "flags") && q.dnssec && q.checkingDisabled && q.authenticData && q.recursionDesired && q.transport == Transport.TCP) v.nodata(1);
+  if (is(q, "client") && q.clientFamily == 4 && q.clientBits == 32 && load<u8>(q.client, 3) == 9) v.nodata(1);
+  if (is(q, "client") && q.clientFamily == 6 && q.clientBits == 128 && load<u8>(q.client, 15) == 9) v.nodata(2);
+  if (is(q, "setting") && red) v.nodata(1);
+  if (is(q, "data") && find(list, How.Suffix, q.name, q.nameLength) >= 0) v.nxdomain(1);
+  if (is(q, "host") && hostWorks()) v.nodata(1);
+  if (is(q, "trap")) unreachable();
+  return end(v);
+}
+
+export function ananas_answer(length: i32): i32 {
+  const a = shown(), v = begin(), r = record;
+  if (a.rcode == 3 && a.type == Type.A) v.nodata(9);
+  if (a.rcode == 3 || (a.security == Security.Secure && a.cached)) return end(v);
+  v.answer();
+  while (a.next(r)) {
+    if (r.section != Section.Answer || r.type == Type.TXT) continue;
+    r.ttl = min<u32>(r.ttl, 10);
+    v.put(r);
+  }
+  return end(v);
+}
