@@ -15,7 +15,7 @@ var varying = []struct {
 	replace string
 }{
 	{"the time of a step in an explain", regexp.MustCompile(`^ *\d+\.\d  `), "T  "},
-	{"durations", regexp.MustCompile(`\b\d+(\.\d+)? ?(h|min|s|ms|µs)\b`), "N ms"},
+	{"durations", regexp.MustCompile(`\b\d+(\.\d+)? ?(h|min|s|ms|µs|us)\b`), "N ms"},
 	{"durations in JSON", regexp.MustCompile(`(at_us|duration_us)":\d+`), "$1\":N"},
 	{"a TTL that runs down: of dig, and of an explain", regexp.MustCompile(`(\.(?:\t+|  ))\d+((?:\t|  )IN(?:\t|  ))`), "${1}TTL$2"},
 	{"the same in JSON", regexp.MustCompile(`(\.\\t)\d+(\\tIN\\t)`), "${1}TTL$2"},
@@ -24,6 +24,7 @@ var varying = []struct {
 		regexp.MustCompile(`ask     [a-z]\.(root-servers|gtld-servers|iana-servers)\.net\. \([0-9a-f.:]+\) over UDP: .*`), "ask     ${1} over UDP"},
 	{"the root's servers are learned beside the first question", regexp.MustCompile(`zone \., 13 name servers, from (root hints|delegation)`), "zone ., 13 name servers"},
 	{"the id of a message", regexp.MustCompile(`, id: \d+`), ", id: N"},
+	{"what a call of a module costs", regexp.MustCompile(`\(\d+ fuel, `), "(N fuel, "},
 	{"when a signature ends", regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
 	{"until when a token can be used", regexp.MustCompile(`\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC`), "TIME"},
 	{"questions that were lost are asked again", regexp.MustCompile(`\b\d+ questions? to name servers`), "N questions to name servers"},

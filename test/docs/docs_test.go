@@ -6,6 +6,7 @@
 //   - A block of commands alone is run for its success.
 //   - Settings are compiled; worlds make a lab; zone files are read; Go is compiled; lines of JSON are steps of an explain,
 //     or what is sent to apply settings.
+//   - Cases of modules and manifests are parsed. Source of a module is an excerpt of a file that the document's commands have made, or is compiled (modules_test.go).
 //   - A fence with a file's name behind its language is a file that the commands of the document find. Others that they need are in
 //     testdata/DOCUMENT.
 //
@@ -29,16 +30,20 @@ import (
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/lab"
+	"github.com/ananas-edge/ananas/nameserver/plugin/cases"
 	"github.com/ananas-edge/ananas/settings"
+	"github.com/ananas-edge/ananas/wasm"
 )
 
 // notRun are the commands that are not run, and why. That their targets exist is seen by TestMakeTargets.
 var notRun = map[string]string{
-	"make test":         "it would run this test, and itself without end",
-	"make bench":        "it measures for many minutes",
-	"make bench-cold":   "it measures for many minutes, beside Unbound and as root",
-	"make bench-attack": "it measures for many minutes, beside Unbound and as root",
-	"make bench-memory": "it measures for many minutes, beside Unbound and as root",
+	"make test":                     "it would run this test, and itself without end",
+	"make bench":                    "it measures for many minutes",
+	"make bench-cold":               "it measures for many minutes, beside Unbound and as root",
+	"make bench-attack":             "it measures for many minutes, beside Unbound and as root",
+	"make bench-memory":             "it measures for many minutes, beside Unbound and as root",
+	"npm install --prefix block-as": "it needs the registry of npm; what it installs is there, or the document is left out",
+
 	"make bench-cached": "it measures for many minutes, beside five servers that it installs, and as root",
 }
 
@@ -113,6 +118,7 @@ type play struct {
 	session  *session
 	wrong    []error
 	left     map[string]bool // programs that are missing
+	over     bool            // nothing that comes can be run without them
 }
 
 func (p *play) fail(b block, format string, args ...any) {
@@ -138,7 +144,9 @@ func (p *play) play(dir string, all []block) {
 		if b.lang == "" || b.lang == "sh" || b.lang == "yaml" { // a file may be named by settings that are
 			commands += b.text
 		}
-		p.block(b)
+		if !p.over {
+			p.block(b)
+		}
 	}
 	for name := range files {
 		if !strings.Contains(commands, name) {
@@ -171,6 +179,12 @@ func given(document string) (map[string]string, error) {
 func (p *play) block(b block) {
 	var err error
 	switch {
+	case b.lang == "yaml" && strings.HasPrefix(b.text, "abi: "):
+		_, err = wasm.ParseManifest("the manifest", []byte(b.text))
+	case b.lang == "cases":
+		_, err = cases.Parse("the cases", b.text)
+	case moduleSource(b):
+		err = p.excerpt(b)
 	case b.lang == "yaml":
 		err = p.compileSettings(b.text)
 	case b.lang == "world":
@@ -231,7 +245,7 @@ func (p *play) command(b block, command, written string, shown bool) {
 		p.startNode(b, command, words[1], written, shown)
 		return
 	}
-	if program != "ananas" || words[1] != "check" && words[1] != "version" {
+	if program != "ananas" || words[1] != "check" && words[1] != "version" && words[1] != "module" {
 		if err := p.session.ask(); err != nil {
 			p.fail(b, "%w", err)
 			return
@@ -239,6 +253,11 @@ func (p *play) command(b block, command, written string, shown bool) {
 	}
 	out, err := p.session.run(command)
 	fails := strings.HasPrefix(written, "error: ")
+	if _, what, ok := strings.Cut(out, "error: building the module: there is no "); ok && !fails {
+		p.left["the toolchain of a module, "+strings.Split(what, "\n")[0]] = true
+		p.over = true
+		return
+	}
 	if (err != nil) != fails {
 		p.fail(b, "%s: %v\n%s", command, err, out)
 		return

@@ -70,12 +70,22 @@ func (s *session) command(ctx context.Context, text string) *exec.Cmd {
 	c := exec.CommandContext(ctx, "sh", "-c", text)
 	c.Dir = s.dir
 	c.WaitDelay = patience
-	c.Env = []string{"PATH=" + filepath.Join(s.dir, "bin") + ":" + os.Getenv("PATH"), "HOME=" + s.dir, "COLUMNS=" + columns, "LC_ALL=C.UTF-8"}
+	c.Env = []string{"PATH=" + filepath.Join(s.dir, "bin") + ":" + os.Getenv("PATH"), "HOME=" + s.dir, "COLUMNS=" + columns, "LC_ALL=C.UTF-8",
+		"GOCACHE=" + goCache()} // of who runs the tests: to build Go's library for another system takes a minute
 	if s.node != nil {
 		c.Env = append(c.Env, "ANANAS_NODE="+s.node.API)
 	}
 	return c
 }
+
+// goCache is where the go command keeps what it built; "" has it look for itself.
+var goCache = sync.OnceValue(func() string {
+	out, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+})
 
 // columns is the width of the terminal in which the documents' examples were run.
 const columns = "120"

@@ -51,7 +51,7 @@ var order = [][]string{
 	{"listen"},
 	{"dns"},
 	{"telemetry"},
-	{"sdk"}, // what is below it runs in guests
+	{"sdk"},      // what is below it runs in guests
 	{"internal"}, // leaves: they do not import each other either
 }
 
