@@ -61,6 +61,7 @@ ANANAS_QUERY(q, v) {
     if (is(q, ANANAS_TEXT("data")) && ananas_data_find(list, ANANAS_SUFFIX, ananas_name(q), q->name_len) >= 0) ananas_nxdomain(v, 1);
     if (is(q, ANANAS_TEXT("host")) && host_works()) ananas_nodata(v, 1);
     if (is(q, ANANAS_TEXT("trap"))) __builtin_trap();
+    while (is(q, ANANAS_TEXT("loop"))) __asm__ volatile("" ::: "memory");
 }
 
 ANANAS_ANSWER(a, v) {

@@ -49,6 +49,7 @@ impl Plugin for Acts {
             b"setting" if self.red => v.nodata(1),
             b"data" if self.list.suffix(q.name.0).is_some() => v.nxdomain(1),
             b"host" if self.host_works() => v.nodata(1),
+            b"loop" => loop {},
             b"trap" => panic!("it was asked to"),
             _ => {}
         }
