@@ -221,8 +221,8 @@ func TestEveryCommandHelps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	noData := map[string]bool{"serve": true, "lab": true, "snapshot save": true}
-	commands := []string{"", "cache", "rollout", "root", "snapshot"}
+	noData := map[string]bool{"serve": true, "lab": true, "snapshot save": true, "module new": true, "module build": true}
+	commands := []string{"", "cache", "rollout", "root", "snapshot", "module"}
 	for _, c := range parser.Model.Leaves(true) {
 		path := strings.TrimPrefix(c.Path(), "ananas ")
 		commands = append(commands, path)

@@ -21,6 +21,13 @@ type moduleCommands struct {
 	Test  moduleTestCommand  `cmd:"" help:"Run a module's cases: queries in, verdicts out, and no node."`
 	Bench moduleBenchCommand `cmd:"" help:"What a call costs: nanoseconds and fuel."`
 	Show  moduleShowCommand  `cmd:"" help:"What a module is, and what it wants."`
+
+	// A node is asked here, and the store changed.
+	Ls       moduleLsCommand       `cmd:"" help:"List the modules of a node, and how they do."`
+	Push     modulePushCommand     `cmd:"" help:"Bring a module to all nodes, in waves."`
+	Enable   moduleEnableCommand   `cmd:"" help:"Run a module again that was disabled."`
+	Disable  moduleDisableCommand  `cmd:"" help:"Let a module run nowhere, and keep its settings."`
+	Rollback moduleRollbackCommand `cmd:"" help:"Bring back the version of a module before this one."`
 }
 
 // Help is printed below the usage.

@@ -15,6 +15,7 @@ type moduleTestCommand struct {
 	Dir     string `arg:"" optional:"" default:"." help:"The module's folder; without it this one."`
 	Update  bool   `help:"Write what came out into the files, in place of what was wanted."`
 	Verbose bool   `short:"v" help:"Tell of each case, with its fuel, and of what the module logs."`
+	JSON    bool   `help:"Print what came of each case as JSON."`
 }
 
 // Help is printed below the usage.
@@ -58,52 +59,83 @@ func (c *moduleTestCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	passed, failed := 0, 0
+	out := tested{Cases: []testedCase{}}
 	for _, file := range files {
-		n, err := c.file(p, r, file)
-		if err != nil {
+		if err := c.file(p, r, file, &out); err != nil {
 			return err
 		}
-		failed += n
-		passed += len(file.Cases) - n
 	}
-	if err := p.say("%d passed, %d failed", passed, failed); err != nil {
-		return err
+	if c.JSON {
+		err = p.printJSON(out)
+	} else {
+		err = p.say("%d passed, %d failed", out.Passed, out.Failed)
 	}
-	if failed > 0 && !c.Update {
-		return hinted{fmt.Errorf("%s of module %q failed", count(failed, "case", "cases"), f.manifest.Name), "- is what was wanted, + what came; ananas module test --update takes what came"}
+	if err == nil && out.Failed > 0 && !c.Update {
+		err = hinted{fmt.Errorf("%s of module %q failed", count(out.Failed, "case", "cases"), f.manifest.Name), "- is what was wanted, + what came; ananas module test --update takes what came"}
 	}
-	return nil
+	return err
 }
 
-// file runs the cases of one file, and returns how many failed.
-func (c *moduleTestCommand) file(p *process, r *cases.Runner, file *cases.File) (failed int, err error) {
+// tested is what --json prints.
+type tested struct {
+	Passed int          `json:"passed"`
+	Failed int          `json:"failed"`
+	Cases  []testedCase `json:"cases"`
+}
+
+type testedCase struct {
+	File   string   `json:"file"`
+	Line   int      `json:"line"`
+	Query  string   `json:"query"`
+	Phase  string   `json:"phase"`
+	Passed bool     `json:"passed"`
+	Want   string   `json:"want"`
+	Got    string   `json:"got"`
+	Fuel   int64    `json:"fuel"`
+	Logged []string `json:"logged"`
+}
+
+// file runs the cases of one file.
+func (c *moduleTestCommand) file(p *process, r *cases.Runner, file *cases.File, out *tested) error {
 	screen := terminal.Of(p.stdout, p.env)
 	got := make([]cases.Outcome, len(file.Cases))
+	before := out.Failed
 	for k, one := range file.Cases {
 		if err := p.ctx.Err(); err != nil {
-			return failed, err
+			return err
 		}
 		result, err := r.Run(p.ctx, one)
 		if err != nil {
-			return failed, fmt.Errorf("%s:%d: %w", file.Name, one.Line, err)
+			return fmt.Errorf("%s:%d: %w", file.Name, one.Line, err)
 		}
 		got[k] = result.Outcome
 		difference := cases.Difference(one.Want, result.Outcome)
-		if difference != "" {
-			failed++
+		if difference == "" {
+			out.Passed++
+		} else {
+			out.Failed++
+		}
+		out.Cases = append(out.Cases, testedCase{
+			File: file.Name, Line: one.Line, Query: one.String(), Phase: string(one.Phase()), Passed: difference == "", Want: one.Want.String(), Got: result.String(), Fuel: result.Fuel, Logged: orEmpty(result.Said),
+		})
+		if c.JSON {
+			continue
 		}
 		if err := p.print(func(w io.Writer) error { return c.tell(w, screen, file.Name, one, result, difference) }); err != nil {
-			return failed, err
+			return err
 		}
 	}
-	if !c.Update || failed == 0 {
-		return failed, nil
+	wrong := out.Failed - before
+	if !c.Update || wrong == 0 {
+		return nil
 	}
 	if err := os.WriteFile(file.Name, []byte(file.Updated(got)), 0o644); err != nil {
-		return failed, fmt.Errorf("writing the cases: %w", err)
+		return fmt.Errorf("writing the cases: %w", err)
 	}
-	return failed, p.say("%s: %s written anew", file.Name, count(failed, "verdict", "verdicts"))
+	if c.JSON {
+		return nil
+	}
+	return p.say("%s: %s written anew", file.Name, count(wrong, "verdict", "verdicts"))
 }
 
 func (c *moduleTestCommand) tell(w io.Writer, screen terminal.Screen, file string, one *cases.Case, result cases.Result, difference string) error {
