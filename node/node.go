@@ -97,8 +97,7 @@ func Start(o Options) (_ *Node, err error) {
 	own := o.File.Node
 
 	// What is wrong with the settings is told before anything is touched.
-	tables, err := o.File.Compile(listeners(own.Listen.DNS))
-	if err != nil {
+	if _, err := o.File.Compile(listeners(own.Listen.DNS)); err != nil {
 		return nil, err
 	}
 
@@ -123,7 +122,8 @@ func Start(o Options) (_ *Node, err error) {
 	if err := n.openModules(own, o.Compiler); err != nil {
 		return nil, err
 	}
-	if tables, err = n.compile(o.File); err != nil {
+	tables, err := n.compile(o.File)
+	if err != nil {
 		return nil, err
 	}
 
