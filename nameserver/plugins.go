@@ -1,7 +1,9 @@
 package nameserver
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -28,6 +30,17 @@ func (s *Server) programmed(ctx context.Context, q *query, o recurse.Opts) (ans 
 
 // Programmed resolves a question with the modules of a chain around it. now is boot time; see is told what each module said, nil: nobody wants to know. dropped tells that there is to be no answer at all.
 func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, asked plugin.Query, question dns.Question, core int, o recurse.Opts, now time.Duration, see func(plugin.Step)) (ans recurse.Answer, keeps, dropped bool, err error) {
+	if o.Budget == nil {
+		o.Budget = r.NewBudget(o.Table)
+	}
+	asked.Resolve = func(name dns.Name, typ dns.Type) (*plugin.Reply, error) {
+		sub := recurse.Opts{Table: o.Table, Stale: o.Stale, Cached: o.Cached, Trace: o.Trace, Budget: o.Budget}
+		a, err := r.Resolve(ctx, dns.Question{Name: name, Type: typ, Class: question.Class}, sub)
+		if err != nil || a.RCode == dns.RCodeServerFailure {
+			return nil, cmp.Or(err, errNoAnswer)
+		}
+		return replyOf(&a), nil
+	}
 	v, fail := c.Query(ctx, core, &asked, question.Name, see)
 	if fail != nil {
 		return recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*fail}}, false, false, nil
@@ -121,15 +134,7 @@ func rewritten(ctx context.Context, r *recurse.Resolver, question dns.Question, 
 
 // answered shows an answer to the modules of phase answer, and does what they say.
 func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Query, question dns.Question, a *recurse.Answer, now time.Duration, see func(plugin.Step)) (dropped, changed bool) {
-	rep := plugin.Reply{RCode: a.RCode, Security: a.Security, Cached: !a.Asked, Stale: a.Stale}
-	for section, sets := range [][]dns.RRset{a.Answer, a.Authority, a.Additional} {
-		for _, set := range sets {
-			for rr := range set.RRs() {
-				rep.Sections[section] = append(rep.Sections[section], rr)
-			}
-		}
-	}
-	v, fail := c.Answer(ctx, core, asked, question.Name, &rep, see)
+	v, fail := c.Answer(ctx, core, asked, question.Name, replyOf(a), see)
 	if fail != nil {
 		*a = recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*fail}}
 		return false, true
@@ -160,6 +165,21 @@ func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Quer
 	}
 	return false, true
 }
+
+// replyOf is an answer as modules see it.
+func replyOf(a *recurse.Answer) *plugin.Reply {
+	rep := &plugin.Reply{RCode: a.RCode, Security: a.Security, Cached: !a.Asked, Stale: a.Stale}
+	for section, sets := range [][]dns.RRset{a.Answer, a.Authority, a.Additional} {
+		for _, set := range sets {
+			for rr := range set.RRs() {
+				rep.Sections[section] = append(rep.Sections[section], rr)
+			}
+		}
+	}
+	return rep
+}
+
+var errNoAnswer = errors.New("there is no answer")
 
 // leastTTL is how long all of the records, which are not none, may be kept, in seconds.
 func leastTTL(records []dns.RR) uint32 {

@@ -236,6 +236,28 @@ func TestAnswersAreRewritten(t *testing.T) {
 	}
 }
 
+// A module may ask a question of its own: within its limits, within the client's budget, and never in a loop that others wait for.
+func TestModulesAsk(t *testing.T) {
+	var hand handClock
+	hand.boot.Store(int64(time.Minute))
+	s, _ := newServedAt(t, hand.clock())
+	s.Swap(s.Table().WithPlugins(newPrograms(t).chain("asks", "phases: [query]\nneeds: [resolve]\n", "", plugin.Plugin{Phase: plugin.PhaseQuery, Mode: plugin.Closed, Grant: []string{"resolve"}})))
+	for name, want := range map[string]string{
+		"ask.example.":  "NOERROR A 192.0.2.80",
+		"www.example.":  "NOERROR A 192.0.2.80",
+		"many.example.": "SERVFAIL (0 the module asks failed, and this node does not answer without it)",
+	} {
+		for range 2 {
+			if got := text(t, long(s, asks(t, name, true))); got != want {
+				t.Errorf("%s: %s, want %s", name, got, want)
+			}
+		}
+		if got := looped(s.Loop(), asks(t, name, true)); got != nil {
+			t.Errorf("%s: the loop answers %s", name, text(t, got))
+		}
+	}
+}
+
 // The fast path takes no memory with modules either.
 func TestPassesDoesNotAllocate(t *testing.T) {
 	if underRace {

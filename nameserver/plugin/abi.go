@@ -46,6 +46,9 @@ type Query struct {
 
 	Now  int64  // wall time, in nanoseconds since 1970
 	Seed uint64 // of random numbers
+
+	// Resolve asks for something else within the budget of the client's query, and waits. nil: nothing may be asked now.
+	Resolve func(dns.Name, dns.Type) (*Reply, error)
 }
 
 // sees is how much of a client's address a module sees.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/telemetry"
 	"github.com/ananas-edge/ananas/wasm"
 )
@@ -18,6 +19,7 @@ const (
 	resultBounds    = -2 // an address is not in the guest's memory
 	resultRoom      = -3 // it does not fit
 	resultDenied    = -4 // it was not granted
+	resultFailed    = -6 // it was tried, and did not succeed
 	resultLimit     = -5 // a limit was reached
 	resultMalformed = -7 // an argument is not what it must be
 )
@@ -27,6 +29,7 @@ const (
 	priceSetting = 50
 	priceCounter = 50
 	priceLog     = 500
+	priceResolve = 2000 // beside the time that others take
 )
 
 // perOctet is how many octets are moved for one unit of fuel.
@@ -51,6 +54,7 @@ func (h *host) functions() []wasm.Function {
 		{Name: "data_find", Params: types(i32, i32, i32, i32), Results: types(i32), Capability: "data", Call: h.dataFind},
 		{Name: "counter", Params: types(i32, i32), Results: types(i32), Capability: "metrics", Call: h.counter},
 		{Name: "count", Params: types(i32, i64), Results: types(i32), Capability: "metrics", Call: h.count},
+		{Name: "resolve", Params: types(i32, i32, i32, i32, i32), Results: types(i32), Capability: "resolve", Call: h.resolve},
 		{Name: "now", Results: types(i64), Capability: "time", Call: func(c *wasm.Call, stack []uint64) { stack[0] = uint64(c.Now) }},
 		{Name: "random", Params: types(i32, i32), Results: types(i32), Capability: "random", Call: h.random},
 	}
@@ -183,6 +187,45 @@ func (h *host) count(c *wasm.Call, stack []uint64) {
 		return
 	}
 	result(stack, 0)
+}
+
+// resolve (name, name_len, type, out, room) -> octets of an answer record, which are written if they fit.
+func (h *host) resolve(c *wasm.Call, stack []uint64) {
+	wire, ok := view(c, stack[0], stack[1])
+	c.Charge(priceResolve)
+	g, known := c.State.(*guest)
+	if !ok {
+		result(stack, resultBounds)
+		return
+	}
+	name, err := parseName(wire)
+	typ := dns.Type(stack[2])
+	switch {
+	case err != nil || uint32(stack[2]) > 0xffff || typ.IsMeta():
+		result(stack, resultMalformed)
+		return
+	case !known || g.q == nil || g.q.Resolve == nil:
+		result(stack, resultDenied)
+		return
+	}
+	rep, err := g.q.Resolve(name, typ)
+	if err != nil {
+		result(stack, resultFailed)
+		return
+	}
+	b := rep.appendReply(nil, &Query{Name: []byte(name.Lower().Wire()), Type: typ}, seesNobody)
+	c.Charge(int64(len(b)) / perOctet)
+	if uint64(len(b)) > uint64(uint32(stack[4])) {
+		result(stack, resultRoom)
+		return
+	}
+	out, ok := view(c, stack[3], uint64(len(b)))
+	if !ok {
+		result(stack, resultBounds)
+		return
+	}
+	copy(out, b)
+	result(stack, len(b))
 }
 
 // random (out, out_len) -> 0.

@@ -56,6 +56,7 @@ type guest struct {
 	at, size uint32 // of its buffer
 	stack    [1]uint64
 	line     []byte // on its standard output, and not ended yet
+	q        *Query // that it is called for; nil between calls
 }
 
 // runner is a module at a place of a chain.
@@ -102,8 +103,11 @@ func guestOf(i *wasm.Instance) *guest { return i.Host().State.(*guest) }
 func (g *guest) call(ctx context.Context, i *wasm.Instance, export int, in []byte, q *Query) ([]byte, error) {
 	c := i.Host()
 	c.Now, c.Seed = q.Now, q.Seed
+	g.q = q
 	g.stack[0] = uint64(len(in))
-	if err := i.Call(ctx, export, g.stack[:]); err != nil {
+	err := i.Call(ctx, export, g.stack[:])
+	g.q = nil
+	if err != nil {
 		return nil, err
 	}
 	n := int32(g.stack[0])

@@ -117,7 +117,7 @@ func (l *Loader) Load(ctx context.Context, t *Table, before *Chain) (*Chain, err
 	for k := range c.query {
 		if r := &c.query[k]; !r.pure {
 			c.fast = append(c.fast, r)
-			c.inLoop = c.inLoop && r.module.Fast()
+			c.inLoop = c.inLoop && r.module.Fast() && !slices.Contains(r.use.Grant, "resolve") // what asks others waits for them
 		}
 	}
 	for k := range t.Modules {

@@ -106,6 +106,7 @@ var capabilities = map[string]string{
 	"log":     "lines in the node's log",
 	"time":    "the time of the query",
 	"random":  "random numbers",
+	"resolve": "questions of its own, which the client waits for",
 }
 
 // Table is what the settings say of modules, checked, and not loaded yet. It is immutable.
