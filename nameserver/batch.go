@@ -23,6 +23,7 @@ type loop struct {
 	m       batchMetrics
 	samples loopSamples
 
+	pen   *plugin.Pen
 	core  int    // instances of modules that it takes first
 	drawn uint64 // of the last query that modules saw, the seed of their random numbers
 	name  [dns.MaxNameLen]byte
@@ -54,7 +55,7 @@ type sums struct{ noError, nameError, octets, truncated int }
 
 // Loop returns what answers from images, for one loop of listen.
 func (s *Server) Loop() listen.Loop {
-	l := &loop{s: s, core: int(s.loops.Add(1) - 1), drawn: s.random()}
+	l := &loop{s: s, pen: s.logbook.Pen(), core: int(s.loops.Add(1) - 1), drawn: s.random()}
 	if s.cache != nil {
 		l.reader = s.cache.NewReader()
 	}
@@ -85,7 +86,8 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 		return
 	}
 	var wall int64
-	if impure {
+	logs := t.Plugins.Logs()
+	if impure || logs {
 		wall = l.s.clock.Wall().UnixNano()
 	}
 	for len(queries) > 0 {
@@ -102,6 +104,9 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 		for i := range n {
 			m, ok := l.reader.Image(&l.looks[i], generation, start)
 			if ok && (!impure || l.passes(t, i, wall)) && l.write(&l.asks[i], &m, start, t, &sum) {
+				if logs {
+					l.log(t, i, &m, wall)
+				}
 				hits++
 			} else {
 				misses++
@@ -123,6 +128,22 @@ func (l *loop) passes(t *Table, i int, wall int64) bool {
 		Name: l.name[:n], Type: look.Type, Flags: a.flags, DO: a.do, Transport: uint8(listen.UDP), Client: a.query.Client.Addr(), Now: wall, Seed: l.drawn,
 	}
 	return t.Plugins.Passes(l.core, &l.asked)
+}
+
+// log writes an answer from an image down for the modules of phase log.
+func (l *loop) log(t *Table, i int, m *cache.Image, wall int64) {
+	line := l.pen.Begin(t.Plugins)
+	if line == nil {
+		return
+	}
+	defer l.pen.End()
+	a, look := &l.asks[i], &l.looks[i]
+	line.Time, line.Took, line.Client, line.Tag, line.RCode, line.Type = wall, 0, a.query.Client.Addr(), "", m.RCode, look.Type
+	line.Flags, line.DO, line.Transport = a.flags, a.do, uint8(listen.UDP)
+	line.Cached, line.Stale, line.Blocked = true, false, len(m.Options) > 0 // an image has options where a module says why
+	n := copy(line.Name[:], look.Name)
+	lower(line.Name[:n])
+	line.NameLen = uint8(n)
 }
 
 // lower makes letters small. The octets of lengths are less than any of them (RFC 1035 section 2.3.4).

@@ -50,6 +50,9 @@ func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
 	}
 	out = b.Finish()
 	s.record(q, a, len(out)-start)
+	if q.table.Plugins.Logs() {
+		s.write(q, a)
+	}
 	s.sample(q, a, out[start:])
 	return out
 }

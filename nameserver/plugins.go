@@ -20,16 +20,40 @@ func (s *Server) asked(q *query) plugin.Query {
 	}
 }
 
+// write writes an answer down for the modules of phase log.
+func (s *Server) write(q *query, a *recurse.Answer) {
+	l := s.pen.Begin(q.table.Plugins)
+	if l == nil {
+		return
+	}
+	defer s.pen.End()
+	*l = plugin.Line{
+		Time: s.clock.Wall().UnixNano(), Took: s.clock.Boot() - q.start, Client: q.Client.Addr(), Tag: q.tag, RCode: a.RCode, Type: q.Type, Flags: q.Flags, DO: q.validates(),
+		Transport: uint8(q.Transport), Cached: q.looked && !a.Asked, Stale: a.Stale, Blocked: q.ended,
+	}
+	l.NameLen = uint8(copy(l.Name[:], q.name.Lower().Wire()))
+}
+
 // core is the instance that a query looks at first: any, so that those under way spread.
 func (q *query) core() int { return int(q.ID) }
 
-// programmed is resolve's middle for tables with modules: they are shown the query, then it is resolved if they let it, and then they are shown the answer. keeps tells whether the answer may be kept.
-func (s *Server) programmed(ctx context.Context, q *query, o recurse.Opts) (ans recurse.Answer, keeps, dropped bool, err error) {
+// Outcome is what came of a query for which modules were asked.
+type Outcome struct {
+	Answer  recurse.Answer
+	Keeps   bool   // it may be kept, and given to others
+	Dropped bool   // there is to be no answer at all
+	Ended   bool   // a module has ended it, or changed what was found
+	Tag     string // that modules gave it, for logs
+}
+
+// programmed is resolve's middle for tables with modules.
+func (s *Server) programmed(ctx context.Context, q *query, o recurse.Opts) (Outcome, error) {
 	return Programmed(ctx, s.resolver, q.table.Plugins, s.asked(q), q.question(), q.core(), o, s.clock.Boot(), nil)
 }
 
-// Programmed resolves a question with the modules of a chain around it. now is boot time; see is told what each module said, nil: nobody wants to know. dropped tells that there is to be no answer at all.
-func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, asked plugin.Query, question dns.Question, core int, o recurse.Opts, now time.Duration, see func(plugin.Step)) (ans recurse.Answer, keeps, dropped bool, err error) {
+// Programmed resolves a question with the modules of a chain around it: they are shown the query, then it is resolved if they let it, and then they are shown the answer. now is boot time; see is told what each module said, nil: nobody
+// wants to know.
+func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, asked plugin.Query, question dns.Question, core int, o recurse.Opts, now time.Duration, see func(plugin.Step)) (out Outcome, err error) {
 	if o.Budget == nil {
 		o.Budget = r.NewBudget(o.Table)
 	}
@@ -43,38 +67,38 @@ func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, asked
 	}
 	v, fail := c.Query(ctx, core, &asked, question.Name, see)
 	if fail != nil {
-		return recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*fail}}, false, false, nil
+		return Outcome{Answer: recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*fail}}, Ended: true}, nil
 	}
-	keeps = c.Keeps() && !v.Bypass
+	out.Keeps, out.Ended, out.Tag = c.Keeps() && !v.Bypass, v.Action != plugin.GoOn, v.Tag
 	if v.Bypass {
 		o.Fresh, o.Stale, o.Ahead = recurse.FreshAnswer, false, false
 	}
 	switch v.Action {
 	case plugin.GoOn:
-		ans, err = r.Resolve(ctx, question, o)
-		keeps = keeps && len(ans.EDEs) == 0 // what is told beside an answer is of the moment
+		out.Answer, err = r.Resolve(ctx, question, o)
+		out.Keeps = out.Keeps && len(out.Answer.EDEs) == 0 // what is told beside an answer is of the moment
 	case plugin.Rewrite:
-		ans, err = rewritten(ctx, r, question, &v, o, now)
-		keeps = keeps && len(ans.EDEs) == 0
+		out.Answer, err = rewritten(ctx, r, question, &v, o, now)
+		out.Keeps = out.Keeps && len(out.Answer.EDEs) == 0
 	case plugin.Drop:
-		return ans, false, true, nil
+		out.Keeps, out.Dropped = false, true
+		return out, nil
 	default:
-		ans = verdictAnswer(question, &v, now)
+		out.Answer = verdictAnswer(question, &v, now)
 	}
-	if v.Action != plugin.GoOn {
-		keeps = keeps && c.Decides(v.Module)
+	if out.Ended {
+		out.Keeps = out.Keeps && c.Decides(v.Module)
 		if v.EDE != nil {
-			ans.EDEs = append(ans.EDEs, *v.EDE)
+			out.Answer.EDEs = append(out.Answer.EDEs, *v.EDE)
 		}
 	}
-	if !c.Answers() || err != nil && ans.RCode != dns.RCodeServerFailure {
-		return ans, keeps, false, err
+	if !c.Answers() || err != nil && out.Answer.RCode != dns.RCodeServerFailure {
+		return out, err
 	}
-	dropped, changed := answered(ctx, c, core, &asked, question, &ans, now, see)
-	if changed && err != nil {
-		err = nil // a module has made an answer of a failure
+	if answered(ctx, c, core, &asked, question, &out, now, see) {
+		err = nil // a module has made an answer of what may have been a failure
 	}
-	return ans, keeps, dropped, err
+	return out, err
 }
 
 // verdictAnswer makes the answer that a verdict ends a query with.
@@ -132,38 +156,43 @@ func rewritten(ctx context.Context, r *recurse.Resolver, question dns.Question, 
 	return a, nil
 }
 
-// answered shows an answer to the modules of phase answer, and does what they say.
-func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Query, question dns.Question, a *recurse.Answer, now time.Duration, see func(plugin.Step)) (dropped, changed bool) {
-	v, fail := c.Answer(ctx, core, asked, question.Name, replyOf(a), see)
-	if fail != nil {
-		*a = recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*fail}}
-		return false, true
+// answered shows an answer to the modules of phase answer, does what they say, and tells whether they have changed it.
+func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Query, question dns.Question, out *Outcome, now time.Duration, see func(plugin.Step)) (changed bool) {
+	was := out.Answer
+	v, fail := c.Answer(ctx, core, asked, question.Name, replyOf(&was), see)
+	if v.Tag != "" {
+		out.Tag = v.Tag
 	}
-	switch v.Action {
-	case plugin.GoOn:
-		return false, false
-	case plugin.Drop:
-		return true, true
-	case plugin.Answer:
-		until, asked := a.Until, a.Asked
-		*a = recurse.Answer{EDEs: a.EDEs, Asked: asked}
-		setRecords(a, v.Records)
+	switch {
+	case fail != nil:
+		out.Answer, out.Keeps, out.Ended = recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*fail}}, false, true
+		return true
+	case v.Action == plugin.GoOn:
+		return false
+	case v.Action == plugin.Drop:
+		out.Keeps, out.Dropped, out.Ended = false, true, true
+		return true
+	case v.Action == plugin.Answer:
+		a := recurse.Answer{EDEs: was.EDEs}
+		setRecords(&a, v.Records)
 		ttl := v.TTL
 		if len(v.Records) == 0 {
 			a.Authority = denial(question, ttl)
 		} else {
 			ttl = leastTTL(v.Records)
 		}
-		if a.Until = now + time.Duration(ttl)*time.Second; until > 0 {
-			a.Until = min(a.Until, until)
+		if a.Until = now + time.Duration(ttl)*time.Second; was.Until > 0 {
+			a.Until = min(a.Until, was.Until)
 		}
+		out.Answer = a
 	default:
-		*a = verdictAnswer(question, &v, now)
+		out.Answer = verdictAnswer(question, &v, now)
 	}
+	out.Ended, out.Answer.Asked = true, was.Asked
 	if v.EDE != nil {
-		a.EDEs = append(a.EDEs, *v.EDE)
+		out.Answer.EDEs = append(out.Answer.EDEs, *v.EDE)
 	}
-	return false, true
+	return true
 }
 
 // replyOf is an answer as modules see it.

@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 type programs struct {
 	t testing.TB
 	*plugin.Loader
+	lines chan string // that modules log
 }
 
 func newPrograms(t testing.TB) *programs {
@@ -51,11 +52,14 @@ func newPrograms(t testing.TB) *programs {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := &programs{t: t, lines: make(chan string, 100)}
 	shelf, err := dataset.NewShelf(t.TempDir(), wholefile.OS{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &programs{t, plugin.NewLoader(plugin.Config{Engine: e, Shelf: shelf, Cores: 1, Boot: func() time.Duration { return 0 }, Metrics: telemetry.NewMetrics()})}
+	p.Loader = plugin.NewLoader(plugin.Config{
+		Engine: e, Shelf: shelf, Cores: 1, Boot: func() time.Duration { return 0 }, Metrics: telemetry.NewMetrics(), Logs: func(_ string, _ int, text string) { p.lines <- text },
+	})
 	t.Cleanup(p.Wait)
 	return p
 }
@@ -258,6 +262,30 @@ func TestModulesAsk(t *testing.T) {
 	}
 }
 
+// A module of phase log sees what was answered, the long way and from images, beside the path.
+func TestModulesLog(t *testing.T) {
+	var hand handClock
+	s, l, data := warmed(t, &hand)
+	p := newPrograms(t)
+	s.Swap(s.Table().WithPlugins(p.chain("tally", "phases: [log]\nneeds: [log, metrics]\n", "", plugin.Plugin{Phase: plugin.PhaseLog, Grant: []string{"log", "metrics"}})))
+	long(s, asks(t, "none.example.", true))
+	long(s, data)
+	long(s, data) // an image is made anew: the settings are others
+	if looped(l, data) == nil {
+		t.Fatal("the loop has no answer")
+	}
+	for _, want := range []string{"none 3--4", "www 0-c4", "www 0-c4", "www 0-c4"} {
+		select {
+		case got := <-p.lines:
+			if got != want {
+				t.Errorf("a line says %q, want %q", got, want)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("no line comes that says %q", want)
+		}
+	}
+}
+
 // The fast path takes no memory with modules either.
 func TestPassesDoesNotAllocate(t *testing.T) {
 	if underRace {
@@ -301,11 +329,21 @@ func BenchmarkPlugins(b *testing.B) {
 		{"pure", "listed", query + "pure: true\nneeds: [data/bad]\n", list.String()},
 		{"impure, a list of a million", "listed", query + "needs: [data/bad]\n", list.String()},
 		{"impure, of labels", "acts", query, ""},
+		{"log", "tally", "phases: [log]\nneeds: [log, metrics]\n", ""},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			var chain *plugin.Chain
 			if c.guest != "" {
-				chain = newPrograms(b).chain(c.guest, c.manifest, c.list, plugin.Plugin{Phase: plugin.PhaseQuery})
+				use := plugin.Plugin{Phase: plugin.PhaseQuery}
+				if c.name == "log" {
+					use = plugin.Plugin{Phase: plugin.PhaseLog, Grant: []string{"log", "metrics"}}
+				}
+				p := newPrograms(b)
+				go func() { // what is logged goes nowhere
+					for range p.lines {
+					}
+				}()
+				chain = p.chain(c.guest, c.manifest, c.list, use)
 			}
 			var hand handClock
 			_, l, data := warmedWith(b, &hand, chain)

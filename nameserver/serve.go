@@ -13,6 +13,7 @@ import (
 	"github.com/ananas-edge/ananas/internal/siphash"
 	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/telemetry"
 )
@@ -41,6 +42,8 @@ type Server struct {
 	log      *slog.Logger
 	random   func() uint64
 	loops    atomic.Int64 // that were made
+	logbook  *plugin.Logbook
+	pen      *plugin.Pen // of all that is answered the long way
 	m        *metrics
 	table    atomic.Pointer[Table]
 
@@ -74,6 +77,8 @@ func New(c Config) *Server {
 		s.secret[i], s.rateKey[i] = byte(c.Random()), byte(c.Random())
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.logbook = plugin.NewLogbook(c.Metrics)
+	s.pen = s.logbook.Pen()
 	s.crew = crew.New(maxSpare, s.ctx.Done())
 	s.rateSaid.Store(int64(-sayRateEvery))
 	s.samples = newSamples(c.Random, s.m)
@@ -95,6 +100,7 @@ func (s *Server) Table() *Table { return s.table.Load() }
 func (s *Server) Close() {
 	s.cancel()
 	s.wg.Wait()
+	s.logbook.Close()
 }
 
 // query is one query on its way: what came, and the settings that hold for it.
@@ -106,6 +112,8 @@ type query struct {
 	name   dns.Name      // of the question, case as it came
 	image  bool          // it is no client's, but for all who will ask the same
 	looked bool          // the answer is what the resolver had, from wherever
+	ended  bool          // a module has ended it, or changed what was found
+	tag    string        // that modules gave it
 }
 
 // Serve answers one query: at once, if the settings say all, or later from a goroutine of its own, so that no loop is kept from what it has images for
@@ -160,7 +168,7 @@ func (s *Server) wait(q *query, client clientKey, reply listen.Reply) {
 
 // atOnce answers a query that may not wait, because of a limit. Where modules have to see it, what is cached is not theirs to pass by.
 func (s *Server) atOnce(q *query, limit string) recurse.Answer {
-	if q.table.Plugins != nil {
+	if q.table.Plugins.Queries() || q.table.Plugins.Answers() {
 		s.m.limits.With(limit).Inc()
 		return tooMany(limit)
 	}
@@ -194,13 +202,19 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 	}
 	cached := q.Flags&dns.FlagRD == 0
 	o := recurse.Opts{Table: q.table.Recursion, Cached: cached, Stale: true, Ahead: !cached, CD: q.checkingDisabled(), Proofs: q.validates()}
-	ans, keeps, dropped, err := recurse.Answer{}, true, false, error(nil)
+	var ans recurse.Answer
+	var keeps bool
+	var err error
 	if q.table.Plugins == nil {
 		ans, err = s.resolver.Resolve(ctx, q.question(), o)
 		keeps = len(ans.EDEs) == 0 // what is told beside an answer is of the moment
-	} else if ans, keeps, dropped, err = s.programmed(ctx, q, o); dropped {
-		s.m.dropped.Inc()
-		return nil
+	} else {
+		var out Outcome
+		if out, err = s.programmed(ctx, q, o); out.Dropped {
+			s.m.dropped.Inc()
+			return nil
+		}
+		ans, keeps, q.ended, q.tag = out.Answer, out.Keeps, out.Ended, out.Tag
 	}
 	q.looked = err != recurse.ErrNotCached
 	switch {

@@ -46,7 +46,9 @@ func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(
 		a, err = n.resolver.Resolve(ctx, question, o)
 	} else {
 		asked := plugin.Query{Name: []byte(req.Name.Lower().Wire()), Type: req.Type, Flags: dns.FlagRD, Client: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Now: n.clock.Wall().UnixNano()}
-		a, _, dropped, err = nameserver.Programmed(ctx, n.resolver, chain, asked, question, 0, o, start, func(s plugin.Step) { tellStep(trace, s) })
+		var out nameserver.Outcome
+		out, err = nameserver.Programmed(ctx, n.resolver, chain, asked, question, 0, o, start, func(s plugin.Step) { tellStep(trace, s) })
+		a, dropped = out.Answer, out.Dropped
 	}
 	if dropped {
 		trace.Event(recurse.KindAnswer, "no answer at all: a module has dropped the query")

@@ -113,8 +113,8 @@ func (s *shared) probed(ctx context.Context, q dns.Question) (a recurse.Answer, 
 		return a, false, err
 	}
 	asked := plugin.Query{Name: []byte(q.Name.Lower().Wire()), Type: q.Type, Flags: dns.FlagRD, Now: s.n.clock.Wall().UnixNano()}
-	a, _, dropped, err = nameserver.Programmed(ctx, s.n.resolver, t.Plugins, asked, q, 0, o, s.n.clock.Boot(), nil)
-	return a, dropped, err
+	out, err := nameserver.Programmed(ctx, s.n.resolver, t.Plugins, asked, q, 0, o, s.n.clock.Boot(), nil)
+	return out.Answer, out.Dropped, err
 }
 
 // failureText says how an answer failed: SERVFAIL (No Reachable Authority: no reply from 192.0.2.1; Network Error).

@@ -16,6 +16,7 @@ type Chain struct {
 	loader *Loader
 	query  []runner
 	answer []runner
+	log    []runner
 	fast   []*runner // of phase query, those whose verdict is not kept with the answer
 	inLoop bool      // all of fast may be called in a loop that others wait for
 	kept   bool      // answers may be kept as they are sent

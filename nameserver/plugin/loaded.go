@@ -19,6 +19,7 @@ const (
 	exportStart
 	exportQuery
 	exportAnswer
+	exportLog
 )
 
 var exports = []wasm.Export{
@@ -26,6 +27,7 @@ var exports = []wasm.Export{
 	exportStart:  {Name: "ananas_start", Results: types(wasm.I32), Optional: true},
 	exportQuery:  {Name: "ananas_query", Params: types(wasm.I32), Results: types(wasm.I32), Optional: true},
 	exportAnswer: {Name: "ananas_answer", Params: types(wasm.I32), Results: types(wasm.I32), Optional: true},
+	exportLog:    {Name: "ananas_log", Params: types(wasm.I32), Results: types(wasm.I32), Optional: true},
 }
 
 // loaded is a module with its settings and grants, ready to be called. Tables in which it is the same share it.

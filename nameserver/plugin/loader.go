@@ -112,6 +112,8 @@ func (l *Loader) Load(ctx context.Context, t *Table, before *Chain) (*Chain, err
 		case PhaseAnswer:
 			c.answer = append(c.answer, r)
 			c.kept = c.kept && one.pure
+		case PhaseLog:
+			c.log = append(c.log, r)
 		}
 	}
 	for k := range c.query {
@@ -150,7 +152,7 @@ func (c *Chain) Status() (all []UseStatus) {
 	if c == nil {
 		return nil
 	}
-	for _, list := range [][]runner{c.query, c.answer} {
+	for _, list := range [][]runner{c.query, c.answer, c.log} {
 		for k := range list {
 			r := &list[k]
 			s := UseStatus{Module: r.use.Module, Phase: r.use.Phase, Out: r.out.Load(), Pure: r.pure, Faults: c.loader.m.faults.With(r.use.Module, string(r.use.Phase)).Value(), Verdicts: map[string]uint64{}}
@@ -179,7 +181,7 @@ func (c *Chain) goodBefore(u *Use, now *loaded) *loaded {
 	if c == nil || u.Mode != Stale {
 		return nil
 	}
-	for _, list := range [][]runner{c.query, c.answer} {
+	for _, list := range [][]runner{c.query, c.answer, c.log} {
 		for k := range list {
 			r := &list[k]
 			if r.use.Module != u.Module || r.use.Phase != u.Phase {
@@ -213,7 +215,7 @@ func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
 		}
 		one.data = append(one.data, opened{d.Name, set})
 	}
-	if slices.Contains(u.Manifest.Phases, string(PhaseAnswer)) {
+	if slices.Contains(u.Manifest.Phases, string(PhaseAnswer)) || slices.Contains(u.Manifest.Phases, string(PhaseLog)) {
 		one.buffer = answerBuffer
 	}
 	m, err := l.c.Engine.Load(ctx, u.Source, wasm.Spec{Name: u.Module, Limits: u.Limits.wasm(), Functions: l.host.functions(), Grants: u.Grant, Exports: exports, Prepare: one.prepare})
@@ -237,7 +239,7 @@ func (l *loaded) checkPhases(i *wasm.Instance) error {
 		case PhaseAnswer:
 			export = exportAnswer
 		case PhaseLog:
-			return hinted{errors.New("phase log is not in this release"), "remove the phase from its manifest"}
+			export = exportLog
 		}
 		if !i.Has(export) {
 			return hinted{fmt.Errorf("it says that it runs at phase %s, and has no function %q", p, exports[export].Name), "export it, or remove the phase from its manifest"}
@@ -270,7 +272,7 @@ func (c *Chain) Release() {
 	if c == nil {
 		return
 	}
-	for _, list := range [][]runner{c.query, c.answer} {
+	for _, list := range [][]runner{c.query, c.answer, c.log} {
 		for k := range list {
 			c.loader.release(list[k].loaded)
 			c.loader.release(list[k].before)

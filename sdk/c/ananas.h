@@ -124,6 +124,20 @@ static inline int ananas_next(ananas_reader *all, ananas_record *r) {
     return 1;
 }
 
+/* What was answered, of a batch. */
+typedef struct __attribute__((may_alias)) {
+    uint16_t head, rcode;
+    uint8_t flags, reserved[3];
+    int64_t time;   /* nanoseconds since 1970 */
+    uint32_t took;  /* microseconds */
+    uint16_t query_len, tags_len;
+    uint8_t reserved2[8];
+} ananas_line;
+
+enum { ANANAS_BLOCKED = 4 }; /* beside ANANAS_CACHED and ANANAS_STALE */
+
+static inline const ananas_query *ananas_line_asked(const ananas_line *l) { return (const ananas_query *)((const uint8_t *)l + l->head); }
+
 /* A verdict: one that nothing is said in lets the query go on. */
 typedef struct __attribute__((may_alias)) {
     uint16_t head;
@@ -278,6 +292,23 @@ static inline ananas_verdict *ananas_fresh(void) {
 
 #define ANANAS_QUERY(q, v) ANANAS_PHASE_(query, ananas_query, q, v)
 #define ANANAS_ANSWER(a, v) ANANAS_PHASE_(answer, ananas_answer, a, v)
+/* A module of phase log: what it does with one line, l. */
+#define ANANAS_LOG(l)                                                              \
+    static void ananas_on_line(const ananas_line *l);                              \
+    ANANAS_EXPORT("ananas_log") int32_t ananas_run_log(int32_t len) {              \
+        static _Alignas(8) uint8_t line[512]; /* in the buffer it lies anywhere */ \
+        const uint8_t *at = ananas_buffer_ + 4, *end = ananas_buffer_ + len;       \
+        while (at + 4 <= end) {                                                    \
+            uint32_t n;                                                            \
+            ananas_copy(&n, at, 4);                                                \
+            ananas_copy(line, at + 4, n < sizeof line ? n : sizeof line);          \
+            ananas_on_line((const ananas_line *)line);                             \
+            at += 4 + n;                                                           \
+        }                                                                          \
+        return 0;                                                                  \
+    }                                                                              \
+    static void ananas_on_line(const ananas_line *l)
+
 #define ANANAS_START() ANANAS_EXPORT("ananas_start") int32_t ananas_on_start(void)
 
 /* Reads a name as people write it, small letters or large, with or without the dot at the end, and without backslashes. Returns its octets in out, which has 255; 0 if it is none. */
