@@ -225,9 +225,11 @@ static inline void ananas_tag(ananas_verdict *v, const char *text, size_t len) {
 /* Neither what is cached nor what would be kept is used for this query. */
 static inline void ananas_no_cache(ananas_verdict *v) { v->flags |= ANANAS_NO_CACHE; }
 
-/* These addresses in place of what there is: n4 of 4 octets, and n6 of 16. */
+/* These addresses in place of what there is: n4 of 4 octets, and n6 of 16, up to 32 of each. */
 static inline void ananas_address(ananas_verdict *v, uint32_t ttl, const uint8_t *four, uint8_t n4, const uint8_t *sixteen, uint8_t n6) {
     ananas_act_(v, ANANAS_ADDRESS, ttl);
+    if (n4 > 32) n4 = 32;
+    if (n6 > 32) n6 = 32;
     uint8_t *data = ananas_data(v);
     data[0] = n4;
     data[1] = n6;
