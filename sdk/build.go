@@ -137,9 +137,9 @@ func (f Folder) buildRust(ctx context.Context, working, out string) error {
 	if err != nil {
 		return err
 	}
-	common := slices.Clip([]string{"--edition", "2021", "--target", wasmTarget, "-C", "opt-level=s", "-C", "panic=abort"}) // appended to twice
+	common := slices.Clip([]string{"--edition", "2021", "--target", wasmTarget, "-C", "opt-level=3", "-C", "panic=abort", "-C", "target-feature=+bulk-memory"}) // appended to twice
 	library := filepath.Join(working, "libananas.rlib")
-	if err := f.run(ctx, nil, compiler, append(common, "--crate-type", "rlib", "--crate-name", "ananas", "-o", library, filepath.Join("ananas", "src", "lib.rs"))...); err != nil {
+	if err := f.run(ctx, nil, compiler, append(common, "--crate-type", "rlib", "--crate-name", "ananas", "--cfg", `feature="alloc"`, "-o", library, filepath.Join("ananas", "src", "lib.rs"))...); err != nil {
 		return err
 	}
 	// A stack of 128 KiB: fuel bounds its depth, and the usual 1 MiB would be half of the memory that a module has.
@@ -184,5 +184,5 @@ func (f Folder) buildAssemblyScript(ctx context.Context, _, out string) error {
 		return errors.Join(errors.New("building the module: there is no plugin.ts, which asc begins with"), err)
 	}
 	// Without abort a failed check traps at once; the host has no function for its message. The runtime frees what the module leaves.
-	return f.run(ctx, nil, asc, "plugin.ts", "-o", out, "-O2", "--use", "abort=", "--runtime", "incremental")
+	return f.run(ctx, nil, asc, "plugin.ts", "-o", out, "-O3", "--use", "abort=", "--runtime", "incremental")
 }

@@ -46,7 +46,7 @@ const placeholder = "MODULE_NAME"
 // layout says where the files of an SDK go in a module's folder.
 var layout = map[Language]map[string]string{
 	C:              {"c/ananas.h": "ananas.h"},
-	Rust:           {"rust/Cargo.toml": "ananas/Cargo.toml", "rust/src/lib.rs": "ananas/src/lib.rs"},
+	Rust:           {"rust/Cargo.toml": "ananas/Cargo.toml", "rust/src/*.rs": "ananas/src"},
 	Go:             {"go/*.go": "ananas"},
 	AssemblyScript: {"assemblyscript/*.ts": "ananas"},
 }

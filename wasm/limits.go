@@ -19,7 +19,8 @@ type Limits struct {
 	// Fuel of a call. Default: FastFuel. A module with more runs in slices. A suffix look-up in a list takes 300 to 1,000.
 	Fuel int64
 
-	// StartFuel is that of what a module does before its first call. Default: two slices, 1 ms; of a module that runs in slices 50,000,000, 50 ms: Go's runtime takes 5.
+	// StartFuel is that of what a module does before its first call. Default: 16 slices, 8 ms at most, and 1 or 2 as a rule: to read the 64 KiB of names that settings may have takes 3,000,000 to
+	// 6,000,000. It is spent where instances are made, when settings change and after a fault. Of a module that runs in slices 50,000,000, 50 ms: Go's runtime takes 5.
 	StartFuel int64
 
 	// Stack is how many octets of stack a module that runs in slices may use. Default: 1 MiB, which is Go's goroutine at its usual depth, 100 times. Of others, fuel bounds it:
@@ -59,7 +60,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	set(&l.Fuel, FastFuel)
 	if !l.sliced() {
-		set(&l.StartFuel, 2*sliceFuel)
+		set(&l.StartFuel, 16*sliceFuel)
 		set(&l.MemoryPages, 32)
 	}
 	set(&l.StartFuel, 50_000_000)

@@ -92,6 +92,7 @@ type testedCase struct {
 	Want   string   `json:"want"`
 	Got    string   `json:"got"`
 	Fuel   int64    `json:"fuel"`
+	Start  int64    `json:"start_fuel"`
 	Logged []string `json:"logged"`
 }
 
@@ -116,7 +117,7 @@ func (c *moduleTestCommand) file(p *process, r *cases.Runner, file *cases.File, 
 			out.Failed++
 		}
 		out.Cases = append(out.Cases, testedCase{
-			File: file.Name, Line: one.Line, Query: one.String(), Phase: string(one.Phase()), Passed: difference == "", Want: one.Want.String(), Got: result.String(), Fuel: result.Fuel, Logged: orEmpty(result.Said),
+			File: file.Name, Line: one.Line, Query: one.String(), Phase: string(one.Phase()), Passed: difference == "", Want: one.Want.String(), Got: result.String(), Fuel: result.Fuel, Start: result.Start, Logged: orEmpty(result.Said),
 		})
 		if c.JSON {
 			continue
@@ -147,7 +148,7 @@ func (c *moduleTestCommand) tell(w io.Writer, screen terminal.Screen, file strin
 			b.WriteString("    " + terminal.Clean(strings.TrimRight(line, "\n")) + "\n")
 		}
 	case c.Verbose:
-		fmt.Fprintf(&b, "%s:%d: %v: passed, fuel %s\n", file, one.Line, one, thousands(uint64(max(result.Fuel, 0))))
+		fmt.Fprintf(&b, "%s:%d: %v: passed, fuel %s, and %s to start\n", file, one.Line, one, thousands(uint64(max(result.Fuel, 0))), thousands(uint64(max(result.Start, 0))))
 	}
 	if difference != "" || c.Verbose {
 		for _, line := range result.Said {

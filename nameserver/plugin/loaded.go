@@ -47,6 +47,8 @@ type loaded struct {
 	ran    atomic.Bool // it has answered at least once
 	drawn  atomic.Uint32
 
+	started atomic.Int64 // fuel of the start of its last instance
+
 	mu           sync.Mutex
 	counterNames []string
 	counters     [maxCounters]atomic.Pointer[telemetry.Counter] // by their handles
@@ -92,6 +94,7 @@ func (l *loaded) prepare(i *wasm.Instance) error {
 	if err := i.Prepare(exportStart, g.stack[:]); err != nil {
 		return err
 	}
+	l.started.Store(i.Spent())
 	if n := int32(g.stack[0]); n != 0 {
 		return &StartError{n}
 	}

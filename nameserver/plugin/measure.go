@@ -18,6 +18,16 @@ type Cost struct {
 	Allocated uint64        // objects that the host allocated for all
 }
 
+// Started is the fuel that ananas_start of the first module took.
+func (c *Chain) Started() int64 {
+	for _, list := range [][]runner{c.query, c.answer} {
+		if len(list) > 0 {
+			return list[0].started.Load()
+		}
+	}
+	return 0
+}
+
 // Measure has the first module of phase query look at the same query n times, or that of phase answer if there is a reply: as in the path of a query, an instance is taken and put back for each call. It allocates nothing itself.
 func (c *Chain) Measure(ctx context.Context, q *Query, rep *Reply, n int) (cost Cost, err error) {
 	list, export := c.query, exportQuery

@@ -31,26 +31,26 @@ export class Zones {
 
   /** Adds the zones of a list: names with blanks, commas or line ends between them. Returns 0, or which of them, from 1, is no name. */
   addList(list: Uint8Array): i32 {
-    const name = new StaticArray<u8>(256);
-    const out = changetype<usize>(name);
+    const name = changetype<usize>(new StaticArray<u8>(256));
+    const end = list.dataStart + list.length;
     let n = 0;
-    for (let i = 0; i < list.length; i++) {
-      const from = i;
-      while (i < list.length && list[i] > 0x20 && list[i] != 0x2c) i++;
-      if (i == from) continue;
+    for (let at = list.dataStart; at < end; at++) {
+      const from = at;
+      while (at < end && load<u8>(at) > 0x20 && load<u8>(at) != 0x2c) at++;
+      if (at == from) continue;
       n++;
-      const length = parseName(list.dataStart + from, i - from, out);
+      const length = parseName(from, <i32>(at - from), name);
       if (length == 0) return n;
-      this.add(out, length);
+      this.add(name, length);
     }
     return 0;
   }
 
   /** Adds a zone in wire form, small letters. */
   add(name: usize, length: i32): void {
-    if (4 * this.count >= this.slots.length) this.grow();
+    if (2 * this.count >= this.slots.length) this.grow();
     const slot = this.slot(name, length);
-    if (this.slots[slot] != 0) return;
+    if (unchecked(this.slots[slot]) != 0) return;
     if (this.used + 1 + length > this.names.length) {
       const more = new StaticArray<u8>(2 * this.names.length);
       memory.copy(changetype<usize>(more), changetype<usize>(this.names), this.used);
@@ -59,7 +59,7 @@ export class Zones {
     const at = changetype<usize>(this.names) + this.used;
     store<u8>(at, length);
     memory.copy(at + 1, name, length);
-    this.slots[slot] = this.used + 1;
+    unchecked(this.slots[slot] = this.used + 1);
     this.used += 1 + length;
     this.count++;
   }
@@ -91,9 +91,10 @@ export class Zones {
   }
 
   private grow(): void {
-    this.slots = new StaticArray<u32>(2 * this.slots.length);
-    for (let at = 0; at < this.used; at += 1 + <i32>this.names[at]) {
-      this.slots[this.slot(changetype<usize>(this.names) + at + 1, this.names[at])] = at + 1;
+    const names = changetype<usize>(this.names);
+    this.slots = new StaticArray<u32>(4 * this.slots.length);
+    for (let at = 0; at < this.used; at += 1 + <i32>load<u8>(names + at)) {
+      unchecked(this.slots[this.slot(names + at + 1, load<u8>(names + at))] = at + 1);
     }
   }
 }

@@ -388,7 +388,7 @@ static inline int32_t ananas_add_list(ananas_zones *z, const char *text, size_t 
     int32_t n = 0;
     for (size_t i = 0; i < len;) {
         size_t from = i;
-        while (i < len && text[i] != ' ' && text[i] != ',' && text[i] != '\n' && text[i] != '\t' && text[i] != '\r') i++;
+        while (i < len && (uint8_t)text[i] > ' ' && text[i] != ',') i++;
         if (i > from) {
             n++;
             size_t name_len = ananas_parse(text + from, i - from, name);

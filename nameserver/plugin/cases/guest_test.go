@@ -120,6 +120,15 @@ func TestTemplates(t *testing.T) {
 			if found := play(t, r, "broken", broken); len(found) != 1 || !strings.Contains(found[0], "- -> NXDOMAIN") || !strings.Contains(found[0], "+ -> go on") {
 				t.Errorf("the cases with another list: %q", found)
 			}
+			// The longest list that fits into settings is read within the fuel of a start.
+			var list strings.Builder
+			for n := range 3500 {
+				fmt.Fprintf(&list, "zone%04d.example ", n)
+			}
+			long := "settings zones=" + list.String() + "\n\nquery www.zone3499.example A\n-> NXDOMAIN ttl=60 ede=\"15 blocked by block\"\n\nquery zone3500.example A\n-> go on\n"
+			for _, d := range play(t, r, "a long list", long) {
+				t.Error(d)
+			}
 			f, err := cases.Parse("cost", string(text))
 			if err != nil {
 				t.Fatal(err)

@@ -99,8 +99,9 @@ func (r *Runner) Close() error {
 // Result is what came of a case.
 type Result struct {
 	Outcome
-	Fuel int64
-	Said []string // lines that the module logged
+	Fuel  int64
+	Start int64    // fuel of the start with the settings of the case
+	Said  []string // lines that the module logged
 }
 
 // Run runs a case. An error is one of the module as a whole: it can't be loaded.
@@ -117,7 +118,7 @@ func (r *Runner) Run(ctx context.Context, c *Case) (Result, error) {
 			first.Outcome = Outcome{Fault: "not pure"}
 		}
 	}
-	first.Said = said
+	first.Said, first.Start = said, chain.Started()
 	return first, nil
 }
 

@@ -1,4 +1,4 @@
-//! Plugins of Ananas in Rust, without dependencies and without std. docs/module-abi.md says what this does, octet for octet; it is version 1.
+//! Plugins of Ananas in Rust, without dependencies and without std; the feature `alloc`, which is on by default, needs an allocator. docs/module-abi.md says what this does, octet for octet; it is version 1.
 //!
 //! ```ignore
 //! struct Block;
@@ -15,6 +15,14 @@
 //!
 //! The verdict lets the query go on until something else is said. Names are in wire form: labels behind their lengths, the root's 0 at the end.
 #![no_std]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+#[cfg(feature = "alloc")]
+mod zones;
+#[cfg(feature = "alloc")]
+pub use zones::Zones;
 
 /// A plugin. An instance of it answers many queries, one after the other; several instances run at once, and know nothing of each other.
 pub trait Plugin: Sized {
@@ -100,33 +108,33 @@ impl<'a> Iterator for Suffixes<'a> {
 }
 
 /// Reads a name as people write it, small letters or large, with or without the dot at the end, and without backslashes. The part of out that it fills is the name.
-pub fn parse_name<'a>(text: &str, out: &'a mut [u8; 255]) -> Option<&'a [u8]> {
-    let text = text.strip_suffix('.').unwrap_or(text);
+pub fn parse_name<'a>(text: &[u8], out: &'a mut [u8; 255]) -> Option<&'a [u8]> {
+    let text = text.strip_suffix(b".").unwrap_or(text);
     if text.is_empty() || text.len() > 253 {
         return None;
     }
-    let mut at = 0;
-    for label in text.split('.') {
-        let label = label.as_bytes();
-        if label.is_empty() || label.len() > 63 {
-            return None;
-        }
-        out[at] = label.len() as u8;
-        for (to, &c) in out[at + 1..].iter_mut().zip(label) {
-            if c <= b' ' || c > b'~' || c == b'\\' {
+    let mut label = 0; // where its length goes
+    for (i, &c) in text.iter().chain(b".").enumerate() {
+        if c == b'.' {
+            let n = i - label;
+            if n == 0 || n > 63 {
                 return None;
             }
-            *to = c.to_ascii_lowercase();
+            out[label] = n as u8;
+            label = i + 1;
+        } else if c <= b' ' || c > b'~' || c == b'\\' {
+            return None;
+        } else {
+            out[i + 1] = c.to_ascii_lowercase();
         }
-        at += 1 + label.len();
     }
-    out[at] = 0;
-    Some(&out[..=at])
+    out[label] = 0;
+    Some(&out[..=label])
 }
 
-/// The names of a list as people write it: with blanks, commas or line ends between them.
-pub fn words(list: &str) -> impl Iterator<Item = &str> {
-    list.split(|c: char| c == ',' || c.is_ascii_whitespace()).filter(|w| !w.is_empty())
+/// The words of a list as people write it: with blanks, commas or line ends between them.
+pub fn words(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&c| c <= b' ' || c == b',').filter(|w| !w.is_empty())
 }
 
 /// Sections of an answer.
