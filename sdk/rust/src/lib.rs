@@ -479,6 +479,7 @@ pub mod abi {
     static mut BUFFER: Buffer = Buffer([0; ROOM]);
     static mut VERDICT: Verdict = Verdict::new();
 
+    #[allow(unused_unsafe)] // newer compilers need none
     pub fn buffer(size: i32) -> usize {
         if size as usize > ROOM {
             return 0;
@@ -488,7 +489,7 @@ pub mod abi {
 
     // A guest has one thread, and the host calls no function while another one runs: nobody else has these when they are taken.
     fn take() -> (&'static mut [u8], &'static mut Verdict) {
-        let (b, v) = unsafe { (&mut BUFFER.0, &mut VERDICT) };
+        let (b, v) = unsafe { (&mut (*core::ptr::addr_of_mut!(BUFFER)).0, &mut *core::ptr::addr_of_mut!(VERDICT)) };
         v.act(0, 0);
         v.flags = 0;
         v.ede = 0;
@@ -501,7 +502,7 @@ pub mod abi {
         u16::from_le_bytes([b[at], b[at + 1]]) as usize
     }
 
-    fn query_of(b: &[u8]) -> Query {
+    fn query_of(b: &[u8]) -> Query<'_> {
         let (name, flags) = (le16(b, 0), b[3]);
         let tenant = name + le16(b, 10);
         Query {
@@ -581,7 +582,7 @@ macro_rules! plugin {
 
         #[no_mangle]
         pub extern "C" fn ananas_query(_len: i32) -> i32 {
-            match unsafe { &mut ANANAS_PLUGIN } {
+            match unsafe { &mut *core::ptr::addr_of_mut!(ANANAS_PLUGIN) } {
                 Some(p) => $crate::abi::query(p),
                 None => -1,
             }
@@ -589,7 +590,7 @@ macro_rules! plugin {
 
         #[no_mangle]
         pub extern "C" fn ananas_answer(_len: i32) -> i32 {
-            match unsafe { &mut ANANAS_PLUGIN } {
+            match unsafe { &mut *core::ptr::addr_of_mut!(ANANAS_PLUGIN) } {
                 Some(p) => $crate::abi::answer(p),
                 None => -1,
             }
