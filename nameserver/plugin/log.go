@@ -59,6 +59,7 @@ type Logbook struct {
 	full  chan *page
 	empty chan *page
 	once  sync.Once
+	end   sync.Once
 	quit  chan struct{}
 	done  sync.WaitGroup
 
@@ -189,10 +190,10 @@ func (b *Logbook) show() {
 	}
 }
 
-// Close ends it. What was not shown yet is lost. Nobody may write any more.
+// Close ends it. What was not shown yet is lost. Nobody may write any more. It may be called again.
 func (b *Logbook) Close() {
-	b.once.Do(func() {})
-	close(b.quit)
+	b.once.Do(func() {}) // nothing is started any more
+	b.end.Do(func() { close(b.quit) })
 	b.done.Wait()
 }
 
