@@ -144,10 +144,11 @@ func (j *judgement) fleet() (Sum, string) {
 	return before, againstBefore
 }
 
-// probed: a probe fails because of the change unless the same node's failed before, or it fails at most nodes without the change as well. Those say nothing.
+// probed: a probe fails because of the change unless the same node's failed before, or it fails at most nodes without the change as well. Those say nothing; and as long as no node without the change knows, it is too early
+// to say.
 func (j *judgement) probed() {
 	h, o := &j.v.Holders, &j.v.Others
-	if o.Failed > o.Passed || !more(h.Failed-h.Known, h.Probed, o.Failed, o.Probed) {
+	if o.Failed > o.Passed || o.Probed > 0 && o.Failed+o.Passed == 0 || !more(h.Failed-h.Known, h.Probed, o.Failed, o.Probed) {
 		return
 	}
 	without, against := "", ""
