@@ -69,7 +69,7 @@ func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, asked
 	if fail != nil {
 		return Outcome{Answer: recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*fail}}, Ended: true}, nil
 	}
-	out.Keeps, out.Ended, out.Tag = c.Keeps() && !v.Bypass, v.Action != plugin.GoOn, v.Tag
+	out.Keeps, out.Ended, out.Tag = c.Keeps() && !v.Bypass && !v.Failed, v.Action != plugin.GoOn, v.Tag
 	if v.Bypass {
 		o.Fresh, o.Stale, o.Ahead = recurse.FreshAnswer, false, false
 	}
@@ -163,6 +163,7 @@ func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Quer
 	if v.Tag != "" {
 		out.Tag = v.Tag
 	}
+	out.Keeps = out.Keeps && !v.Failed
 	switch {
 	case fail != nil:
 		out.Answer, out.Keeps, out.Ended = recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*fail}}, false, true

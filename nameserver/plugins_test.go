@@ -163,6 +163,7 @@ func TestVerdictsAreKept(t *testing.T) {
 		{"phases: [query]\npure: true\n", "refuse.example.", "REFUSED", false},
 		{"phases: [query]\npure: true\n", "bypass.example.", "NXDOMAIN", false},
 		{"phases: [query]\npure: true\n", "drop.example.", "nothing", false},
+		{"phases: [query]\npure: true\n", "trap.example.", "NXDOMAIN", false}, // the next time it may not fail
 		{"phases: [query]\npure: true\n", "www.example.", "NOERROR A 192.0.2.80", true},
 		{"phases: [query]\n", "why.example.", "NXDOMAIN (15 it is said so)", false},
 		{"phases: [query]\n", "www.example.", "NOERROR A 192.0.2.80", true},
@@ -197,6 +198,23 @@ func TestVerdictsAreKept(t *testing.T) {
 		s.Swap(s.Table().WithPlugins(nil))
 		if got := looped(l, asks(t, "why.example.", true)); got != nil {
 			t.Errorf("without the module the loop answers %s", text(t, got))
+		}
+	}
+}
+
+// A module that was taken out, and is to be passed over then, costs cached queries nothing more; one without which there are no answers still stands in their way.
+func TestTakenOutOfTheLoop(t *testing.T) {
+	for mode, answered := range map[plugin.Mode]bool{plugin.Open: true, plugin.Closed: false} {
+		var hand handClock
+		s, l, data := warmedWith(t, &hand, newPrograms(t).chain("acts", "phases: [query]\n", "", plugin.Plugin{Phase: plugin.PhaseQuery, Mode: mode}))
+		for range 12 {
+			long(s, asks(t, "trap.example.", true))
+		}
+		if impure, _ := s.Table().Plugins.Impure(); impure == answered {
+			t.Errorf("%s: it has to see each query: %v", mode, impure)
+		}
+		if got := looped(l, data); (got != nil) != answered {
+			t.Errorf("%s: the loop answers %s", mode, text(t, got))
 		}
 	}
 }

@@ -131,6 +131,7 @@ type Verdict struct {
 	Records []dns.RR // of Answer
 	Tag     string   // for logs and views; "" is none
 	Module  string   // whose it is
+	Failed  bool     // a module failed and was passed over this time: what comes of the query may not be kept
 }
 
 // String is the verdict in words.

@@ -18,7 +18,6 @@ type Chain struct {
 	answer []runner
 	log    []runner
 	fast   []*runner // of phase query, those whose verdict is not kept with the answer
-	inLoop bool      // all of fast may be called in a loop that others wait for
 	kept   bool      // answers may be kept as they are sent
 	epoch  string
 }
@@ -62,17 +61,29 @@ func (c *Chain) Decides(module string) bool {
 	return true
 }
 
-// Impure tells whether each query has to be shown to a module, whatever is kept; inLoop whether [Chain.Passes] can do it.
+// Impure tells whether each query has to be shown to a module, whatever is kept; inLoop whether [Chain.Passes] can do it: all of them may be called in a loop that others wait for.
 func (c *Chain) Impure() (impure, inLoop bool) {
 	if c == nil {
 		return false, false
 	}
-	return len(c.fast) > 0, c.inLoop
+	inLoop = true
+	for _, r := range c.fast {
+		if !r.passedOver() {
+			impure, inLoop = true, inLoop && r.module.Fast() && !r.asks
+		}
+	}
+	return impure, inLoop
 }
+
+// passedOver tells that the module was taken out, and that queries are as if it were not there.
+func (r *runner) passedOver() bool { return r.out.Load() && r.use.Mode == Open }
 
 // Passes shows a query for which there is a kept answer to the modules that have to see each. False has it go the long way. It neither waits nor allocates where they let it pass.
 func (c *Chain) Passes(core int, q *Query) bool {
 	for _, r := range c.fast {
+		if r.passedOver() {
+			continue
+		}
 		if r.out.Load() {
 			return false
 		}
@@ -99,7 +110,7 @@ func (c *Chain) Query(ctx context.Context, core int, q *Query, owner dns.Name, s
 	if c == nil {
 		return v, nil
 	}
-	bypass, tag := false, ""
+	bypass, failed, tag := false, false, ""
 	for k := range c.query {
 		r := &c.query[k]
 		one, err := c.ask(ctx, core, r, see, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
@@ -116,6 +127,7 @@ func (c *Chain) Query(ctx context.Context, core int, q *Query, owner dns.Name, s
 			if r.use.Mode == Closed {
 				return Verdict{}, edeText(r.use.Module)
 			}
+			failed = failed || err != errOut // which is so for each query
 			continue
 		}
 		bypass = bypass || one.Bypass
@@ -127,7 +139,7 @@ func (c *Chain) Query(ctx context.Context, core int, q *Query, owner dns.Name, s
 			break
 		}
 	}
-	v.Bypass, v.Tag = bypass, tag
+	v.Bypass, v.Tag, v.Failed = bypass, tag, failed
 	return v, nil
 }
 
@@ -137,6 +149,8 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 		return v, nil
 	}
 	var in []byte
+	failed := false
+	defer func() { v.Failed = failed }()
 	for k := range c.answer {
 		r := &c.answer[k]
 		in = in[:0]
@@ -159,6 +173,7 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 		case err != nil && r.use.Mode == Closed:
 			return Verdict{}, edeText(r.use.Module)
 		case err != nil:
+			failed = failed || err != errOut
 			continue
 		case one.Action == Answer:
 			rep.Sections, rep.Security = [3][]dns.RR{one.Records}, cache.Unchecked
@@ -210,7 +225,7 @@ func (c *Chain) once(ctx context.Context, core int, l *loaded, r *runner, see fu
 	return v, err
 }
 
-var errOut = hinted{fmt.Errorf("it was taken out, since it failed %d times in %v", maxFaults, faultTime), "push a version that does not; ananas module show says how it failed"}
+var errOut error = hinted{fmt.Errorf("it was taken out, since it failed %d times in %v", maxFaults, faultTime), "push a version that does not; ananas module show says how it failed"}
 
 // sameVerdict compares what two instances returned.
 func sameVerdict(a, b []byte) bool { return bytes.Equal(a, b) }

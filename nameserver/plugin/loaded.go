@@ -37,6 +37,7 @@ type loaded struct {
 	module *wasm.Module
 	pool   *wasm.Pool
 	sees   sees
+	asks   bool // questions of its own, for which it waits: it never runs in a loop that others wait for
 	data   []opened
 	buffer uint32 // octets of the buffer of each instance
 	pure   bool

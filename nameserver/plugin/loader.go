@@ -88,7 +88,7 @@ func (l *Loader) Load(ctx context.Context, t *Table, before *Chain) (*Chain, err
 	if t == nil || len(t.Modules) == 0 {
 		return nil, nil
 	}
-	c := &Chain{loader: l, kept: true, inLoop: true}
+	c := &Chain{loader: l, kept: true}
 	var e strictyaml.Errors
 	h := sha256.New()
 	uses := 0
@@ -119,7 +119,6 @@ func (l *Loader) Load(ctx context.Context, t *Table, before *Chain) (*Chain, err
 	for k := range c.query {
 		if r := &c.query[k]; !r.pure {
 			c.fast = append(c.fast, r)
-			c.inLoop = c.inLoop && r.module.Fast() && !slices.Contains(r.use.Grant, "resolve") // what asks others waits for them
 		}
 	}
 	for k := range t.Modules {
@@ -207,7 +206,7 @@ func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
 		one.refs++
 		return one, nil
 	}
-	one := &loaded{use: *u, key: key, sees: u.sees(), buffer: queryBuffer, pure: u.Manifest.Pure && !l.impure[sha256.Sum256(u.Source)], refs: 1}
+	one := &loaded{use: *u, key: key, sees: u.sees(), asks: slices.Contains(u.Grant, "resolve"), buffer: queryBuffer, pure: u.Manifest.Pure && !l.impure[sha256.Sum256(u.Source)], refs: 1}
 	for _, d := range u.Data {
 		set, err := l.list(d)
 		if err != nil {
