@@ -12,6 +12,7 @@ import (
 
 	"github.com/ananas-edge/ananas/store"
 	"github.com/ananas-edge/ananas/store/etcd"
+	ours "github.com/ananas-edge/ananas/test/bench"
 )
 
 // This binary is what the program is, for the parts that start it again.
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	code, err := enter()
+	code, err := ours.EnterNetwork()
 	switch {
 	case err != nil: // without the right to make a network
 		os.Exit(m.Run())

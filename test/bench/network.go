@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package bench
 
 import (
 	"errors"
@@ -14,17 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside is the role of the program in its own network.
-const inside = "bench"
+// envNetwork tells the program that it is in its own network.
+const envNetwork = "ANANAS_BENCH_NETWORK"
 
-// enter starts the program again in a network of its own, which has nothing but loopback, and waits for it: the nodes find nobody that they could ask, and no port is taken. code is how
-// that ended; it is negative in the network itself.
-func enter() (code int, err error) {
-	if os.Getenv(roleVariable) == inside {
+// EnterNetwork starts the program again in a network of its own, which has nothing but loopback, and waits for it: nodes find nobody there that they could ask, and no port is taken. code is how that
+// ended; it is negative in the network itself. It needs root, or user namespaces.
+func EnterNetwork() (code int, err error) {
+	if os.Getenv(envNetwork) != "" {
 		return -1, raiseLoopback()
 	}
-	cmd := again(inside)
-	cmd.Args = append(cmd.Args[:1], os.Args[1:]...)
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), envNetwork+"=own")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
 	if os.Getuid() != 0 {
