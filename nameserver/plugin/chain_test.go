@@ -42,6 +42,13 @@ func TestMain(m *testing.M) {
 // compiledFolder has what was compiled, for all tests.
 var compiledFolder string
 
+// compiler is this binary as the process that compiles.
+func compiler() *exec.Cmd {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"=1")
+	return cmd
+}
+
 // bench is a loader on a clock of its own.
 type bench struct {
 	testing.TB
@@ -54,11 +61,7 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	e, err := wasm.Open(wasm.Config{Folder: compiledFolder, Command: func() *exec.Cmd {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), childVariable+"=1")
-		return cmd
-	}})
+	e, err := wasm.Open(wasm.Config{Folder: compiledFolder, Command: compiler})
 	if err != nil {
 		t.Fatal(err)
 	}

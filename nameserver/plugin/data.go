@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -52,12 +53,12 @@ const maxData = 64
 // dataGrant begins the grant of a data set.
 const dataGrant = "data/"
 
-// Listed is a data set with its text.
+// Listed is a data set, named by its text. The text itself, of some 20 octets a name, is read again when it is needed, and not kept as long as the settings are.
 type Listed struct {
 	Data
-	Path   string // in the settings, for errors
-	Source []byte
-	Key    dataset.Key
+	Path string // in the settings, for errors
+	Key  dataset.Key
+	text func() ([]byte, error)
 }
 
 // compileData reads the texts of data sets.
@@ -81,7 +82,7 @@ func compileData(e *strictyaml.Errors, data []Data, files func(string) ([]byte, 
 			e.Addf(path+".file", "name a list that is there", "reading data set %q: %w", d.Name, err)
 			continue
 		}
-		all[d.Name] = &Listed{Data: d, Path: path, Source: source, Key: dataset.Key{Source: sha256.Sum256(source), Format: d.Format.parsed(), Tolerate: d.Tolerate}}
+		all[d.Name] = &Listed{Data: d, Path: path, Key: dataset.Key{Source: sha256.Sum256(source), Format: d.Format.parsed(), Tolerate: d.Tolerate}, text: func() ([]byte, error) { return files(d.File) }}
 	}
 	return all
 }
@@ -93,13 +94,21 @@ func (l *Loader) list(d *Listed) (*dataset.Set, error) {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &damaged) {
 		return set, err
 	}
-	compiled, info, err := dataset.Build(bytes.NewReader(d.Source), dataset.Options{Format: d.Key.Format, Tolerate: d.Tolerate})
+	text, err := d.text()
+	if err != nil {
+		return nil, fmt.Errorf("reading data set %q: %w", d.Name, err)
+	}
+	if sha256.Sum256(text) != d.Key.Source {
+		return nil, hinted{fmt.Errorf("reading data set %q: its file %q has changed meanwhile", d.Name, d.File), "reload again when it is written"}
+	}
+	compiled, info, err := dataset.Build(bytes.NewReader(text), dataset.Options{Format: d.Key.Format, Tolerate: d.Tolerate})
 	if err != nil {
 		return nil, fmt.Errorf("reading data set %q: %w", d.Name, err)
 	}
 	if set, err = l.c.Shelf.Add(compiled); err != nil {
 		return nil, fmt.Errorf("keeping data set %q: %w", d.Name, err)
 	}
+	defer debug.FreeOSMemory() // 80 octets a name were needed to compile it, and the next collection may be minutes away
 	if l.c.Log != nil {
 		l.c.Log.Info("a data set was made", "name", d.Name, "format", info.Format.String(), "names", info.Names, "prefixes", info.Prefixes, "duplicates", info.Duplicates, "skipped", info.Skipped, "bad", info.Bad)
 	}
