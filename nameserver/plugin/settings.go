@@ -244,6 +244,10 @@ func checkPlugin(e *strictyaml.Errors, path string, p *Plugin, m *wasm.Manifest,
 			}
 			slices.Sort(known)
 			e.Addf(fmt.Sprintf("%s.grant[%d]", path, i), "there are data/NAME, "+strings.Join(known, ", "), "there is no capability %q", g)
+			continue
+		}
+		if m.Pure { // its verdict is kept for all who ask: it would be given nothing, and nobody would see that
+			e.Addf(fmt.Sprintf("%s.grant[%d]", path, i), "remove it; a pure module may have data/NAME only", "module %q is pure, and is granted %s", p.Module, g)
 		}
 	}
 	for _, need := range m.Needs {
