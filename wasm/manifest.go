@@ -24,6 +24,7 @@ type Manifest struct {
 	Version string   `yaml:"version" required:"true"` // for people; versions are told apart by what is in them
 	Phases  []string `yaml:"phases" required:"true" items:"1"`
 	Needs   []string `yaml:"needs"`                  // capabilities, such as "data/malware"
+	Wants   []string `yaml:"wants"`                  // data sets that it asks if they are granted, and does without if not
 	Fuel    int64    `yaml:"fuel" max:"10000000000"` // that a call may need, where that is more than FastFuel: Go's runtime does
 	Pure    bool     `yaml:"pure"`                   // its verdict follows from the name, the type, its settings and its data sets
 }
@@ -76,8 +77,17 @@ func (m *Manifest) check() error {
 			return hinted{fmt.Errorf("it is pure, and needs %q", n), "a pure module may need data sets only: leave out either"}
 		}
 	}
+	for _, w := range m.Wants {
+		if !capabilityForm.MatchString(w) || !strings.HasPrefix(w, "data/") {
+			return hinted{fmt.Errorf("wants: %q is no data set", w), "a module can do without data/NAME only: put what else it imports into needs"}
+		}
+	}
 	return nil
 }
+
+// Imports returns the capabilities that decide which functions the module may import, where it was granted those: they, and the data sets that it wants. That one of these was not granted is told to the module when it
+// opens it.
+func (m *Manifest) Imports(granted []string) []string { return slices.Concat(granted, m.Wants) }
 
 // Grants returns what of an operator's grants the module gets: what it needs, and no more. One that it needs and was not granted is an error that names it.
 func (m *Manifest) Grants(granted []string) ([]string, error) {

@@ -54,6 +54,7 @@ func TestManifestMistakes(t *testing.T) {
 		{"phases: [query]", "phases: []", "phases"},
 		{"data/adult", "files/../etc", `"files/../etc" is no capability`},
 		{"data/adult", "resolve", `it is pure, and needs "resolve"`},
+		{"pure: true", "wants: [log]", `wants: "log" is no data set`},
 		{"pure: true", "purr: true", "purr"},
 		{"pure: true", "# " + strings.Repeat("x", 4096), "at most 4096"},
 	} {
@@ -61,6 +62,20 @@ func TestManifestMistakes(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c[2]) || !strings.Contains(err.Error(), "manifest.yaml") {
 			t.Errorf("%q: %v", c[1], err)
 		}
+	}
+}
+
+// The import of a wanted data set is good with it and without it; that of nothing else is.
+func TestManifestWants(t *testing.T) {
+	m, err := wasm.ParseManifest("manifest.yaml", []byte(strings.Replace(family, "needs: [data/malware, data/adult]", "wants: [data/malware, data/adult]", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Imports([]string{"data/adult"}); !reflect.DeepEqual(got, []string{"data/adult", "data/malware", "data/adult"}) {
+		t.Errorf("%q", got)
+	}
+	if got, err := m.Grants(nil); err != nil || len(got) > 0 {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -34,6 +34,7 @@ type moduleInfo struct {
 	Version string          `json:"version"`
 	Phases  []string        `json:"phases"`
 	Needs   []string        `json:"needs"`
+	Wants   []string        `json:"wants"`
 	Fuel    int64           `json:"fuel,omitempty"`
 	Pure    bool            `json:"pure"`
 	Memory  int64           `json:"memory"`
@@ -54,7 +55,7 @@ func (c *moduleShowCommand) Run(p *process) error {
 	}
 	m := d.Manifest
 	if c.JSON {
-		return p.printJSON(moduleInfo{c.File, d.Octets, d.Digest, m.ABI, m.Name, m.Version, m.Phases, orEmpty(m.Needs), m.Fuel, m.Pure, d.Memory, orEmpty(d.Imports), d.WASI, orEmpty(d.Exports)})
+		return p.printJSON(moduleInfo{c.File, d.Octets, d.Digest, m.ABI, m.Name, m.Version, m.Phases, orEmpty(m.Needs), orEmpty(m.Wants), m.Fuel, m.Pure, d.Memory, orEmpty(d.Imports), d.WASI, orEmpty(d.Exports)})
 	}
 	screen := terminal.Of(p.stdout, p.env)
 	return p.print(func(w io.Writer) error {
@@ -66,6 +67,9 @@ func (c *moduleShowCommand) Run(p *process) error {
 		row("abi", fmt.Sprint(m.ABI), terminal.Plain)
 		row("phases", strings.Join(m.Phases, ", "), terminal.Plain)
 		row("needs", orNothing(m.Needs), terminal.Plain)
+		if len(m.Wants) > 0 {
+			row("wants", strings.Join(m.Wants, ", "), terminal.Plain)
+		}
 		if m.Pure {
 			row("pure", "its verdict is kept with the answer", terminal.Plain)
 		} else {

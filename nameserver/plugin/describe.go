@@ -71,7 +71,7 @@ func (d *Description) CheckBuilt() error {
 			return hinted{fmt.Errorf("it imports %s, which this release has not", i.Name), "docs/module-abi.md lists what there is"}
 		}
 		needs := func(n string) bool { return n == i.Capability || strings.HasPrefix(n, i.Capability+"/") }
-		if i.Capability != "" && !slices.ContainsFunc(d.Manifest.Needs, needs) {
+		if i.Capability != "" && !slices.ContainsFunc(d.Manifest.Imports(d.Manifest.Needs), needs) {
 			need := i.Capability
 			if need+"/" == dataGrant {
 				need += "/NAME"

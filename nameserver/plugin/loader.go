@@ -143,7 +143,7 @@ func (l *Loader) loadUnused(ctx context.Context, t *Table, d *Described) error {
 	if used {
 		return nil
 	}
-	return l.c.Engine.Check(ctx, d.Source, wasm.Spec{Name: d.Name, Limits: d.Limits.wasm(), Functions: l.host.functions(), Grants: d.Manifest.Needs, Exports: exports})
+	return l.c.Engine.Check(ctx, d.Source, wasm.Spec{Name: d.Name, Limits: d.Limits.wasm(), Functions: l.host.functions(), Grants: d.Manifest.Imports(d.Manifest.Needs), Exports: exports})
 }
 
 // Status tells how the uses of a table's modules are, in its order; of those that are off there is none.
@@ -217,7 +217,7 @@ func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
 	if slices.Contains(u.Manifest.Phases, string(PhaseAnswer)) || slices.Contains(u.Manifest.Phases, string(PhaseLog)) {
 		one.buffer = answerBuffer
 	}
-	m, err := l.c.Engine.Load(ctx, u.Source, wasm.Spec{Name: u.Module, Limits: u.Limits.wasm(), Functions: l.host.functions(), Grants: u.Grant, Exports: exports, Prepare: one.prepare})
+	m, err := l.c.Engine.Load(ctx, u.Source, wasm.Spec{Name: u.Module, Limits: u.Limits.wasm(), Functions: l.host.functions(), Grants: u.Manifest.Imports(u.Grant), Exports: exports, Prepare: one.prepare})
 	if err != nil {
 		return nil, err
 	}

@@ -29,5 +29,5 @@
 //
 // with ede="CODE TEXT", tag="TEXT" and bypass behind it. What is not said must not be there.
 //
-// [Runner] runs them through the same chain that a node has, with the fuel that the module's manifest asks for and all that it needs granted. Its clock stands, and its random numbers are the same each time.
+// [Runner] runs them through the same chain that a node has, with the fuel that the module's manifest asks for and granted all that it needs, and what it wants of the data sets that there are. Its clock stands, and its random numbers are the same each time.
 package cases

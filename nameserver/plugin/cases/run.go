@@ -168,6 +168,12 @@ func (r *Runner) load(ctx context.Context, c *Case) (*plugin.Chain, error) {
 	for name := range r.data {
 		data = append(data, plugin.Data{Name: name, File: "data/" + name})
 	}
+	grant := slices.Clone(m.Needs)
+	for _, want := range m.Wants {
+		if r.data[strings.TrimPrefix(want, "data/")] != nil {
+			grant = append(grant, want)
+		}
+	}
 	files := func(name string) ([]byte, error) {
 		if text, ok := r.data[strings.TrimPrefix(name, "data/")]; ok && strings.HasPrefix(name, "data/") {
 			return text, nil
@@ -176,7 +182,7 @@ func (r *Runner) load(ctx context.Context, c *Case) (*plugin.Chain, error) {
 	}
 	table, err := plugin.Compile(
 		[]plugin.Module{{Name: m.Name, File: m.Name + ".wasm", Limits: plugin.Limits{Fuel: m.Fuel}}}, data,
-		[]plugin.Plugin{{Module: m.Name, Phase: c.Phase(), Grant: m.Needs, Settings: c.Settings}},
+		[]plugin.Plugin{{Module: m.Name, Phase: c.Phase(), Grant: grant, Settings: c.Settings}},
 		files)
 	if err == nil {
 		var chain *plugin.Chain
