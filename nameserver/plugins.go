@@ -3,6 +3,7 @@ package nameserver
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -95,7 +96,8 @@ func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, asked
 	if !c.Answers() || err != nil && out.Answer.RCode != dns.RCodeServerFailure {
 		return out, err
 	}
-	if answered(ctx, c, core, &asked, question, &out, now, see) {
+	made := out.Answer.Local || v.Action != plugin.GoOn && v.Action != plugin.Rewrite // of the world is no record of it
+	if answered(ctx, c, core, &asked, question, &out, made, now, see) {
 		err = nil // a module has made an answer of what may have been a failure
 	}
 	return out, err
@@ -105,8 +107,14 @@ func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, asked
 func verdictAnswer(question dns.Question, v *plugin.Verdict, now time.Duration) recurse.Answer {
 	a := recurse.Answer{Until: now + time.Duration(v.TTL)*time.Second}
 	switch v.Action {
-	case plugin.NXDomain:
-		a.RCode = dns.RCodeNameError
+	case plugin.NXDomain, plugin.NoData:
+		if v.Action == plugin.NXDomain {
+			a.RCode = dns.RCodeNameError
+		}
+		if len(v.Records) > 0 {
+			ttl := zoneDenial(&a, v.Records[0])
+			a.Until = now + time.Duration(ttl)*time.Second
+		}
 	case plugin.Refuse:
 		a.RCode = dns.RCodeRefused
 	case plugin.Address:
@@ -130,6 +138,13 @@ func verdictAnswer(question dns.Question, v *plugin.Verdict, now time.Duration) 
 // denial is the SOA record that has a denial kept for some seconds (RFC 2308 section 5). Its owner is the name itself, so that nothing is said of any zone.
 func denial(question dns.Question, ttl uint32) []dns.RRset {
 	return []dns.RRset{{Name: question.Name, Type: dns.TypeSOA, Class: dns.ClassINET, TTL: ttl, Data: dns.Records(nil).Append(denialSOA(ttl))}}
+}
+
+// zoneDenial puts the SOA record of a module's zone into the answer, and returns for how many seconds a denial by it is kept: the least of its TTL and its last field (RFC 2308 section 3).
+func zoneDenial(a *recurse.Answer, soa dns.RR) (ttl uint32) {
+	ttl = min(soa.TTL, binary.BigEndian.Uint32(soa.Data[len(soa.Data)-4:]))
+	a.Authority = []dns.RRset{{Name: soa.Name, Type: soa.Type, Class: soa.Class, TTL: ttl, Data: dns.Records(nil).Append(soa.Data)}}
+	return ttl
 }
 
 // denialSOA is the data of such a record: the names localhost. and nobody.invalid., as RPZ has them, and ttl as the minimum.
@@ -157,9 +172,11 @@ func rewritten(ctx context.Context, r *recurse.Resolver, question dns.Question, 
 }
 
 // answered shows an answer to the modules of phase answer, does what they say, and tells whether they have changed it.
-func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Query, question dns.Question, out *Outcome, now time.Duration, see func(plugin.Step)) (changed bool) {
+func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Query, question dns.Question, out *Outcome, made bool, now time.Duration, see func(plugin.Step)) (changed bool) {
 	was := out.Answer
-	v, fail := c.Answer(ctx, core, asked, question.Name, replyOf(&was), see)
+	rep := replyOf(&was)
+	rep.Made = made
+	v, fail := c.Answer(ctx, core, asked, question.Name, rep, see)
 	if v.Tag != "" {
 		out.Tag = v.Tag
 	}

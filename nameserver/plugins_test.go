@@ -65,27 +65,40 @@ func newPrograms(t testing.TB) *programs {
 }
 
 // chain has one guest run at a phase. list is the text of the data set bad.
-func (p *programs) chain(guest, manifest, list string, use plugin.Plugin) *plugin.Chain {
+func (p *programs) chain(name, manifest, list string, use plugin.Plugin) *plugin.Chain {
 	p.t.Helper()
-	b, err := os.ReadFile(filepath.Join("plugin", "testdata", "guests", guest+".wasm"))
-	if err == nil {
-		b, err = wasm.Attach(b, []byte("abi: 1\nname: "+guest+"\nversion: '1'\n"+manifest))
-	}
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	use.Module = guest
+	use.Module = name
+	files := map[string][]byte{name: guest(p.t, name, manifest)}
 	var data []plugin.Data
 	if list != "" {
 		data = []plugin.Data{{Name: "bad", File: "list"}}
+		files["list"] = []byte(list)
 		use.Grant = append(use.Grant, "data/bad")
 	}
-	table, err := plugin.Compile([]plugin.Module{{Name: guest, File: "module"}}, data, []plugin.Plugin{use}, func(name string) ([]byte, error) {
-		if name == "list" {
-			return []byte(list), nil
-		}
-		return b, nil
-	})
+	return p.load(files, data, use)
+}
+
+// guest returns one of package plugin's, with a manifest.
+func guest(t testing.TB, name, manifest string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("plugin", "testdata", "guests", name+".wasm"))
+	if err == nil {
+		b, err = wasm.Attach(b, []byte("abi: 1\nname: "+name+"\nversion: '1'\n"+manifest))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// load has modules, which are files of their names, run in this order.
+func (p *programs) load(files map[string][]byte, data []plugin.Data, uses ...plugin.Plugin) *plugin.Chain {
+	p.t.Helper()
+	var modules []plugin.Module
+	for _, u := range uses {
+		modules = append(modules, plugin.Module{Name: u.Module, File: u.Module})
+	}
+	table, err := plugin.Compile(modules, data, uses, func(name string) ([]byte, error) { return files[name], nil })
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -301,6 +314,43 @@ func TestModulesLog(t *testing.T) {
 		case <-time.After(30 * time.Second):
 			t.Fatalf("no line comes that says %q", want)
 		}
+	}
+}
+
+// What a module of phase query has answered, and what is a special name's, is shown to those of phase answer as made here; what is behind an alias that a module has set is of the world. A denial with the SOA record of a zone is
+// kept for as long as that says.
+func TestMadeHere(t *testing.T) {
+	var hand handClock
+	hand.boot.Store(int64(time.Minute))
+	s, _ := newServedAt(t, hand.clock())
+	modules := map[string][]byte{"acts": guest(t, "acts", "phases: [query]\npure: true\n"), "clamp": guest(t, "clamp", "phases: [answer]\npure: true\n")}
+	s.Swap(s.Table().WithPlugins(newPrograms(t).load(modules, nil, plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery}, plugin.Plugin{Module: "clamp", Phase: plugin.PhaseAnswer})))
+	for _, c := range []struct {
+		name string
+		ttl  uint32
+	}{{"address.example.", 30}, {"localhost.", 600}, {"rewrite.example.", 10}, {"www.example.", 10}} {
+		m := new(miekg.Msg)
+		if err := m.Unpack(long(s, asks(t, c.name, true))); err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Answer) == 0 || m.Answer[0].Header().Ttl != c.ttl {
+			t.Errorf("%s, to have a TTL of %d: %v", c.name, c.ttl, m)
+		}
+	}
+	l, data := s.Loop(), asks(t, "zone.example.", true)
+	const want = "example.\t30\tIN\tSOA\t. . 0 0 0 0 30"
+	for _, b := range [][]byte{long(s, data), looped(l, data)} {
+		m := new(miekg.Msg)
+		if err := m.Unpack(b); err != nil {
+			t.Fatal(err)
+		}
+		if m.Rcode != miekg.RcodeNameError || len(m.Ns) != 1 || m.Ns[0].String() != want {
+			t.Errorf("%v, want %s", m, want)
+		}
+	}
+	hand.boot.Add(int64(31 * time.Second))
+	if got := looped(l, data); got != nil {
+		t.Errorf("after its time the loop answers %s", text(t, got))
 	}
 }
 

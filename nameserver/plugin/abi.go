@@ -128,7 +128,7 @@ type Verdict struct {
 	TTL     uint32   // seconds, of what the host makes
 	Addrs   []netip.Addr
 	Name    dns.Name // of Rewrite
-	Records []dns.RR // of Answer
+	Records []dns.RR // of Answer; of NXDomain and NoData none, or the SOA record of the zone
 	Tag     string   // for logs and views; "" is none
 	Module  string   // whose it is
 	Failed  bool     // a module failed and was passed over this time: what comes of the query may not be kept
@@ -201,6 +201,8 @@ func parseVerdict(b []byte, owner dns.Name) (v Verdict, err error) {
 		}
 	case Answer:
 		v.Records, err = parseRecords(rest)
+	case NXDomain, NoData:
+		v.Records, err = parseDenial(rest, owner)
 	default:
 		if len(rest) > 0 {
 			err = errVerdict
@@ -280,6 +282,15 @@ func parseRecords(b []byte) (all []dns.RR, err error) {
 	return all, nil
 }
 
+// parseDenial reads the SOA record of a zone that the name is in, or nothing.
+func parseDenial(b []byte, owner dns.Name) ([]dns.RR, error) {
+	all, err := parseRecords(b)
+	if err == nil && (len(all) > 1 || len(all) == 1 && (all[0].Type != dns.TypeSOA || !owner.IsWithin(all[0].Name))) {
+		err = errors.New("a denial may have one SOA record, of a zone that the name is in")
+	}
+	return all, err
+}
+
 // appendRecord writes one.
 func appendRecord(b []byte, rr dns.RR) []byte {
 	be := binary.BigEndian
@@ -295,6 +306,7 @@ type Reply struct {
 	Security cache.Security
 	Cached   bool // nobody was asked for it
 	Stale    bool
+	Made     bool        // here: by a module of phase query, or since the name is a special one
 	Sections [3][]dns.RR // answer, authority, additional
 }
 
@@ -302,6 +314,7 @@ type Reply struct {
 const (
 	fromCache = 1 << iota
 	fromStale
+	fromHere
 )
 
 // appendReply writes an answer record.
@@ -317,7 +330,7 @@ func (rep *Reply) appendReply(b []byte, q *Query, to sees) []byte {
 	case cache.Secure:
 		b[at+4] = 2
 	}
-	b[at+5] = bit(rep.Cached, fromCache) | bit(rep.Stale, fromStale)
+	b[at+5] = bit(rep.Cached, fromCache) | bit(rep.Stale, fromStale) | bit(rep.Made, fromHere)
 	b = q.appendQuery(b, to)
 	le.PutUint16(b[at+6:], uint16(len(b)-at-answerHead))
 	from := len(b)

@@ -140,6 +140,8 @@ export class Answer extends Query {
   get security(): Security { return load<u8>(memory_, 4); }
   get cached(): bool { return (load<u8>(memory_, 5) & 1) != 0; }
   get stale(): bool { return (load<u8>(memory_, 5) & 2) != 0; }
+  /** Here: by a module of phase query, or since the name is a special one. */
+  get made(): bool { return (load<u8>(memory_, 5) & 4) != 0; }
 
   /** Goes back to the first record. */
   rewind(): void {

@@ -75,7 +75,7 @@ typedef struct __attribute__((may_alias)) {
 } ananas_answer;
 
 enum { ANANAS_INDETERMINATE, ANANAS_INSECURE, ANANAS_SECURE };
-enum { ANANAS_CACHED = 1, ANANAS_STALE = 2 };
+enum { ANANAS_CACHED = 1, ANANAS_STALE = 2, ANANAS_MADE = 4 }; /* here: by a module of phase query, or since the name is a special one */
 enum { ANANAS_IN_ANSWER, ANANAS_IN_AUTHORITY, ANANAS_IN_ADDITIONAL };
 
 static inline const ananas_query *ananas_asked(const ananas_answer *a) { return (const ananas_query *)((const uint8_t *)a + a->head); }
@@ -249,7 +249,7 @@ static inline void ananas_rewrite(ananas_verdict *v, uint32_t ttl, const uint8_t
 /* The records that are put from now on are the answer; at phase answer they stand in place of all that there are. */
 static inline void ananas_answer_with(ananas_verdict *v) { ananas_act_(v, ANANAS_RECORDS, 0); }
 
-/* Puts a record. 0: there is no room for it. */
+/* Puts a record. 0: there is no room for it. Behind NXDOMAIN and NODATA: the SOA record of the zone, which is shown, and has the denial kept, in place of the node's. */
 static inline int ananas_put(ananas_verdict *v, const ananas_record *r) {
     uint8_t *to = ananas_data(v) + v->data_len;
     if (r->data_len > 65535 || (size_t)(to - v->rest) + r->name_len + 10 + r->data_len > ANANAS_REST_) return 0;

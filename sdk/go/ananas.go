@@ -116,6 +116,7 @@ type Answer struct {
 	RCode         uint16
 	Security      Security
 	Cached, Stale bool
+	Made          bool // here: by a module of phase query, or since the name is a special one
 
 	left [3]uint16
 	rest []byte
@@ -125,7 +126,7 @@ func (a *Answer) read(b []byte) {
 	le := binary.LittleEndian
 	head, asked := int(le.Uint16(b)), int(le.Uint16(b[6:]))
 	a.Query.read(b[head:])
-	a.RCode, a.Security, a.Cached, a.Stale = le.Uint16(b[2:]), Security(b[4]), b[5]&1 != 0, b[5]&2 != 0
+	a.RCode, a.Security, a.Cached, a.Stale, a.Made = le.Uint16(b[2:]), Security(b[4]), b[5]&1 != 0, b[5]&2 != 0, b[5]&4 != 0
 	a.left = [3]uint16{le.Uint16(b[8:]), le.Uint16(b[10:]), le.Uint16(b[12:])}
 	a.rest = b[head+asked : head+asked+int(le.Uint32(b[16:]))]
 }

@@ -93,7 +93,7 @@ func (v *Verdict) Rewrite(ttl uint32, name []byte) {
 	v.put(name)
 }
 
-// Put puts a record; false if there is no room for it.
+// Put puts a record; false if there is no room for it. Behind NXDomain and NoData it is the SOA record of the zone, which is shown, and has the denial kept, in place of the node's.
 func (v *Verdict) Put(r *Record) bool {
 	if len(r.Name) > 255 || len(r.Data) > 65535 || len(r.Name)+10+len(r.Data) > maxData-v.dataLen {
 		return false

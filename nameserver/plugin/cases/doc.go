@@ -19,7 +19,7 @@
 //
 //	-> go on
 //	-> NXDOMAIN ttl=60
-//	-> NODATA ttl=60
+//	-> NODATA ttl=60                    of both, a zone's SOA record may stand behind it
 //	-> address 0.0.0.0 :: ttl=60
 //	-> REFUSED
 //	-> drop

@@ -87,8 +87,8 @@ func parseOutcome(text string, lines []string) (o Outcome, err error) {
 		if blank(line) {
 			continue
 		}
-		if v.Action != plugin.Answer {
-			return o, fmt.Errorf("%q behind the verdict; records belong to the verdict records", strings.TrimSpace(line))
+		if v.Action != plugin.Answer && v.Action != plugin.NXDomain && v.Action != plugin.NoData {
+			return o, fmt.Errorf("%q behind the verdict; records belong to the verdict records, and a zone's SOA record to NXDOMAIN and NODATA", strings.TrimSpace(line))
 		}
 		r, err := parseRecord(strings.TrimSpace(line))
 		if err != nil {

@@ -200,12 +200,14 @@ func (c *Case) reply(word, rest string) error {
 			c.Reply.Cached = true
 		case w == "stale":
 			c.Reply.Stale = true
+		case w == "made":
+			c.Reply.Made = true
 		case security >= 0:
 			c.Reply.Security = securities[security]
 		case rcode >= 0:
 			c.Reply.RCode = rcodes[rcode]
 		default:
-			return fmt.Errorf("%q is none of %v, %v, cached and stale", w, rcodes, securities)
+			return fmt.Errorf("%q is none of %v, %v, cached, stale and made", w, rcodes, securities)
 		}
 	}
 	return nil

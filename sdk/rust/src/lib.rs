@@ -174,6 +174,8 @@ pub struct Answer<'a> {
     pub security: Security,
     pub cached: bool,
     pub stale: bool,
+    /// Here: by a module of phase query, or since the name is a special one.
+    pub made: bool,
     counts: [u16; 3],
     records: &'a [u8],
 }
@@ -550,6 +552,7 @@ pub mod abi {
             },
             cached: b[5] & 1 != 0,
             stale: b[5] & 2 != 0,
+            made: b[5] & 4 != 0,
             counts: [le16(b, 8) as u16, le16(b, 10) as u16, le16(b, 12) as u16],
             records: &b[records..records + u32::from_le_bytes([b[16], b[17], b[18], b[19]]) as usize],
         };

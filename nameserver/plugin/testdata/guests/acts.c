@@ -28,6 +28,12 @@ ANANAS_QUERY(q, v) {
         ananas_nxdomain(v, 60);
     }
     if (is(q, "address")) ananas_address(v, 30, four, 1, sixteen, 1);
+    if (is(q, "zone")) { /* the SOA record of what is above the name, which keeps a denial for 30 seconds */
+        static const uint8_t soa[22] = {[21] = 30};
+        ananas_record r = {.name = ananas_name(q) + 5, .name_len = q->name_len - 5u, .type = ANANAS_SOA, .ttl = 60, .data = soa, .data_len = sizeof soa};
+        ananas_nxdomain(v, 0);
+        ananas_put(v, &r);
+    }
     if (is(q, "refuse")) v->action = ANANAS_REFUSE;
     if (is(q, "drop")) v->action = ANANAS_DROP;
     if (is(q, "rewrite")) ananas_rewrite(v, 300, ANANAS_NAME("\3www\7example"));

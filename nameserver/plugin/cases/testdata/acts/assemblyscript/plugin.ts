@@ -62,6 +62,14 @@ export function ananas_query(length: i32): i32 {
     data[3] = 8;
     v.put(r);
   }
+  if (is(q, "zone") || is(q, "outside")) {
+    const soa = new Uint8Array(22), r = record; // two names that are the root, and five numbers
+    soa[21] = 30;
+    r.name = q.name + 5; r.nameLength = q.nameLength - 5; r.type = Type.SOA; r.ttl = 60; r.data = soa.dataStart; r.dataLength = 22;
+    if (is(q, "outside")) { r.name = www.dataStart; r.nameLength = wwwLength; }
+    v.nxdomain(0);
+    v.put(r);
+  }
   if (is(q, "type") && q.type == Type.TXT) v.nodata(1);
   if (is(q, "flags") && q.dnssec && q.checkingDisabled && q.authenticData && q.recursionDesired && q.transport == Transport.TCP) v.nodata(1);
   if (is(q, "client") && q.clientFamily == 4 && q.clientBits == 32 && load<u8>(q.client, 3) == 9) v.nodata(1);
@@ -77,7 +85,7 @@ export function ananas_query(length: i32): i32 {
 export function ananas_answer(length: i32): i32 {
   const a = shown(), v = begin(), r = record;
   if (a.rcode == 3 && a.type == Type.A) v.nodata(9);
-  if (a.rcode == 3 || (a.security == Security.Secure && a.cached)) return end(v);
+  if (a.rcode == 3 || a.made || (a.security == Security.Secure && a.cached)) return end(v);
   v.answer();
   while (a.next(r)) {
     if (r.section != Section.Answer || r.type == Type.TXT) continue;

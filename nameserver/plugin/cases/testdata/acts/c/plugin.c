@@ -53,6 +53,13 @@ ANANAS_QUERY(q, v) {
         data[3] = 8;
         ananas_put(v, &r);
     }
+    if (is(q, ANANAS_TEXT("zone")) || is(q, ANANAS_TEXT("outside"))) {
+        static const uint8_t soa[22] = {[21] = 30}; /* two names that are the root, and five numbers */
+        ananas_record r = {.name = ananas_name(q) + 5, .name_len = q->name_len - 5u, .type = ANANAS_SOA, .ttl = 60, .data = soa, .data_len = sizeof soa};
+        if (is(q, ANANAS_TEXT("outside"))) r.name = (const uint8_t *)"\3www", r.name_len = 5;
+        ananas_nxdomain(v, 0);
+        ananas_put(v, &r);
+    }
     if (is(q, ANANAS_TEXT("type")) && q->type == ANANAS_TXT) ananas_nodata(v, 1);
     if (is(q, ANANAS_TEXT("flags")) && q->flags == (ANANAS_RD | ANANAS_CD | ANANAS_AD | ANANAS_DO) && q->transport == 1) ananas_nodata(v, 1);
     if (is(q, ANANAS_TEXT("client")) && q->family == 4 && q->bits == 32 && q->client[3] == 9) ananas_nodata(v, 1);
@@ -68,7 +75,7 @@ ANANAS_ANSWER(a, v) {
     ananas_reader all = ananas_records(a);
     ananas_record r;
     if (a->rcode == 3 && ananas_asked(a)->type == ANANAS_A) ananas_nodata(v, 9);
-    if (a->rcode == 3 || (a->security == ANANAS_SECURE && a->flags & ANANAS_CACHED)) return;
+    if (a->rcode == 3 || a->flags & ANANAS_MADE || (a->security == ANANAS_SECURE && a->flags & ANANAS_CACHED)) return;
     ananas_answer_with(v);
     while (ananas_next(&all, &r)) {
         if (r.section != ANANAS_IN_ANSWER || r.type == ANANAS_TXT) continue;

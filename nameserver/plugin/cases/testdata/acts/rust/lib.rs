@@ -42,6 +42,13 @@ impl Plugin for Acts {
                     v.put(&Record { section: Section::Answer, name: q.name.0, rtype: rtype::A, ttl: 60, data: &[192, 0, 2, last] });
                 }
             }
+            b"zone" | b"outside" => {
+                let mut soa = [0; 22]; // two names that are the root, and five numbers
+                soa[21] = 30;
+                let name = if label == b"zone" { &q.name.0[5..] } else { b"\x03www\x00" };
+                v.nxdomain(0);
+                v.put(&Record { section: Section::Authority, name, rtype: rtype::SOA, ttl: 60, data: &soa });
+            }
             b"type" if q.rtype == rtype::TXT => v.nodata(1),
             b"flags" if q.dnssec_ok && q.checking_disabled && q.authentic_data && q.recursion_desired && q.transport == Transport::Tcp => v.nodata(1),
             b"client" if q.client.len() == 4 && q.client_bits == 32 && q.client[3] == 9 => v.nodata(1),
@@ -59,7 +66,7 @@ impl Plugin for Acts {
         if a.rcode == 3 && a.query.rtype == rtype::A {
             v.nodata(9);
         }
-        if a.rcode == 3 || a.security == Security::Secure && a.cached {
+        if a.rcode == 3 || a.made || a.security == Security::Secure && a.cached {
             return;
         }
         v.answer();
