@@ -340,18 +340,29 @@ typedef struct {
     uint32_t *slots, size;
     uint8_t *names;
     size_t room, used;
-    uint32_t count;
+    uint32_t count, deepest; /* how many there are, and the most labels of one */
 } ananas_zones;
 
 #define ANANAS_ZONES(z, slots, octets)            \
     static uint32_t z##_slots_[2 * (slots)];      \
     static uint8_t z##_names_[octets];            \
-    static ananas_zones z = {z##_slots_, 2 * (slots), z##_names_, octets, 0, 0}
+    static ananas_zones z = {z##_slots_, 2 * (slots), z##_names_, octets, 0, 0, 0}
 
-static inline uint32_t *ananas_slot_(const ananas_zones *z, const uint8_t *name, size_t len) {
-    uint32_t h = 2166136261u; /* FNV-1a, its upper bits folded in */
-    for (size_t i = 0; i < len; i++) h = (h ^ name[i]) * 16777619u;
-    for (uint32_t i = h ^ h >> 15;; i++) {
+/* Writes where the labels of a name begin, and returns how many there are: 127 at most. */
+static inline uint32_t ananas_labels(const uint8_t *name, uint8_t *at) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; name[i] && n < 127; i += name[i] + 1u) at[n++] = (uint8_t)i;
+    return n;
+}
+
+/* Hashes a label behind those to its right, so that all that is above a name is hashed in one go over it: FNV-1a. It begins with 2166136261. */
+static inline uint32_t ananas_hash(uint32_t h, const uint8_t *label) {
+    for (uint32_t i = 0, n = label[0]; i <= n; i++) h = (h ^ label[i]) * 16777619u;
+    return h;
+}
+
+static inline uint32_t *ananas_slot_(const ananas_zones *z, uint32_t h, const uint8_t *name, size_t len) {
+    for (uint32_t i = h ^ h >> 15;; i++) { /* its upper bits folded in */
         uint32_t *s = &z->slots[i & (z->size - 1)];
         const uint8_t *there = z->names + *s; /* the length, then the name; 0 is an empty slot */
         if (!*s || (there[-1] == len && ananas_equal(there, name, len))) return s;
@@ -360,7 +371,10 @@ static inline uint32_t *ananas_slot_(const ananas_zones *z, const uint8_t *name,
 
 /* Adds a zone; 0: there is no room for it. */
 static inline int ananas_add(ananas_zones *z, const uint8_t *name, size_t len) {
-    uint32_t *s = ananas_slot_(z, name, len);
+    uint8_t at[127];
+    uint32_t h = 2166136261u, labels = ananas_labels(name, at);
+    for (uint32_t i = labels; i--;) h = ananas_hash(h, name + at[i]);
+    uint32_t *s = ananas_slot_(z, h, name, len);
     if (*s) return 1;
     if (z->count + 1 >= z->size / 2 || z->used + 1 + len > z->room) return 0;
     z->names[z->used] = (uint8_t)len;
@@ -368,16 +382,18 @@ static inline int ananas_add(ananas_zones *z, const uint8_t *name, size_t len) {
     *s = (uint32_t)z->used + 1;
     z->used += 1 + len;
     z->count++;
+    if (z->deepest < labels) z->deepest = labels;
     return 1;
 }
 
 /* Tells whether a name is one of the zones, or below one. */
 static inline int ananas_covers(const ananas_zones *z, const uint8_t *name, size_t len) {
-    while (len > 1) {
-        if (*ananas_slot_(z, name, len)) return 1;
-        size_t label = (size_t)name[0] + 1;
-        name += label;
-        len -= label;
+    uint8_t at[127];
+    uint32_t h = 2166136261u, labels = ananas_labels(name, at);
+    for (uint32_t depth = 1; depth <= labels && depth <= z->deepest; depth++) {
+        uint32_t from = at[labels - depth];
+        h = ananas_hash(h, name + from);
+        if (*ananas_slot_(z, h, name + from, len - from)) return 1;
     }
     return 0;
 }
