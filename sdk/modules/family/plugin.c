@@ -16,6 +16,9 @@ static struct {
     {ANANAS_TEXT("adult"), ANANAS_NAME("\6nudity\14testcategory\3com"), 0},
 };
 
+/* What a list that is a response policy zone has for names that it lets through, whatever other lists have. */
+enum { PASSTHRU = 3 };
+
 enum { LISTS = sizeof lists / sizeof lists[0] };
 
 static uint16_t code = 16;
@@ -40,7 +43,9 @@ ANANAS_QUERY(q, v) {
     for (int i = 0; i < LISTS; i++) {
         if (lists[i].data < 0) continue;
         int test = lists[i].test_len && ananas_within(name, q->name_len, lists[i].test, lists[i].test_len);
-        if (!test && ananas_data_find(lists[i].data, ANANAS_SUFFIX, name, q->name_len) < 0) continue;
+        int32_t found = ananas_data_find(lists[i].data, ANANAS_SUFFIX, name, q->name_len);
+        if (found == PASSTHRU) return;
+        if (!test && found < 0) continue;
         if (ananas_covers(&allowed, name, q->name_len)) return; /* asked last: few names get here */
         ananas_address(v, 60, none, 1, none, 1);
         ananas_why(v, code, ANANAS_TEXT(""));
