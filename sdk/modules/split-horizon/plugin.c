@@ -2,7 +2,7 @@
 #include "../../c/ananas.h"
 #include "../address.h"
 
-enum { VIEWS = 16, NETWORKS = 64, NAMES = 512, ADDRESSES = 2048, SLOTS = 1024, TEXT = 20 << 10, NONE = 0xffff };
+enum { VIEWS = 16, NETWORKS = 64, NAMES = 400, ADDRESSES = 2048, SLOTS = 1024, TEXT = 20 << 10, NONE = 0xffff };
 
 static struct {
     prefix prefix;
