@@ -64,7 +64,7 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-// documents are README.md and all guides.
+// documents are README.md, all guides, and the pages of the modules in sdk/modules, by NAME/README.md.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	paths, err := filepath.Glob("../../docs/*.md")
@@ -78,6 +78,17 @@ func documents(t *testing.T) map[string]string {
 			t.Fatal(err)
 		}
 		all[filepath.Base(path)] = string(text)
+	}
+	pages, err := filepath.Glob(filepath.Join(modules, "*", "README.md"))
+	if err != nil || len(pages) < 5 {
+		t.Fatalf("the pages of modules are %q, %v", pages, err)
+	}
+	for _, path := range pages {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[filepath.Base(filepath.Dir(path))+"/README.md"] = string(text)
 	}
 	return all
 }

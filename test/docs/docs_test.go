@@ -4,7 +4,7 @@
 //     command whose output begins with "error: " fails; all others succeed. `ananas serve` and `ananas lab` run on free ports, and so does
 //     `make run`; what is not started by a document is asked of a lab.
 //   - A block of commands alone is run for its success.
-//   - Settings are compiled; worlds make a lab; zone files are read; Go is compiled; lines of JSON are steps of an explain,
+//   - Settings are compiled; worlds make a lab; zone files and lists are read; Go is compiled; lines of JSON are steps of an explain,
 //     or what is sent to apply settings.
 //   - Cases of modules and manifests are parsed. Source of a module is an excerpt of a file that the document's commands have made, or is compiled (modules_test.go).
 //   - A fence with a file's name behind its language is a file that the commands of the document find. Others that they need are in
@@ -30,6 +30,7 @@ import (
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/lab"
+	"github.com/ananas-edge/ananas/nameserver/dataset"
 	"github.com/ananas-edge/ananas/nameserver/plugin/cases"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/wasm"
@@ -135,6 +136,9 @@ func (p *play) play(dir string, all []block) {
 	if err == nil {
 		p.session, err = newSession(dir, binary, files)
 	}
+	if module, ok := strings.CutSuffix(p.document, "/README.md"); ok && err == nil {
+		err = p.session.bringModule(module)
+	}
 	if err != nil {
 		p.wrong = append(p.wrong, err)
 		return
@@ -187,6 +191,8 @@ func (p *play) block(b block) {
 		err = p.excerpt(b)
 	case b.lang == "yaml":
 		err = p.compileSettings(b.text)
+	case b.lang == "list":
+		_, _, err = dataset.Build(strings.NewReader(b.text), dataset.Options{})
 	case b.lang == "world":
 		err = buildWorld(b.text)
 	case b.lang == "zone":
@@ -274,8 +280,11 @@ func (p *play) command(b block, command, written string, shown bool) {
 // update puts what a command prints in place of what is written.
 func (p *play) update(command, written, out string) {
 	path := filepath.Join("../../docs", p.document)
-	if p.document == "README.md" {
+	switch {
+	case p.document == "README.md":
 		path = "../../README.md"
+	case strings.HasSuffix(p.document, "/README.md"):
+		path = filepath.Join(modules, p.document)
 	}
 	indent := func(text string) string {
 		var b strings.Builder

@@ -13,6 +13,28 @@ import (
 	"github.com/ananas-edge/ananas/sdk"
 )
 
+// modules are those that come with the program.
+const modules = "../../sdk/modules"
+
+// bringModule puts the source of a module, and what it includes, where the reader of its page has it: below sdk, in a copy of this repository.
+func (s *session) bringModule(name string) error {
+	for from, to := range map[string]string{filepath.Join(modules, name): filepath.Join("sdk", "modules", name), "../../sdk/c": filepath.Join("sdk", "c")} {
+		if err := os.CopyFS(filepath.Join(s.dir, to), os.DirFS(from)); err != nil {
+			return err
+		}
+	}
+	built := filepath.Join(s.dir, "sdk", "modules", name, name+".wasm") // by somebody, perhaps of another source
+	if err := os.Remove(built); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	headers, err := filepath.Glob(filepath.Join(modules, "*.h"))
+	for _, h := range headers {
+		text, readErr := os.ReadFile(h)
+		err = errors.Join(err, readErr, os.WriteFile(filepath.Join(s.dir, "sdk", "modules", filepath.Base(h)), text, 0o600))
+	}
+	return err
+}
+
 // moduleSource tells whether a block is source of a module. Go is that where it uses the SDK.
 func moduleSource(b block) bool {
 	return slices.Contains([]string{"c", "rust", "typescript"}, b.lang) || b.lang == "go" && strings.Contains(b.text, "*ananas.")

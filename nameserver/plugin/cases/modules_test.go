@@ -150,6 +150,20 @@ func TestOurModules(t *testing.T) {
 	}
 }
 
+// A list that a module wants and has not been granted is no obstacle: it looks at those that there are.
+func TestListsAreWanted(t *testing.T) {
+	module := build(t, "../../../sdk/modules/family")
+	const adult = "query www.adult.example A\n-> address 0.0.0.0 :: ttl=60 ede=16 tag=adult\n"
+	for text, data := range map[string]map[string][]byte{
+		"query malware.testcategory.com A\n-> go on\n":           nil,
+		"query malware.testcategory.com A\n-> go on\n\n" + adult: {"adult": []byte("adult.example\n")},
+	} {
+		for _, d := range play(t, open(t, module, data), "wanted", text) {
+			t.Error(d)
+		}
+	}
+}
+
 // lists are the data sets of a module's folder.
 func lists(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
