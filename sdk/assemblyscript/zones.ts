@@ -22,12 +22,23 @@ export function parseName(text: usize, length: i32, out: usize): i32 {
   return label + 1;
 }
 
+/** How many labels a name has, without the root's. */
+function labels(name: usize): i32 {
+  let n = 0;
+  for (let label = load<u8>(name); label != 0; label = load<u8>(name)) {
+    name += 1 + <usize>label;
+    n++;
+  }
+  return n;
+}
+
 /** A set of zones: a hash table over names that lie one behind the other. */
 export class Zones {
   private slots: StaticArray<u32> = new StaticArray<u32>(64); // where a name is, 0: nowhere; a power of two
   private names: StaticArray<u8> = new StaticArray<u8>(1024);
   private used: i32 = 0;
   private count: i32 = 0;
+  private deepest: i32 = 0; // the most labels of one
 
   /** Adds the zones of a list: names with blanks, commas or line ends between them. Returns 0, or which of them, from 1, is no name. */
   addList(list: Uint8Array): i32 {
@@ -62,12 +73,13 @@ export class Zones {
     unchecked(this.slots[slot] = this.used + 1);
     this.used += 1 + length;
     this.count++;
+    this.deepest = max(this.deepest, labels(name));
   }
 
   /** Tells whether a name is one of the zones, or below one. */
   covers(name: usize, length: i32): bool {
-    while (length > 1) {
-      if (unchecked(this.slots[this.slot(name, length)]) != 0) return true;
+    for (let depth = labels(name); depth > 0; depth--) { // of a name with 127 labels most are not looked up: that would take more fuel than a call has
+      if (depth <= this.deepest && unchecked(this.slots[this.slot(name, length)]) != 0) return true;
       const label = 1 + <i32>load<u8>(name);
       name += label;
       length -= label;

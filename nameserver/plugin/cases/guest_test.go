@@ -129,6 +129,11 @@ func TestTemplates(t *testing.T) {
 			for _, d := range play(t, r, "a long list", long) {
 				t.Error(d)
 			}
+			// Whoever wants to be rid of a module asks for names that take it more fuel than it has.
+			attack := "settings zones=ads.example,a.tracker.example\nquery " + deep("example.com") + " A\n-> go on\n"
+			for _, d := range play(t, r, "attack", attack) {
+				t.Error(d)
+			}
 			f, err := cases.Parse("cost", string(text))
 			if err != nil {
 				t.Fatal(err)

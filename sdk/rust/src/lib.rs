@@ -88,6 +88,16 @@ impl<'a> Name<'a> {
     pub fn suffixes(&self) -> Suffixes<'a> {
         Suffixes(self.0)
     }
+
+    /// How many labels it has, without the root's.
+    pub fn labels(&self) -> usize {
+        self.suffixes().count()
+    }
+
+    /// The suffixes with at most so many labels. Who looks them up in a set knows its deepest name: a query may have 127 labels, and to look them all up takes more fuel than a call has.
+    pub fn suffixes_of(&self, most: usize) -> impl Iterator<Item = &'a [u8]> {
+        self.suffixes().skip(self.labels().saturating_sub(most))
+    }
 }
 
 /// See [Name::suffixes].
