@@ -5,7 +5,7 @@ FUZZTIME ?= 10m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run test race fuzz bench chaos-store bench-cold bench-validate diff-peers bench-attack bench-hostile bench-memory bench-cached soak lint check gen clean bench-store bench-swap
+.PHONY: help build run test race fuzz bench chaos-store bench-cold bench-validate diff-peers bench-attack bench-hostile bench-memory bench-cached soak lint check gen clean bench-store bench-modules bench-swap
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ bench-cached: ## cached answers beside five of Debian's servers, as tables and d
 
 bench-store: build ## the store: reads, the way of a commit to 100 nodes and to 10,000 simulated ones, cold copies, commits (Linux; 8 minutes)
 	$(GO) run ./test/bench/store $(BENCHFLAGS)
+
+bench-modules: ## what modules cost a query, the same policy beside four of Debian's servers, and what hostile modules come to (root; installs the servers on Debian; 20 minutes)
+	./test/install-peers cached
+	$(GO) run ./test/bench/modules $(BENCHFLAGS)
 
 bench-swap: build ## from a push of a module to its verdict on a root and three followers that are asked all the time (Linux; half a minute)
 	$(GO) run ./test/bench/swap $(BENCHFLAGS)

@@ -47,29 +47,90 @@ type Outcome struct {
 	Tag     string // that modules gave it, for logs
 }
 
-// programmed is resolve's middle for tables with modules.
+// told is what the modules of phase query have said of a query.
+type told struct {
+	asked   plugin.Query
+	verdict plugin.Verdict
+	fail    *dns.EDE // a module failed without which there is no answer
+}
+
+// tell shows a query to the modules at once, where none of them takes long. If they end it with a verdict that is not kept with answers, as those of modules that see clients, ends is set, and it costs the query no goroutine;
+// else what they said goes with it.
+func (s *Server) tell(q *query) (ans recurse.Answer, ends, dropped bool) {
+	c := q.table.Plugins
+	if !c.InLoop() {
+		return ans, false, false
+	}
+	t := told{asked: s.asked(q)}
+	var ok bool
+	if t.verdict, t.fail, ok = c.AtOnce(q.core(), &t.asked, q.name); !ok {
+		return ans, false, false
+	}
+	q.told = &t
+	v := &t.verdict
+	switch {
+	case t.fail != nil:
+		ans = unanswered(t.fail)
+	case v.Action == plugin.Drop:
+		return ans, true, true
+	case v.Action == plugin.GoOn || v.Action == plugin.Rewrite || c.Answers():
+		return ans, false, false
+	default:
+		ans = verdictAnswer(q.question(), v, s.clock.Boot())
+		if v.EDE != nil {
+			ans.EDEs = append(ans.EDEs, *v.EDE)
+		}
+	}
+	q.looked, q.ended, q.tag = true, true, v.Tag
+	s.m.hits.Inc()
+	return ans, true, false
+}
+
+// unanswered is the answer to a query for which a module failed that it can not do without.
+func unanswered(why *dns.EDE) recurse.Answer {
+	return recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*why}}
+}
+
+// programmed is resolve's middle for tables with modules: they are shown the query, if they have not seen it, then it is resolved if they let it, and then they are shown the answer.
 func (s *Server) programmed(ctx context.Context, q *query, o recurse.Opts) (Outcome, error) {
-	return Programmed(ctx, s.resolver, q.table.Plugins, s.asked(q), q.question(), q.core(), o, s.clock.Boot(), nil)
+	c, t := q.table.Plugins, q.told
+	if t == nil {
+		return Programmed(ctx, s.resolver, c, s.asked(q), q.question(), q.core(), o, s.clock.Boot(), nil)
+	}
+	t.mayAsk(ctx, s.resolver, &o)
+	return decided(ctx, s.resolver, c, t, q.question(), q.core(), o, s.clock.Boot(), nil)
 }
 
 // Programmed resolves a question with the modules of a chain around it: they are shown the query, then it is resolved if they let it, and then they are shown the answer. now is boot time; see is told what each module said, nil: nobody
 // wants to know.
 func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, asked plugin.Query, question dns.Question, core int, o recurse.Opts, now time.Duration, see func(plugin.Step)) (out Outcome, err error) {
+	t := told{asked: asked}
+	t.mayAsk(ctx, r, &o)
+	t.verdict, t.fail = c.Query(ctx, core, &t.asked, question.Name, see)
+	return decided(ctx, r, c, &t, question, core, o, now, see)
+}
+
+// mayAsk lets modules ask questions of their own, within the budget of the query.
+func (t *told) mayAsk(ctx context.Context, r *recurse.Resolver, o *recurse.Opts) {
 	if o.Budget == nil {
 		o.Budget = r.NewBudget(o.Table)
 	}
-	asked.Resolve = func(name dns.Name, typ dns.Type) (*plugin.Reply, error) {
-		sub := recurse.Opts{Table: o.Table, Stale: o.Stale, Cached: o.Cached, Trace: o.Trace, Budget: o.Budget}
-		a, err := r.Resolve(ctx, dns.Question{Name: name, Type: typ, Class: question.Class}, sub)
+	own := recurse.Opts{Table: o.Table, Stale: o.Stale, Cached: o.Cached, Trace: o.Trace, Budget: o.Budget}
+	t.asked.Resolve = func(name dns.Name, typ dns.Type) (*plugin.Reply, error) {
+		a, err := r.Resolve(ctx, dns.Question{Name: name, Type: typ, Class: dns.ClassINET}, own)
 		if err != nil || a.RCode == dns.RCodeServerFailure {
 			return nil, cmp.Or(err, errNoAnswer)
 		}
 		return replyOf(&a), nil
 	}
-	v, fail := c.Query(ctx, core, &asked, question.Name, see)
-	if fail != nil {
-		return Outcome{Answer: recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*fail}}, Ended: true}, nil
+}
+
+// decided does what the modules of phase query have said, and has those of phase answer see what comes of it.
+func decided(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, t *told, question dns.Question, core int, o recurse.Opts, now time.Duration, see func(plugin.Step)) (out Outcome, err error) {
+	if t.fail != nil {
+		return Outcome{Answer: unanswered(t.fail), Ended: true}, nil
 	}
+	v := t.verdict
 	out.Keeps, out.Ended, out.Tag = c.Keeps() && !v.Bypass && !v.Failed, v.Action != plugin.GoOn, v.Tag
 	if v.Bypass {
 		o.Fresh, o.Stale, o.Ahead = recurse.FreshAnswer, false, false
@@ -97,7 +158,7 @@ func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, asked
 		return out, err
 	}
 	made := out.Answer.Local || v.Action != plugin.GoOn && v.Action != plugin.Rewrite // of the world is no record of it
-	if answered(ctx, c, core, &asked, question, &out, made, now, see) {
+	if answered(ctx, c, core, &t.asked, question, &out, made, now, see) {
 		err = nil // a module has made an answer of what may have been a failure
 	}
 	return out, err
@@ -183,7 +244,7 @@ func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Quer
 	out.Keeps = out.Keeps && !v.Failed
 	switch {
 	case fail != nil:
-		out.Answer, out.Keeps, out.Ended = recurse.Answer{RCode: dns.RCodeServerFailure, EDEs: []dns.EDE{*fail}}, false, true
+		out.Answer, out.Keeps, out.Ended = unanswered(fail), false, true
 		return true
 	case v.Action == plugin.GoOn:
 		return false

@@ -232,6 +232,45 @@ func TestTakenOutOfTheLoop(t *testing.T) {
 	}
 }
 
+// A verdict that is not kept with answers is given at once, as it is given the long way; what has to be resolved waits, and so does what is to be kept.
+func TestVerdictsAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		manifest string
+		mode     plugin.Mode
+		name     string
+		atOnce   bool
+	}{
+		{"", plugin.Open, "why.example.", true},
+		{"", plugin.Open, "nodata.example.", true},
+		{"", plugin.Open, "address.example.", true},
+		{"", plugin.Open, "record.example.", true},
+		{"", plugin.Open, "refuse.example.", true},
+		{"", plugin.Open, "drop.example.", true},
+		{"", plugin.Open, "client.example.", false}, // of who is shown a prefix alone
+		{"", plugin.Open, "prefix.example.", true},
+		{"", plugin.Closed, "trap.example.", true},
+		{"", plugin.Open, "trap.example.", false},
+		{"", plugin.Open, "rewrite.example.", false},
+		{"", plugin.Open, "www.example.", false},
+		{"pure: true\n", plugin.Open, "why.example.", false},
+	} {
+		var hand handClock
+		hand.boot.Store(int64(time.Minute))
+		s, _ := newServedAt(t, hand.clock())
+		s.Swap(s.Table().WithPlugins(newPrograms(t).chain("acts", "phases: [query]\n"+c.manifest, "", plugin.Plugin{Phase: plugin.PhaseQuery, Mode: c.mode})))
+		data := asks(t, c.name, true)
+		got := text(t, s.Serve(listen.Packet{Data: bytes.Clone(data), Client: allowedClient, Local: allowedClient}, nil, listen.Reply{}))
+		want := text(t, long(s, data))
+		waits := "SERVFAIL (0 too many queries wait already: limits.queries)" // nobody waits for the reply
+		if !c.atOnce {
+			want = waits
+		}
+		if got != want || c.atOnce && want == waits {
+			t.Errorf("%s (%q, %s) is answered at once with %s, want %s", c.name, c.manifest, c.mode, got, want)
+		}
+	}
+}
+
 // Who has no place to wait gets nothing from the cache where a module has to see the query.
 func TestNobodyPassesAModuleBy(t *testing.T) {
 	var hand handClock

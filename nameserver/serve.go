@@ -114,6 +114,7 @@ type query struct {
 	looked bool          // the answer is what the resolver had, from wherever
 	ended  bool          // a module has ended it, or changed what was found
 	tag    string        // that modules gave it
+	told   *told         // what modules have said of it; nil: they have not seen it
 }
 
 // Serve answers one query: at once, if the settings say all, or later from a goroutine of its own, so that no loop is kept from what it has images for
@@ -129,7 +130,14 @@ func (s *Server) Serve(p listen.Packet, out []byte, reply listen.Reply) (answer 
 		reply.Drop()
 		return nil
 	case resolve:
-		var ok bool
+		var ends, dropped, ok bool
+		if ans, ends, dropped = s.tell(&q); dropped {
+			s.m.dropped.Inc()
+			return nil
+		}
+		if ends {
+			break
+		}
 		if ans, ok = s.later(&q, reply); ok {
 			return nil
 		}

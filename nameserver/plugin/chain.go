@@ -3,6 +3,7 @@ package plugin
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,7 @@ type Chain struct {
 	answer []runner
 	log    []runner
 	fast   []*runner // of phase query, those whose verdict is not kept with the answer
+	atOnce bool      // see InLoop
 	kept   bool      // answers may be kept as they are sent
 	epoch  string
 }
@@ -110,10 +112,24 @@ func (c *Chain) Query(ctx context.Context, core int, q *Query, owner dns.Name, s
 	if c == nil {
 		return v, nil
 	}
+	v, fail, _ = c.tell(ctx, core, q, owner, see, true)
+	return v, fail
+}
+
+// InLoop tells whether [Chain.AtOnce] can be asked: the modules of phase query may be called in a loop that others wait for, and none of their verdicts is kept with answers.
+func (c *Chain) InLoop() bool { return c != nil && c.atOnce }
+
+// AtOnce is [Chain.Query] for a loop that others wait for. ok is false where a module has no instance that is free: then Query has to be asked, which waits.
+func (c *Chain) AtOnce(core int, q *Query, owner dns.Name) (v Verdict, fail *dns.EDE, ok bool) {
+	return c.tell(context.Background(), core, q, owner, nil, false)
+}
+
+// tell is both: without wait, ok is false if one has no instance that is free.
+func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, see func(Step), wait bool) (v Verdict, fail *dns.EDE, ok bool) {
 	bypass, failed, tag := false, false, ""
 	for k := range c.query {
 		r := &c.query[k]
-		one, err := c.ask(ctx, core, r, see, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
+		one, err := c.ask(ctx, core, r, see, wait, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
 			out, err := l.query(ctx, i, q)
 			if err == nil {
 				v, err = parseVerdict(out, owner)
@@ -124,8 +140,11 @@ func (c *Chain) Query(ctx context.Context, core int, q *Query, owner dns.Name, s
 			return v, err
 		})
 		if err != nil {
+			if err == errBusy {
+				return Verdict{}, nil, false
+			}
 			if r.use.Mode == Closed {
-				return Verdict{}, edeText(r.use.Module)
+				return Verdict{}, edeText(r.use.Module), true
 			}
 			failed = failed || err != errOut // which is so for each query
 			continue
@@ -140,7 +159,7 @@ func (c *Chain) Query(ctx context.Context, core int, q *Query, owner dns.Name, s
 		}
 	}
 	v.Bypass, v.Tag, v.Failed = bypass, tag, failed
-	return v, nil
+	return v, nil, true
 }
 
 // Answer shows an answer to the modules in their order; each sees what those before have made of it. The verdict is GoOn where none has changed it, and Answer where rep has other records now.
@@ -154,7 +173,7 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 	for k := range c.answer {
 		r := &c.answer[k]
 		in = in[:0]
-		one, err := c.ask(ctx, core, r, see, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
+		one, err := c.ask(ctx, core, r, see, true, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
 			g := guestOf(i)
 			in = rep.appendReply(in[:0], q, l.sees)
 			room := g.room(i)
@@ -189,22 +208,27 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 }
 
 // ask has one module asked, or, where it fails and may be stale, the version before it.
-func (c *Chain) ask(ctx context.Context, core int, r *runner, see func(Step), do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (Verdict, error) {
-	v, err := c.once(ctx, core, r.loaded, r, see, do)
-	if err != nil && r.use.Mode == Stale && r.before != nil {
-		return c.once(ctx, core, r.before, r, see, do)
+func (c *Chain) ask(ctx context.Context, core int, r *runner, see func(Step), wait bool, do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (Verdict, error) {
+	v, err := c.once(ctx, core, r.loaded, r, see, wait, do)
+	if err != nil && err != errBusy && r.use.Mode == Stale && r.before != nil {
+		return c.once(ctx, core, r.before, r, see, wait, do)
 	}
 	return v, err
 }
 
-func (c *Chain) once(ctx context.Context, core int, l *loaded, r *runner, see func(Step), do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (v Verdict, err error) {
+func (c *Chain) once(ctx context.Context, core int, l *loaded, r *runner, see func(Step), wait bool, do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (v Verdict, err error) {
 	var fuel int64
 	began := c.loader.boot()
 	if l.out.Load() {
 		err = errOut
 	} else {
 		var i *wasm.Instance
-		if i, err = l.pool.TakeOrMake(ctx, core); err == nil {
+		if wait {
+			i, err = l.pool.TakeOrMake(ctx, core)
+		} else if i = l.pool.Take(core); i == nil {
+			return v, errBusy
+		}
+		if err == nil {
 			v, err = do(ctx, l, i)
 			fuel = i.Spent()
 			l.pool.Put(core, i)
@@ -226,6 +250,9 @@ func (c *Chain) once(ctx context.Context, core int, l *loaded, r *runner, see fu
 }
 
 var errOut error = hinted{fmt.Errorf("it was taken out, since it failed %d times in %v", maxFaults, faultTime), "push a version that does not; ananas module show says how it failed"}
+
+// errBusy is why a module was not asked where nobody may wait.
+var errBusy = errors.New("all its instances are in use")
 
 // sameVerdict compares what two instances returned.
 func sameVerdict(a, b []byte) bool { return bytes.Equal(a, b) }

@@ -116,10 +116,14 @@ func (l *Loader) Load(ctx context.Context, t *Table, before *Chain) (*Chain, err
 			c.log = append(c.log, r)
 		}
 	}
+	c.atOnce = len(c.query) > 0
 	for k := range c.query {
-		if r := &c.query[k]; !r.pure {
+		r := &c.query[k]
+		if !r.pure {
 			c.fast = append(c.fast, r)
 		}
+		fast := r.module.Fast() && !r.asks && (r.before == nil || r.before.module.Fast() && !r.before.asks)
+		c.atOnce = c.atOnce && !r.pure && fast
 	}
 	for k := range t.Modules {
 		if err := l.loadUnused(ctx, t, &t.Modules[k]); err != nil {
