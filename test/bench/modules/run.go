@@ -130,6 +130,9 @@ func (b *bout) await(p *bench.Process, at netip.AddrPort) error {
 
 // ask runs the load generator once.
 func (b *bout) ask(at netip.AddrPort, p flood.Plan) (*flood.Report, error) {
+	if b.ctx.Err() != nil {
+		return nil, context.Cause(b.ctx)
+	}
 	p.Server, p.Questions = at, b.file
 	plan, err := json.Marshal(p)
 	if err != nil {
