@@ -229,7 +229,7 @@ func TestBatchDoesNotAllocate(t *testing.T) {
 	if underRace {
 		t.Skip("the race detector allocates")
 	}
-	if n := testing.AllocsPerRun(100, func() { l.ServeBatch(queries) }); n != 0 {
+	if n := leastAllocs(100, func() { l.ServeBatch(queries) }); n != 0 {
 		t.Errorf("%v allocations for a batch", n)
 	}
 }
@@ -297,4 +297,13 @@ func BenchmarkBatch(b *testing.B) {
 			}
 		})
 	}
+}
+
+// leastAllocs is testing.AllocsPerRun, the least of some: it counts what all goroutines of the process allocate, and those that earlier tests have left do, now and then.
+func leastAllocs(runs int, f func()) float64 {
+	least := testing.AllocsPerRun(runs, f)
+	for i := 0; least > 0 && i < 9; i++ {
+		least = min(least, testing.AllocsPerRun(runs, f))
+	}
+	return least
 }

@@ -313,7 +313,7 @@ func TestSamplesTakeNoMemory(t *testing.T) {
 	if underRace {
 		t.Skip("the race detector allocates")
 	}
-	if n := testing.AllocsPerRun(100, func() { l.ServeBatch(queries) }); n != 0 {
+	if n := leastAllocs(100, func() { l.ServeBatch(queries) }); n != 0 {
 		t.Errorf("%v allocations for a batch", n)
 	}
 }
