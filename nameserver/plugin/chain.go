@@ -149,7 +149,7 @@ func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, se
 			failed = failed || err != errOut // which is so for each query
 			continue
 		}
-		bypass = bypass || one.Bypass
+		bypass, failed = bypass || one.Bypass, failed || one.Failed
 		if one.Tag != "" {
 			tag = one.Tag
 		}
@@ -168,8 +168,8 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 		return v, nil
 	}
 	var in []byte
-	failed := false
-	defer func() { v.Failed = failed }()
+	failed, tag := false, ""
+	defer func() { v.Failed, v.Tag = failed, tag }()
 	for k := range c.answer {
 		r := &c.answer[k]
 		in = in[:0]
@@ -188,6 +188,10 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 			}
 			return v, err
 		})
+		failed = failed || one.Failed
+		if one.Tag != "" {
+			tag = one.Tag
+		}
 		switch {
 		case err != nil && r.use.Mode == Closed:
 			return Verdict{}, edeText(r.use.Module)
@@ -195,13 +199,10 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 			failed = failed || err != errOut
 			continue
 		case one.Action == Answer:
-			rep.Sections, rep.Security = [3][]dns.RR{one.Records}, cache.Unchecked
+			rep.RCode, rep.Sections, rep.Security = dns.RCodeSuccess, [3][]dns.RR{one.Records}, cache.Unchecked
 			v = one
 		case one.Action != GoOn:
 			return one, nil
-		}
-		if one.Tag != "" {
-			v.Tag = one.Tag
 		}
 	}
 	return v, nil
@@ -211,7 +212,9 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 func (c *Chain) ask(ctx context.Context, core int, r *runner, see func(Step), wait bool, do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (Verdict, error) {
 	v, err := c.once(ctx, core, r.loaded, r, see, wait, do)
 	if err != nil && err != errBusy && r.use.Mode == Stale && r.before != nil {
-		return c.once(ctx, core, r.before, r, see, wait, do)
+		passedOver := err != errOut || !r.before.pure // what another version says now may not be kept for when it is not asked
+		v, err = c.once(ctx, core, r.before, r, see, wait, do)
+		v.Failed = passedOver
 	}
 	return v, err
 }
