@@ -106,7 +106,8 @@ func (p *Pool) Take(core int) *Instance {
 	return nil
 }
 
-var errClosed = errors.New("the module was taken out of service")
+// ErrClosed is why a pool that was closed has no instance for anybody.
+var ErrClosed = errors.New("the module was taken out of service")
 
 // TakeOrMake returns an instance: a free one, a new one if there may be more, or the first that comes free until ctx is done.
 func (p *Pool) TakeOrMake(ctx context.Context, core int) (*Instance, error) {
@@ -121,7 +122,7 @@ func (p *Pool) TakeOrMake(ctx context.Context, core int) (*Instance, error) {
 	}()
 	for {
 		if p.closed.Load() {
-			return nil, errClosed
+			return nil, ErrClosed
 		}
 		if i := p.Take(core); i != nil { // put back before it was seen that somebody waits
 			return i, nil

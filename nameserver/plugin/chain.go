@@ -178,7 +178,7 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 			in = rep.appendReply(in[:0], q, l.sees)
 			room := g.room(i)
 			if len(in) > cap(room) {
-				return v, fmt.Errorf("%w: its buffer has %d octets, and the answer %d", errReturned, cap(room), len(in))
+				return v, fmt.Errorf("%w: it has %d octets, and the buffer %d", errLarge, len(in), cap(room))
 			}
 			out, err := g.call(ctx, i, exportAnswer, append(room, in...), q)
 			if err == nil {
@@ -236,9 +236,12 @@ func (c *Chain) once(ctx context.Context, core int, l *loaded, r *runner, see fu
 			fuel = i.Spent()
 			l.pool.Put(core, i)
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, errLarge):
+			c.loader.m.faults.With(r.use.Module, string(r.use.Phase)).Inc() // and not held against it: whoever owns a zone can have such answers asked for
+		case err != nil:
 			c.loader.faulted(&runner{loaded: l, use: r.use}, err)
-		} else if !l.ran.Load() {
+		case !l.ran.Load():
 			l.ran.Store(true)
 		}
 	}
@@ -251,6 +254,9 @@ func (c *Chain) once(ctx context.Context, core int, l *loaded, r *runner, see fu
 	}
 	return v, err
 }
+
+// errLarge is why a module is not shown an answer: its mode says what becomes of that.
+var errLarge = errors.New("the answer does not fit into the module's buffer, names uncompressed")
 
 var errOut error = hinted{fmt.Errorf("it was taken out, since it failed %d times in %v", maxFaults, faultTime), "push a version that does not; ananas module show says how it failed"}
 

@@ -260,6 +260,9 @@ func TestTakenOut(t *testing.T) {
 			t.Errorf("after %d faults: taken out %v", k+1, out)
 		}
 	}
+	if n := b.Faults(); n != 40 {
+		t.Errorf("%d faults are counted: who is not called does not fail", n)
+	}
 	if len(b.alarms) != 1 || !strings.Contains(b.alarms[0], "acts: it has failed 10 times in 1m0s, and was taken out; the last time: ") {
 		t.Errorf("%q", b.alarms)
 	}
@@ -358,6 +361,47 @@ func TestAnswers(t *testing.T) {
 		if got := told(v, fail); got != tc.want {
 			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
 		}
+	}
+}
+
+// Who owns a zone can have answers asked for that fit into no buffer. They are the module's to see by its mode, and do not take it out for all others.
+func TestLargeAnswersTakeNobodyOut(t *testing.T) {
+	b := newBench(t)
+	c := b.chain(map[string][]byte{"clamp": guest(t, "clamp", onAnswer)}, nil, plugin.Plugin{Module: "clamp", Phase: plugin.PhaseAnswer, Mode: plugin.Closed})
+	long := name(t, strings.Repeat(strings.Repeat("a", 49)+".", 5))
+	large := make([]dns.RR, 300) // some 5 KB in a message, where names point at each other
+	for i := range large {
+		large[i] = dns.RR{Name: long, Type: dns.TypeA, Class: dns.ClassINET, TTL: 60, Data: []byte{192, 0, byte(i >> 8), byte(i)}}
+	}
+	for range 20 {
+		if _, fail := c.Answer(t.Context(), 0, queryOf(long, dns.TypeA), long, &plugin.Reply{Sections: [3][]dns.RR{large}}, nil); fail == nil {
+			t.Fatal("a closed module lets an answer pass that it has not seen")
+		}
+	}
+	if len(b.alarms) > 0 {
+		t.Errorf("%q", b.alarms)
+	}
+	if v, fail := c.Answer(t.Context(), 0, queryOf(long, dns.TypeA), long, &plugin.Reply{Sections: [3][]dns.RR{large[:3]}}, nil); fail != nil || v.Action != plugin.Answer {
+		t.Errorf("of others: %v, %v", v, fail)
+	}
+}
+
+// A page of the log that waited for longer than its modules were kept is no fault of theirs.
+func TestReleasedIsNoFault(t *testing.T) {
+	b := newBench(t)
+	use := plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery}
+	c, err := b.load(map[string][]byte{"acts": guest(t, "acts", onQuery)}, nil, use)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Release()
+	b.Wait()
+	owner := name(t, "x.test.")
+	for range 20 {
+		c.Query(t.Context(), 0, queryOf(owner, dns.TypeA), owner, nil)
+	}
+	if b.Faults() > 0 || len(b.alarms) > 0 {
+		t.Errorf("%d faults, %q", b.Faults(), b.alarms)
 	}
 }
 

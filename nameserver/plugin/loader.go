@@ -307,8 +307,8 @@ func (l *Loader) Faults() uint64 { return l.failed.Load() }
 
 // faulted counts a failed call, and takes the module out at too many.
 func (l *Loader) faulted(r *runner, err error) {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return // nobody waited for it any more
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, wasm.ErrClosed) {
+		return // nobody waited for it any more, or it was let go of while a page of the log waited
 	}
 	l.m.faults.With(r.use.Module, string(r.use.Phase)).Inc()
 	l.failed.Add(1)
