@@ -337,6 +337,82 @@ func TestImpure(t *testing.T) {
 	}
 }
 
+// What one use of a module is found out by holds for all others of it, whatever their settings, and whichever chain they came with.
+func TestImpureWithOtherSettings(t *testing.T) {
+	b := newBench(t)
+	files := map[string][]byte{"acts": guest(t, "acts", onQuery+isPure)}
+	use := func(color string) plugin.Plugin {
+		return plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery, Settings: map[string]string{"color": color}}
+	}
+	c := b.chain(files, nil, use("blue"), use("green"))
+	late := b.chain(files, c, use("blue"), use("green")) // made before, and in use after
+	owner := name(t, "calls.test.")
+	find := func(c *plugin.Chain) {
+		t.Helper()
+		for range 3000 {
+			c.Query(t.Context(), 0, queryOf(owner, dns.TypeA), owner, nil)
+		}
+		select {
+		case <-b.changed:
+		case <-time.After(10 * time.Second):
+			t.Fatal("nobody is told")
+		}
+	}
+	find(c)
+	next := b.chain(files, c, use("blue"), use("green"))
+	for _, s := range next.Status() {
+		if s.Pure {
+			t.Error("one use of it is taken for pure still")
+		}
+	}
+	find(late)
+	if len(b.alarms) != 1 {
+		t.Errorf("%q", b.alarms)
+	}
+}
+
+// Where a module runs twice at a phase, what a stale one falls back on is what ran with its settings.
+func TestStaleWithOtherSettings(t *testing.T) {
+	b := newBench(t)
+	use := func(color string) plugin.Plugin {
+		return plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery, Mode: plugin.Stale, Settings: map[string]string{"color": color}}
+	}
+	files := map[string][]byte{"acts": guest(t, "acts", onQuery)}
+	ask := func(c *plugin.Chain, n string) (steps []string) {
+		owner := name(t, n)
+		c.Query(t.Context(), 0, queryOf(owner, dns.TypeA), owner, func(s plugin.Step) {
+			steps = append(steps, fmt.Sprint(s.Verdict.Action, " ", s.Err != nil))
+		})
+		return steps
+	}
+	first := b.chain(files, nil, use("red"), use("blue"))
+	ask(first, "x.test.")
+	again := b.chain(files, first, use("red"), use("blue"))
+	if got := fmt.Sprint(ask(again, "trap.test.")); got != "[go on true go on true]" {
+		t.Errorf("of the same settings, made anew: %s", got) // there is no version before
+	}
+}
+
+// A chain that was let go of while the next one was made lends it nothing, and is closed once.
+func TestStaleOfReleased(t *testing.T) {
+	b := newBench(t)
+	use := plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery, Mode: plugin.Stale}
+	first, err := b.load(map[string][]byte{"acts": guest(t, "acts", onQuery)}, nil, use)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := name(t, "x.test.")
+	first.Query(t.Context(), 0, queryOf(owner, dns.TypeA), owner, nil)
+	first.Release()
+	b.Wait()
+	second, err := b.load(map[string][]byte{"acts": guest(t, "acts", onQuery+"version: '2'\n")}, first, use)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Release()
+	b.Wait()
+}
+
 // Records of an answer are rewritten, in order; where a module fails, the answer is as it was.
 func TestAnswers(t *testing.T) {
 	b := newBench(t)

@@ -43,6 +43,7 @@ type Loader struct {
 	mu      sync.Mutex
 	loaded  map[identity]*loaded
 	impure  map[[sha256.Size]byte]bool // modules that are not what they said, by their digest
+	telling atomic.Bool                // Changed is being called
 	closing sync.WaitGroup
 	failed  atomic.Uint64
 }
@@ -103,8 +104,7 @@ func (l *Loader) Load(ctx context.Context, t *Table, before *Chain) (*Chain, err
 			e.Add(&strictyaml.Error{Path: u.Path + ".module", Err: err, Hint: hintOf(err)})
 			continue
 		}
-		r := runner{loaded: one, use: u, before: before.goodBefore(u, one)}
-		l.keep(r.before)
+		r := runner{loaded: one, use: u, before: l.keep(before.goodBefore(t, u, one))}
 		fmt.Fprintf(h, "%x %s %s %v\n", one.key, u.Phase, u.Mode, one.pure)
 		switch u.Phase {
 		case PhaseQuery:
@@ -179,23 +179,35 @@ type UseStatus struct {
 	Verdicts  map[string]uint64 // that were not to go on, by action
 }
 
-// goodBefore returns the version of a module that ran before one, for who may be stale.
-func (c *Chain) goodBefore(u *Use, now *loaded) *loaded {
+// goodBefore returns the version of a module that ran before one, for who may be stale: where it runs more than once at its phase, the one with the same settings.
+func (c *Chain) goodBefore(t *Table, u *Use, now *loaded) *loaded {
 	if c == nil || u.Mode != Stale {
 		return nil
 	}
+	same := func(v *Use) bool { return v.Module == u.Module && v.Phase == u.Phase && !v.Off }
+	uses := 0
+	for k := range t.Plugins {
+		if same(&t.Plugins[k]) {
+			uses++
+		}
+	}
+	var were []*runner
 	for _, list := range [][]runner{c.query, c.answer, c.log} {
 		for k := range list {
-			r := &list[k]
-			if r.use.Module != u.Module || r.use.Phase != u.Phase {
-				continue
+			if same(list[k].use) {
+				were = append(were, &list[k])
 			}
-			if r.loaded != now && r.ran.Load() && !r.out.Load() {
-				return r.loaded
-			}
-			if r.before != now {
-				return r.before
-			}
+		}
+	}
+	if uses > 1 || len(were) > 1 {
+		were = slices.DeleteFunc(were, func(r *runner) bool { return !maps.Equal(r.use.Settings, u.Settings) })
+	}
+	for _, r := range were {
+		if r.loaded != now && r.ran.Load() && !r.out.Load() {
+			return r.loaded
+		}
+		if r.before != now {
+			return r.before
 		}
 	}
 	return nil
@@ -206,11 +218,12 @@ func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
 	key := identityOf(u)
 	l.mu.Lock()
 	defer l.mu.Unlock() // while one compiles, others wait: chains are made seldom
-	if one := l.loaded[key]; one != nil {
+	impure := l.impure[sha256.Sum256(u.Source)]
+	if one := l.loaded[key]; one != nil && !(one.pure && impure) { // else it was loaded before the module was found out
 		one.refs++
 		return one, nil
 	}
-	one := &loaded{use: *u, key: key, sees: u.sees(), asks: slices.Contains(u.Grant, "resolve"), buffer: queryBuffer, pure: u.Manifest.Pure && !l.impure[sha256.Sum256(u.Source)], refs: 1}
+	one := &loaded{use: *u, key: key, sees: u.sees(), asks: slices.Contains(u.Grant, "resolve"), buffer: queryBuffer, pure: u.Manifest.Pure && !impure, refs: 1}
 	for _, d := range u.Data {
 		set, err := l.list(d)
 		if err != nil {
@@ -262,12 +275,18 @@ func (u *Use) sees() sees {
 	return seesPrefix
 }
 
-func (l *Loader) keep(one *loaded) {
-	if one != nil {
-		l.mu.Lock()
-		one.refs++
-		l.mu.Unlock()
+// keep counts one more chain that has a module. nil if there is none, or if it was let go of meanwhile.
+func (l *Loader) keep(one *loaded) *loaded {
+	if one == nil {
+		return nil
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if one.refs == 0 {
+		return nil
+	}
+	one.refs++
+	return one
 }
 
 // Release says that nobody uses the chain any more. What no other chain has is closed, in the background.
@@ -292,7 +311,9 @@ func (l *Loader) release(one *loaded) {
 	if one.refs--; one.refs > 0 {
 		return
 	}
-	delete(l.loaded, one.key)
+	if l.loaded[one.key] == one {
+		delete(l.loaded, one.key)
+	}
 	l.closing.Go(func() {
 		one.pool.Close()
 		one.module.Close()
@@ -339,16 +360,15 @@ func (l *Loader) repeat(ctx context.Context, one *loaded, q *Query, out []byte) 
 	sum := sha256.Sum256(one.use.Source)
 	known := l.impure[sum]
 	l.impure[sum] = true
-	one.key = identity{} // the next table loads it anew
-	delete(l.loaded, identityOf(&one.use))
 	l.mu.Unlock()
-	if known {
-		return
-	}
-	if l.c.Alarm != nil {
+	if !known && l.c.Alarm != nil {
 		l.c.Alarm(one.use.Module, "it is declared pure, and has said two things of one name: its verdicts are not kept with answers any more")
 	}
-	if l.c.Changed != nil {
-		go l.c.Changed()
+	// Also where it is known: a chain that was on its way then may have come into use after the one that was made anew.
+	if l.c.Changed != nil && l.telling.CompareAndSwap(false, true) {
+		go func() {
+			defer l.telling.Store(false)
+			l.c.Changed()
+		}()
 	}
 }
