@@ -127,6 +127,9 @@ func (t *told) mayAsk(ctx context.Context, r *recurse.Resolver, o *recurse.Opts)
 
 // decided does what the modules of phase query have said, and has those of phase answer see what comes of it.
 func decided(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, t *told, question dns.Question, core int, o recurse.Opts, now time.Duration, see func(plugin.Step)) (out Outcome, err error) {
+	defer func() {
+		out.Keeps = out.Keeps && (out.Tag == "" || !c.Logs()) // an image has no tag
+	}()
 	if t.fail != nil {
 		return Outcome{Answer: unanswered(t.fail), Ended: true}, nil
 	}

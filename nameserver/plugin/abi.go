@@ -64,8 +64,10 @@ const (
 func (q *Query) appendQuery(b []byte, to sees) []byte {
 	var h [queryHead]byte
 	binary.LittleEndian.PutUint16(h[0:], queryHead)
-	h[2] = q.Transport
-	h[3] = bit(q.Flags&dns.FlagRD != 0, askRD) | bit(q.Flags&dns.FlagCD != 0, askCD) | bit(q.Flags&dns.FlagAD != 0, askAD) | bit(q.DO, askDO)
+	if to != seesNobody { // what is kept is given to whoever asks, in whatever way
+		h[2] = q.Transport
+		h[3] = bit(q.Flags&dns.FlagRD != 0, askRD) | bit(q.Flags&dns.FlagCD != 0, askCD) | bit(q.Flags&dns.FlagAD != 0, askAD) | bit(q.DO, askDO)
+	}
 	binary.LittleEndian.PutUint16(h[4:], uint16(q.Type))
 	binary.LittleEndian.PutUint16(h[6:], uint16(dns.ClassINET))
 	binary.LittleEndian.PutUint16(h[10:], uint16(len(q.Name)))
@@ -212,6 +214,22 @@ func parseVerdict(b []byte, owner dns.Name) (v Verdict, err error) {
 		return Verdict{}, fmt.Errorf("%w: %v: %w", errVerdict, v.Action, err)
 	}
 	return v, nil
+}
+
+// goesOn tells whether what a module returned is a verdict by which a query goes on as if it were not there, and the tag that it gave.
+func goesOn(b []byte) (tag []byte, ok bool) {
+	if len(b) == 0 {
+		return nil, true
+	}
+	le := binary.LittleEndian
+	if len(b) < verdictHead || Action(b[2]) != GoOn || b[3]&sayBypass != 0 {
+		return nil, false
+	}
+	head, text, group, size, data := int(le.Uint16(b)), int(le.Uint16(b[6:])), le.Uint16(b[12:]), int(le.Uint16(b[14:])), le.Uint32(b[16:])
+	if head < verdictHead || head > len(b) || text > maxText || group != 0 || size > maxTag || data != 0 || text+size != len(b)-head {
+		return nil, false
+	}
+	return b[len(b)-size:], true
 }
 
 // printable is a text of a guest as people may see it.

@@ -94,7 +94,8 @@ func (c *Chain) Passes(core int, q *Query) bool {
 			return false
 		}
 		out, err := r.loaded.query(context.Background(), i, q)
-		pass := err == nil && (len(out) == 0 || len(out) >= verdictHead && Action(out[2]) == GoOn && out[3]&sayBypass == 0)
+		tag, pass := goesOn(out)
+		pass = pass && err == nil && (len(tag) == 0 || !c.Logs()) // who writes the log has no room for a tag in this way
 		r.pool.Put(core, i)
 		if err != nil {
 			c.loader.faulted(r, err)

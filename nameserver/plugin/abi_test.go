@@ -1,0 +1,51 @@
+package plugin
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/ananas-edge/ananas/dns"
+)
+
+// What the loops let pass is what the long way lets go on: they may give nothing that it would not.
+func TestGoesOnIsAVerdict(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	owner := dns.MustParseName("x.test")
+	passed := 0
+	for range 200_000 {
+		b := make([]byte, []int{0, 5, verdictHead, verdictHead + 1, verdictHead + 4}[r.IntN(5)])
+		if len(b) > 0 {
+			b[0] = verdictHead
+		}
+		for range r.IntN(4) {
+			if len(b) > 0 {
+				b[r.IntN(len(b))] = []byte{0, 1, 2, 3, 4, verdictHead, verdictHead + 4, 255}[r.IntN(8)]
+			}
+		}
+		v, err := parseVerdict(b, owner)
+		tag, ok := goesOn(b)
+		if want := err == nil && v.Action == GoOn && !v.Bypass; ok != want || ok && printable(tag) != v.Tag {
+			t.Fatalf("%x: it passes %v with tag %q; the long way says %+v, %v", b, ok, tag, v, err)
+		}
+		if ok && len(b) > 0 {
+			passed++
+		}
+	}
+	if passed == 0 {
+		t.Error("none passes")
+	}
+}
+
+// A verdict that is kept for all must not follow from how one of them asks.
+func TestPureSeesNoFlags(t *testing.T) {
+	q := Query{Name: owner(), Type: dns.TypeA, Flags: dns.FlagRD | dns.FlagAD | dns.FlagCD, DO: true, Transport: 3}
+	plain := Query{Name: owner(), Type: dns.TypeA}
+	if got, want := string(q.appendQuery(nil, seesNobody)), string(plain.appendQuery(nil, seesNobody)); got != want {
+		t.Errorf("it sees %x", got)
+	}
+	if got := q.appendQuery(nil, seesPrefix); got[2] != 3 || got[3] != askRD|askCD|askAD|askDO {
+		t.Errorf("others see %x", got)
+	}
+}
+
+func owner() []byte { return []byte("\x01x\x04test\x00") }
