@@ -23,6 +23,7 @@ import (
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store/etcd"
+	"github.com/ananas-edge/ananas/wasm"
 )
 
 // These tests run whole nodes: real sockets on loopback towards clients and operators, a lab in memory towards name servers. Time is
@@ -35,11 +36,26 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if os.Getenv(envCompiler) != "" { // the child process that compiles a module
+		if err := wasm.RunCompiler(os.Stdin, os.Stdout); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
 // envEtcd has this test program run etcd.
 const envEtcd = "ANANAS_NODE_TEST_ETCD"
+
+// envCompiler has it compile a module.
+const envCompiler = "ANANAS_NODE_TEST_COMPILER"
+
+func testCompiler() *exec.Cmd {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), envCompiler+"=1")
+	return c
+}
 
 func testEtcd() *exec.Cmd {
 	c := exec.Command(os.Args[0])
@@ -126,7 +142,7 @@ func (b *bench) options() (Options, error) {
 	f, err := settings.Open(b.file)
 	return Options{
 		File: f, Reread: func() (*settings.File, error) { return settings.Open(b.file) }, Network: b.network, Version: "9.9",
-		Log: slog.New(slog.NewTextHandler(b.log, nil)), Etcd: testEtcd,
+		Log: slog.New(slog.NewTextHandler(b.log, nil)), Etcd: testEtcd, Compiler: testCompiler,
 	}, err
 }
 

@@ -33,6 +33,8 @@ type modules struct {
 	loader *plugin.Loader
 	chain  *plugin.Chain // in use; under Node.mu, as table is
 	table  *plugin.Table
+	gone   map[*plugin.Chain]*time.Timer // those that were swapped out, until they are released; under Node.mu
+	closed bool                          // nothing is loaded any more; under Node.mu
 
 	mu     sync.Mutex
 	alarms map[string]string  // by module: what people have to know
@@ -53,7 +55,7 @@ func (n *Node) openModules(own settings.Node, command func() *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
-	m := &modules{alarms: make(map[string]string)}
+	m := &modules{alarms: make(map[string]string), gone: make(map[*plugin.Chain]*time.Timer)}
 	m.loader = plugin.NewLoader(plugin.Config{
 		Engine: engine, Shelf: shelf, Log: n.log, Cores: cmp.Or(own.Listen.Loops, runtime.GOMAXPROCS(0)), Boot: n.clock.Boot, Logs: n.moduleLog, Alarm: n.moduleAlarm, Changed: n.reloadModules, Metrics: n.metrics,
 	})
@@ -165,25 +167,68 @@ func (n *Node) currentChain() *plugin.Chain {
 }
 
 // takeChain notes which modules are in use now, and lets go of those before them when no query has them any more.
-func (n *Node) takeChain(next *plugin.Chain) {
-	before := n.modules.chain
+func (n *Node) takeChain(next *plugin.Chain, table *plugin.Table) {
+	m := n.modules
+	before := m.chain
 	if before == next {
 		return
 	}
-	n.modules.chain = next
-	n.modules.mu.Lock()
-	clear(n.modules.alarms)
-	n.modules.mu.Unlock()
-	if before != nil {
-		time.AfterFunc(chainGrace, before.Release)
+	m.chain = next
+	m.keepAlarms(next, table)
+	if before == nil {
+		return
 	}
+	m.gone[before] = time.AfterFunc(chainGrace, func() {
+		n.mu.Lock()
+		_, still := m.gone[before]
+		delete(m.gone, before)
+		n.mu.Unlock()
+		if still {
+			before.Release()
+		}
+	})
+}
+
+// keepAlarms forgets what people were told of modules that are others now: one that is out still, or is still not what it says, is the same.
+func (m *modules) keepAlarms(next *plugin.Chain, table *plugin.Table) {
+	holds := make(map[string]bool)
+	for _, s := range next.Status() {
+		for _, d := range table.Modules {
+			if d.Name == s.Module && (s.Out || d.Manifest.Pure && !s.Pure) {
+				holds[s.Module] = true
+			}
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for module := range m.alarms {
+		if !holds[module] {
+			delete(m.alarms, module)
+		}
+	}
+}
+
+// closeModules lets go of all modules. Nobody may ask them any more.
+func (n *Node) closeModules() {
+	n.mu.Lock()
+	m := n.modules
+	m.closed = true
+	for c, timer := range m.gone {
+		timer.Stop()
+		c.Release()
+	}
+	clear(m.gone)
+	m.chain.Release()
+	m.chain = nil
+	n.mu.Unlock()
+	m.loader.Wait()
 }
 
 // reloadModules makes the tables in use anew: something that was declared of a module is not so.
 func (n *Node) reloadModules() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.server == nil {
+	if n.server == nil || n.modules.closed {
 		return
 	}
 	tables, err := n.compile(n.file)

@@ -134,6 +134,7 @@ func Start(o Options) (_ *Node, err error) {
 			return nil, err
 		}
 		if file, stored := n.shared.use.first(); file != nil {
+			tables.Nameserver.Plugins.Release() // those of the file are not taken
 			n.file, tables = file, stored
 		} else {
 			n.shared.waits = n.shared.copy.View().Head().Version > 0
@@ -318,6 +319,9 @@ func (n *Node) Close() error {
 	}
 	if n.server != nil {
 		n.server.Close()
+	}
+	if n.modules != nil {
+		n.closeModules()
 	}
 	if n.resolver != nil {
 		n.resolver.Close()

@@ -122,7 +122,7 @@ func (n *Node) swap(next *settings.File, tables *settings.Tables) (warnings []st
 			}
 		}
 		n.fingerprint = f
-		n.takeChain(tables.Nameserver.Plugins)
+		n.takeChain(tables.Nameserver.Plugins, tables.Plugins)
 	} else if c := tables.Nameserver.Plugins; c != n.modules.chain {
 		c.Release() // it says the same
 	}

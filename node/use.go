@@ -225,7 +225,9 @@ func (u *user) use(view store.View) {
 	}
 	file, tables, use, err := u.make(view, v)
 	if err == nil {
-		err = u.n.take(file, tables)
+		if err = u.n.take(file, tables); err != nil {
+			tables.Nameserver.Plugins.Release()
+		}
 	}
 	if err != nil {
 		u.n.log.Error("a version of the settings does not compile here; those from before serve on", "version", v, "error", err)
