@@ -197,6 +197,9 @@ func (a *assembly) addCarrying(f *File, c *carrier, entry reflect.Value, key str
 		}
 		return nil
 	}
+	if n.Name == "" {
+		return fail("name", "", "%q names no file", n.Name)
+	}
 	content, err := n.content(blob, fail)
 	if err == nil {
 		err = f.keep(n.Name, content, key, carriedBy, fail)
