@@ -85,36 +85,46 @@ func (s *shared) tryZones(ctx context.Context, zones []dns.Name) error {
 			q.Type = dns.TypeNS
 		}
 		one, cancel := context.WithTimeout(ctx, probeTime)
-		a, dropped, err := s.probed(one, q)
+		out, err := s.probed(one, q)
 		cancel()
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case dropped:
-			return fmt.Errorf("%v %v: a module drops it", zone, q.Type)
-		case zone.IsRoot() && err == nil && (a.RCode == dns.RCodeNameError || a.RCode == dns.RCodeRefused):
-			return fmt.Errorf("%v %v: %s", zone, q.Type, failureText(a.RCode, a.EDEs)) // the root is there: who says that it is not blocks everything
-		case a.RCode != dns.RCodeServerFailure && err == nil:
-			continue
-		case err != nil && a.RCode != dns.RCodeServerFailure:
-			return fmt.Errorf("%v %v: no answer in %v", zone, q.Type, probeTime)
 		}
-		return fmt.Errorf("%v %v: %s", zone, q.Type, failureText(a.RCode, a.EDEs))
+		if err := judged(q, &out, err); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// judged tells what is wrong with the answer to a probe.
+func judged(q dns.Question, out *nameserver.Outcome, err error) error {
+	a := &out.Answer
+	switch {
+	case out.Dropped:
+		return fmt.Errorf("%v %v: a module drops it", q.Name, q.Type)
+	case q.Name.IsRoot() && err == nil && (a.RCode == dns.RCodeNameError || a.RCode == dns.RCodeRefused):
+		return fmt.Errorf("%v %v: %s", q.Name, q.Type, failureText(a.RCode, a.EDEs)) // the root is there: who says that it is not blocks everything
+	case q.Name.IsRoot() && err == nil && out.Ended && a.RCode == dns.RCodeSuccess && len(a.Answer) == 0: // so does who answers everything with 0.0.0.0, or with nothing
+		return fmt.Errorf("%v %v: a module answers that there are none", q.Name, q.Type)
+	case a.RCode != dns.RCodeServerFailure && err == nil:
+		return nil
+	case err != nil && a.RCode != dns.RCodeServerFailure:
+		return fmt.Errorf("%v %v: no answer in %v", q.Name, q.Type, probeTime)
+	}
+	return fmt.Errorf("%v %v: %s", q.Name, q.Type, failureText(a.RCode, a.EDEs))
+}
+
 // probed asks a question as a client's would be, past the cache, with what the modules make of it.
-func (s *shared) probed(ctx context.Context, q dns.Question) (a recurse.Answer, dropped bool, err error) {
+func (s *shared) probed(ctx context.Context, q dns.Question) (nameserver.Outcome, error) {
 	t := s.n.server.Table()
 	o := recurse.Opts{Table: t.Recursion, Fresh: recurse.FreshAnswer}
 	if t.Plugins == nil {
-		a, err = s.n.resolver.Resolve(ctx, q, o)
-		return a, false, err
+		a, err := s.n.resolver.Resolve(ctx, q, o)
+		return nameserver.Outcome{Answer: a}, err
 	}
 	asked := plugin.Query{Name: []byte(q.Name.Lower().Wire()), Type: q.Type, Flags: dns.FlagRD, Now: s.n.clock.Wall().UnixNano()}
-	out, err := nameserver.Programmed(ctx, s.n.resolver, t.Plugins, asked, q, 0, o, s.n.clock.Boot(), nil)
-	return out.Answer, out.Dropped, err
+	return nameserver.Programmed(ctx, s.n.resolver, t.Plugins, asked, q, 0, o, s.n.clock.Boot(), nil)
 }
 
 // failureText says how an answer failed: SERVFAIL (No Reachable Authority: no reply from 192.0.2.1; Network Error).
