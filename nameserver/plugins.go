@@ -301,22 +301,30 @@ func leastTTL(records []dns.RR) uint32 {
 	return ttl
 }
 
-// setRecords puts records into the answer section, those of one name and type together.
+// setRecords puts records into the answer section, those of one name and type together. A module may give thousands, and pays for writing them only.
 func setRecords(a *recurse.Answer, records []dns.RR) {
+	type owned struct {
+		name dns.Name
+		typ  dns.Type
+	}
+	type held struct {
+		set  int
+		data string
+	}
+	sets, seen := make(map[owned]int), make(map[held]bool, len(records))
 	for _, r := range records {
-		sets := a.Answer
-		k := 0
-		for k < len(sets) && !(sets[k].Type == r.Type && sets[k].Name.Equal(r.Name)) {
-			k++
+		key := owned{r.Name.Lower(), r.Type}
+		k, ok := sets[key]
+		if !ok {
+			k = len(a.Answer)
+			sets[key] = k
+			a.Answer = append(a.Answer, dns.RRset{Name: r.Name, Type: r.Type, Class: r.Class, TTL: r.TTL})
 		}
-		if k == len(sets) {
-			sets = append(sets, dns.RRset{Name: r.Name, Type: r.Type, Class: r.Class, TTL: r.TTL})
+		if same := (held{k, string(r.Data)}); !seen[same] {
+			seen[same] = true
+			set := &a.Answer[k]
+			set.TTL = min(set.TTL, r.TTL)
+			set.Data = set.Data.Append(r.Data)
 		}
-		if sets[k].Data.Contains(r.Data) {
-			continue
-		}
-		sets[k].TTL = min(sets[k].TTL, r.TTL)
-		sets[k].Data = sets[k].Data.Append(r.Data)
-		a.Answer = sets
 	}
 }
