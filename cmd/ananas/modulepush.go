@@ -56,7 +56,7 @@ func (c *modulePushCommand) Run(p *process) error {
 		name = manifest.Name
 	}
 	return c.changeModules(p, func(live *liveModules) (map[string][]byte, error) {
-		file := filepath.Base(c.File)
+		file := live.fileName(name, filepath.Base(c.File))
 		live.put(name, file)
 		if err := c.use(live, name, &manifest); err != nil {
 			return nil, err
@@ -107,6 +107,14 @@ type liveModules struct {
 	all     []plugin.Module
 	plugins []plugin.Plugin
 	used    bool // plugins were changed
+}
+
+// fileName returns what a module's file is called in the settings: as it is, or, where that of another module is called so too, as the module.
+func (l *liveModules) fileName(module, file string) string {
+	if slices.ContainsFunc(l.all, func(m plugin.Module) bool { return m.Name != module && m.File == file }) {
+		return module + ".wasm"
+	}
+	return file
 }
 
 // put has a module be of a file. Its limits stay.
