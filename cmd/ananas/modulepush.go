@@ -192,8 +192,20 @@ func (c *changeFlags) changeModules(p *process, alter func(*liveModules) (map[st
 			return admin.Applied{}, err
 		}
 		a := admin.Apply{Files: []admin.SettingsFile{{Name: "modules", Text: live.text(), Named: maps.Clone(files)}}, Reason: c.Reason, Author: author(p), Now: c.Now, Dry: dry, Confirm: confirm, Merge: true}
-		return node.Apply(ctx, a)
+		applied, err := node.Apply(ctx, a)
+		if err == nil && dry {
+			err = live.current(applied)
+		}
+		return applied, err
 	})
+}
+
+// current refuses a list of plugins that was made of the live one, and would replace what another rollout is about to make of that.
+func (l *liveModules) current(plan admin.Applied) error {
+	if !l.used || plan.Waits == "" {
+		return nil
+	}
+	return hinted{fmt.Errorf("rollout %s is changing where modules run, too, and this change would undo that", plan.Waits), "wait for it to end (ananas rollout show " + plan.Waits + "), or abort it, and try again; --now aborts it"}
 }
 
 type moduleEnableCommand struct {

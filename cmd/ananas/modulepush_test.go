@@ -3,6 +3,7 @@ package main
 import (
 	"testing"
 
+	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
 )
 
@@ -16,5 +17,19 @@ func TestModuleFileNames(t *testing.T) {
 	}
 	if got := live.fileName("rebind", "rebind-2.wasm"); got != "rebind-2.wasm" {
 		t.Error(got)
+	}
+}
+
+// The list of plugins is one setting: a change of it that was made of what is live does not wait behind another one, which it would undo.
+func TestModuleChangesDoNotUndo(t *testing.T) {
+	for _, c := range []struct {
+		used  bool
+		waits string
+		want  bool
+	}{{true, "7", false}, {true, "", true}, {false, "7", true}} {
+		live := liveModules{used: c.used}
+		if err := live.current(admin.Applied{Waits: c.waits}); (err == nil) != c.want {
+			t.Errorf("%+v: %v", c, err)
+		}
 	}
 }
