@@ -195,8 +195,9 @@ func (e *Engine) compileInto(ctx context.Context, folder string, source []byte, 
 	return e.prune()
 }
 
-// mostKept is how many compiled modules are kept on disk. One of Go's takes some 10 MB, so it is below a gigabyte; a node runs a handful, in two versions each while one rolls out.
-const mostKept = 64
+// mostKept is how many compiled modules are kept on disk: as many as settings may name (256), in two versions each while they roll out. Were it fewer, a start of a node that has more would compile
+// all of them, since the one that goes is the next that is wanted. One of C or Rust takes some 100 KB, one of Go's some 10 MB: a node runs a handful, and 5 GB if all of these were Go's.
+const mostKept = 512
 
 // prune removes what was not used for longest. What is loaded needs its folder no more.
 func (e *Engine) prune() error {

@@ -154,8 +154,8 @@ func TestCompiledAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for k := range 80 {
-		name := filepath.Join(folder, fmt.Sprintf("old%02d", k))
+	for k := range 528 {
+		name := filepath.Join(folder, fmt.Sprintf("old%03d", k))
 		if err := os.Mkdir(name, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func TestCompiledAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	left, err := filepath.Glob(filepath.Join(folder, "*"))
-	if err != nil || len(left) != 64 || slices.Contains(left, filepath.Join(folder, "old16")) || !slices.Contains(left, filepath.Join(folder, "old17")) {
+	if err != nil || len(left) != 512 || slices.Contains(left, filepath.Join(folder, "old016")) || !slices.Contains(left, filepath.Join(folder, "old017")) {
 		t.Errorf("%d are left: %q", len(left), left)
 	}
 }
