@@ -413,6 +413,40 @@ func TestStaleOfReleased(t *testing.T) {
 	b.Wait()
 }
 
+// A module that runs nowhere is compiled once, to tell whether it can be, and not with each change of something else.
+func TestUnusedIsCheckedOnce(t *testing.T) {
+	folder, compiled := t.TempDir(), 0
+	e, err := wasm.Open(wasm.Config{Folder: folder, Command: func() *exec.Cmd {
+		compiled++
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), childVariable+"=1")
+		return cmd
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := plugin.NewLoader(plugin.Config{Engine: e, Cores: 1, Boot: func() time.Duration { return 0 }, Metrics: telemetry.NewMetrics()})
+	load := func(source []byte, want int) {
+		t.Helper()
+		table, err := plugin.Compile([]plugin.Module{{Name: "acts", File: "acts"}}, nil, nil, func(string) ([]byte, error) { return source, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := l.Load(t.Context(), table, nil); c != nil || err != nil {
+			t.Fatal(c, err)
+		}
+		if compiled != want {
+			t.Errorf("compiled %d times, want %d", compiled, want)
+		}
+		if err := os.RemoveAll(folder); err != nil { // what is on disk is not asked for
+			t.Fatal(err)
+		}
+	}
+	load(guest(t, "acts", onQuery), 1)
+	load(guest(t, "acts", onQuery), 1)
+	load(guest(t, "acts", onQuery+"version: '2'\n"), 2)
+}
+
 // Records of an answer are rewritten, in order; where a module fails, the answer is as it was.
 func TestAnswers(t *testing.T) {
 	b := newBench(t)

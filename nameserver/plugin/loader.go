@@ -43,6 +43,7 @@ type Loader struct {
 	mu      sync.Mutex
 	loaded  map[identity]*loaded
 	impure  map[[sha256.Size]byte]bool // modules that are not what they said, by their digest
+	checked map[identity]bool          // modules that run nowhere and were found to compile
 	telling atomic.Bool                // Changed is being called
 	closing sync.WaitGroup
 	failed  atomic.Uint64
@@ -72,7 +73,7 @@ func identityOf(u *Use) identity {
 
 // NewLoader makes one.
 func NewLoader(c Config) *Loader {
-	l := &Loader{c: c, loaded: make(map[identity]*loaded), impure: make(map[[sha256.Size]byte]bool)}
+	l := &Loader{c: c, loaded: make(map[identity]*loaded), impure: make(map[[sha256.Size]byte]bool), checked: make(map[identity]bool)}
 	l.host = host{logs: c.Logs, counters: c.Metrics.CounterVec("ananas_module_count_total", "What modules count, by module and the name that it gave.", "module", "name")}
 	l.m = loaderMetrics{
 		verdicts: c.Metrics.CounterVec("ananas_plugin_verdicts_total", "Verdicts of modules that were not to go on, by module, phase and action. Of answers that are kept only the first counts.", "module", "phase", "action"),
@@ -147,7 +148,24 @@ func (l *Loader) loadUnused(ctx context.Context, t *Table, d *Described) error {
 	if used {
 		return nil
 	}
-	return l.c.Engine.Check(ctx, d.Source, wasm.Spec{Name: d.Name, Limits: d.Limits.wasm(), Functions: l.host.functions(), Grants: d.Manifest.Imports(d.Manifest.Needs), Exports: exports})
+	key := identityOf(&Use{Plugin: Plugin{Module: d.Name, Grant: d.Manifest.Needs}, Source: d.Source, Limits: d.Limits})
+	l.mu.Lock()
+	known := l.checked[key]
+	l.mu.Unlock()
+	if known { // a change of something else is not to wait for all that runs nowhere
+		return nil
+	}
+	err := l.c.Engine.Check(ctx, d.Source, wasm.Spec{Name: d.Name, Limits: d.Limits.wasm(), Functions: l.host.functions(), Grants: d.Manifest.Imports(d.Manifest.Needs), Exports: exports})
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.checked) == 2*maxModules { // of settings long gone
+		clear(l.checked)
+	}
+	l.checked[key] = true
+	return nil
 }
 
 // Status tells how the uses of a table's modules are, in its order; of those that are off there is none.
