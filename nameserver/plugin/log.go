@@ -25,6 +25,9 @@ const (
 	// pageTime is how long a line waits on a page that does not fill.
 	pageTime = 100 * time.Millisecond
 
+	// callLines is how many lines a module is shown in a call: with the 50,000 units of fuel that a call has by default 1,500 for each.
+	callLines = 32
+
 	// logTime is how long a module may have for a page, in slices.
 	logTime = time.Second
 )
@@ -223,7 +226,7 @@ func (c *Chain) showSome(ctx context.Context, r *runner, lines []Line) (n int, e
 		return 0, errReturned
 	}
 	b = append(b, 0, 0, 0, 0)
-	for n < len(lines) {
+	for n < min(len(lines), callLines) {
 		next := lines[n].appendLine(b, r.sees)
 		if len(next) > cap(b) {
 			break // it has grown out of the buffer
