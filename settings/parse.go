@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -209,12 +210,17 @@ func readFile(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	info, err := file.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > limit {
+	// A file's own size first, so that a large one is not copied each time that the buffer has to grow; a pipe has none.
+	data := bytes.NewBuffer(make([]byte, 0, min(info.Size(), limit)+bytes.MinRead))
+	if _, err := data.ReadFrom(io.LimitReader(file, limit+1)); err != nil {
+		return nil, err
+	}
+	if int64(data.Len()) > limit {
 		return nil, fmt.Errorf("%s %w: more than %d octets", name, errTooLarge, limit)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
