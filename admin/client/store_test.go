@@ -221,8 +221,11 @@ func TestWatchThatFallsSilent(t *testing.T) {
 			c := open(t, Options{Token: "x"})
 			c.http.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) {
 				here, there := net.Pipe()
-				go io.Copy(io.Discard, there)
-				go io.WriteString(there, first)
+				go func() {
+					there.Read(make([]byte, 4096)) // the request: what answers before it came is no answer
+					go io.Copy(io.Discard, there)
+					io.WriteString(there, first)
+				}()
 				return here, nil
 			}
 			begun := time.Now()
