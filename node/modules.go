@@ -146,8 +146,16 @@ func (m *modules) warning() string {
 // compile makes the tables of a file, with the modules that it names loaded. Tables that are not taken have to be released.
 func (n *Node) compile(f *settings.File) (*settings.Tables, error) {
 	tables, err := f.Compile(listeners(n.began.Node.Listen.DNS))
-	if err != nil || n.modules == nil {
-		return tables, err
+	if err != nil {
+		return nil, err
+	}
+	return n.withModules(f, tables)
+}
+
+// withModules loads the modules that the tables of a file name.
+func (n *Node) withModules(f *settings.File, tables *settings.Tables) (*settings.Tables, error) {
+	if n.modules == nil {
+		return tables, nil
 	}
 	chain, err := n.modules.loader.Load(context.Background(), tables.Plugins, n.currentChain())
 	if err != nil {

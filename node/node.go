@@ -97,7 +97,8 @@ func Start(o Options) (_ *Node, err error) {
 	own := o.File.Node
 
 	// What is wrong with the settings is told before anything is touched.
-	if _, err := o.File.Compile(listeners(own.Listen.DNS)); err != nil {
+	tables, err := o.File.Compile(listeners(own.Listen.DNS))
+	if err != nil {
 		return nil, err
 	}
 
@@ -122,8 +123,7 @@ func Start(o Options) (_ *Node, err error) {
 	if err := n.openModules(own, o.Compiler); err != nil {
 		return nil, err
 	}
-	tables, err := n.compile(o.File)
-	if err != nil {
+	if tables, err = n.withModules(o.File, tables); err != nil {
 		return nil, err
 	}
 
