@@ -43,7 +43,7 @@ func (c *modulePushCommand) Validate() error { return c.check() }
 
 // Run pushes the module.
 func (c *modulePushCommand) Run(p *process) error {
-	content, err := readFile(c.File, plugin.MaxModule)
+	content, err := readFile(c.File, plugin.LargestModule)
 	if err != nil {
 		return err
 	}

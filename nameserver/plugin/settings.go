@@ -35,16 +35,34 @@ type Limits struct {
 
 	// Instances is how many there are at once.
 	Instances int `yaml:"instances" max:"4096"`
+
+	// StartFuel of what an instance does before its first call.
+	StartFuel int64 `yaml:"start_fuel" max:"10000000000"`
+
+	// Table is the number of entries of each table.
+	Table int `yaml:"table" max:"1000000"`
+
+	// Size of the module itself. MaxModule where it is not set.
+	Size strictyaml.Bytes `yaml:"size" max:"64MiB"`
 }
+
+// size returns how many octets the module may have.
+func (l Limits) size() int { return cmp.Or(int(l.Size), MaxModule) }
 
 // wasm returns the limits as the sandbox has them.
 func (l Limits) wasm() wasm.Limits {
 	const page = 64 << 10
-	return wasm.Limits{Fuel: l.Fuel, MemoryPages: uint32((l.Memory + page - 1) / page), HostCalls: l.HostCalls, LogOctets: l.LogOctets, Instances: l.Instances, ModuleOctets: MaxModule}
+	return wasm.Limits{
+		Fuel: l.Fuel, StartFuel: l.StartFuel, MemoryPages: uint32((l.Memory + page - 1) / page), TableEntries: uint32(l.Table),
+		HostCalls: l.HostCalls, LogOctets: l.LogOctets, Instances: l.Instances, ModuleOctets: l.size(),
+	}
 }
 
-// MaxModule is the size of a module in octets: what the settings may name ([settings.MaxNamedFile] is larger). One of Go's has 1.8 MB and upwards.
+// MaxModule is the size of a module in octets, where its limits do not say another. One of Go has 1.8 MB and upwards.
 const MaxModule = 8 << 20
+
+// LargestModule is what limits may say: to compile 64 MiB, of which at most 20,000 functions are code, takes less than the child process may use.
+const LargestModule = 64 << 20
 
 // Plugin has a module run at a phase.
 type Plugin struct {
@@ -167,8 +185,8 @@ func Compile(modules []Module, data []Data, plugins []Plugin, files func(string)
 			e.Addf(path+".file", "name a module that is there: a file in WebAssembly's binary format", "reading module %q: %w", m.Name, err)
 			continue
 		}
-		if len(source) > MaxModule { // before it is hashed, which takes a millisecond for two megabytes
-			e.Addf(path+".file", "build it for size (strip debug information)", "module %q has %d octets, at most %d", m.Name, len(source), MaxModule)
+		if most := m.Limits.size(); len(source) > most { // before it is hashed, which takes a millisecond for two megabytes
+			e.Addf(path+".file", "build it for size (strip debug information), or raise limits.size of the module", "module %q has %d octets, at most %d", m.Name, len(source), most)
 			continue
 		}
 		manifest, err := wasm.ReadManifest(source)
