@@ -133,6 +133,7 @@ func (s *Server) Serve(p listen.Packet, out []byte, reply listen.Reply) (answer 
 		var ends, dropped, ok bool
 		if ans, ends, dropped = s.tell(&q); dropped {
 			s.m.dropped.Inc()
+			reply.Drop()
 			return nil
 		}
 		if ends {
