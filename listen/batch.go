@@ -9,6 +9,7 @@ type Query struct {
 	Local  netip.AddrPort // as in [Packet]
 	Out    []byte         // room for the answer: length 0, capacity at least 4096+64; the answer is a prefix of it that the handler wrote, or another slice
 	Answer []byte         // set by the handler: what is to be sent; nil: not answered in the loop
+	Note   any            // set by the handler's loop: what it has learned of a query that it does not answer, for Handler.Serve
 }
 
 // BatchHandler is a [Handler] that can answer what it has at hand for a whole batch at once.

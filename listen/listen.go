@@ -39,6 +39,8 @@ type Packet struct {
 	// Idle is how long the connection may stay idle from now on, for edns-tcp-keepalive (RFC 7828 section 3.3.2). It shrinks
 	// as connections run short. 0 over UDP.
 	Idle time.Duration
+	// Note is what the handler's own loop has left of the query ([Query]); nil: nothing.
+	Note any
 }
 
 // Handler answers queries. Serve is called by the goroutine that reads the socket, so it must not wait for anything: what

@@ -207,7 +207,7 @@ func (b *batch) answer(k int, fd uintptr) (singly int) {
 	b.send(fd)
 	clear(b.outVec[:len(queries)]) // what they point to may be large
 	for i := range queries {
-		queries[i].Answer = nil
+		queries[i].Answer, queries[i].Note = nil, nil
 	}
 	return singly
 }

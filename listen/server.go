@@ -177,7 +177,7 @@ func (s *Server) callBatch(l Loop, queries []Query) {
 		if v := recover(); v != nil {
 			s.panicked(fmt.Sprintf("serving a batch of %d queries over udp", len(queries)), v, debug.Stack())
 			for i := range queries {
-				queries[i].Answer = nil
+				queries[i].Answer, queries[i].Note = nil, nil
 			}
 		}
 	}()

@@ -143,7 +143,7 @@ func (c *conn) handle(message []byte) {
 	at := len(c.out) + lengthLen
 	room := c.out[at:at:cap(c.out)]
 	reply := c.ticket.reply()
-	answer, ok := c.s.call(Packet{message, c.client, c.local, TCP, c.s.conns.idle()}, room, reply)
+	answer, ok := c.s.call(Packet{message, c.client, c.local, TCP, c.s.conns.idle(), nil}, room, reply)
 	if answer == nil && ok && c.ticket != nil {
 		c.ticket = nil // it is the handler's, and answer will be told
 		return

@@ -176,7 +176,7 @@ func (u *udpSocket) serveOne(q *Query) []byte {
 		t.client, t.local = q.Client, q.Local.Addr()
 	}
 	reply := t.reply()
-	answer, ok := u.s.call(Packet{q.Data, q.Client, q.Local, UDP, 0}, q.Out, reply)
+	answer, ok := u.s.call(Packet{q.Data, q.Client, q.Local, UDP, 0, q.Note}, q.Out, reply)
 	if answer == nil && ok && t != nil {
 		u.ticket = nil // it is the handler's, and answer will be told
 		return nil

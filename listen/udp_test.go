@@ -85,7 +85,7 @@ func TestUDPAnswersFromTheAddressAsked(t *testing.T) {
 					if got := ask(t, client, q); !bytes.Equal(got, q) {
 						t.Errorf("answer %x, want %x", got, q)
 					}
-					want := Packet{nil, client.LocalAddr().(*net.UDPAddr).AddrPort(), server, UDP, 0}
+					want := Packet{nil, client.LocalAddr().(*net.UDPAddr).AddrPort(), server, UDP, 0, nil}
 					if got := <-packets; fmt.Sprint(got) != fmt.Sprint(want) {
 						t.Errorf("the handler got %v, want %v", got, want)
 					}

@@ -35,7 +35,7 @@ func (s *Server) admit(q *query) (recurse.Answer, next) {
 	case !q.table.Access.Allowed(client):
 		s.m.refused.Inc()
 		return refusal(dns.RCodeRefused, dns.EDEProhibited, client.String()+" is in no prefix of access.allow"), answer
-	case !s.within(q):
+	case !q.charged() && !s.within(q):
 		return s.overRate(q)
 	case q.Opcode != dns.OpcodeQuery:
 		return refusal(dns.RCodeNotImplemented, dns.EDENotSupported, "only queries are answered"), answer

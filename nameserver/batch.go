@@ -29,6 +29,8 @@ type loop struct {
 	name  [dns.MaxNameLen]byte
 	asked plugin.Query
 
+	charged *note // of those that modules let pass, and that do not fit
+
 	looks [maxBatch]cache.Look
 	asks  [maxBatch]ask
 }
@@ -41,13 +43,14 @@ type batchMetrics struct {
 
 // ask is what was read of one query.
 type ask struct {
-	query  *listen.Query
-	end    int // of the question
-	flags  dns.Flags
-	limit  int    // octets of the answer
-	edns   bool   // the query has an OPT record
-	do     bool   // and wants signatures
-	cookie []byte // the option, nil: none
+	query   *listen.Query
+	end     int // of the question
+	flags   dns.Flags
+	limit   int    // octets of the answer
+	edns    bool   // the query has an OPT record
+	do      bool   // and wants signatures
+	cookie  []byte // the option, nil: none
+	charged bool   // the client's account was
 }
 
 // sums is what a batch adds to the metrics.
@@ -55,7 +58,7 @@ type sums struct{ noError, nameError, octets, truncated int }
 
 // Loop returns what answers from images, for one loop of listen.
 func (s *Server) Loop() listen.Loop {
-	l := &loop{s: s, pen: s.logbook.Pen(), core: int(s.loops.Add(1) - 1), drawn: s.random()}
+	l := &loop{s: s, pen: s.logbook.Pen(), core: int(s.loops.Add(1) - 1), drawn: s.random(), charged: &note{charged: true}}
 	if s.cache != nil {
 		l.reader = s.cache.NewReader()
 	}
@@ -103,13 +106,16 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 		before := hits
 		for i := range n {
 			m, ok := l.reader.Image(&l.looks[i], generation, start)
-			if ok && (!impure || l.passes(t, i, wall)) && l.write(&l.asks[i], &m, start, t, &sum) {
+			if ok && (!impure || l.passes(t, i, wall, start)) && l.write(&l.asks[i], &m, start, t, &sum) {
 				if logs {
 					l.log(t, i, &m, wall)
 				}
 				hits++
 			} else {
 				misses++
+				if a := &l.asks[i]; a.charged && a.query.Note == nil {
+					a.query.Note = l.charged
+				}
 			}
 		}
 		if oneIn := t.Sampling.OneIn; oneIn > 0 {
@@ -118,16 +124,30 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 	}
 }
 
-// passes shows a query that there is an image for to the modules that have to see each.
-func (l *loop) passes(t *Table, i int, wall int64) bool {
+// passes shows a query that there is an image for to the modules that have to see each, if its client is within its rate: a flood is to cost no calls. If they do not let it pass, what they have said goes with it.
+func (l *loop) passes(t *Table, i int, wall int64, now time.Duration) bool {
 	a, look := &l.asks[i], &l.looks[i]
+	if !l.within(t, a, now) {
+		return false
+	}
+	a.charged = true
 	n := copy(l.name[:], look.Name)
 	lower(l.name[:n])
 	l.drawn += 0x9e3779b97f4a7c15
 	l.asked = plugin.Query{
 		Name: l.name[:n], Type: look.Type, Flags: a.flags, DO: a.do, Transport: uint8(listen.UDP), Client: a.query.Client.Addr(), Now: wall, Seed: l.drawn,
 	}
-	return t.Plugins.Passes(l.core, &l.asked)
+	pass, said := t.Plugins.Passes(l.core, &l.asked)
+	if !pass {
+		a.query.Note = &note{charged: true, said: said}
+	}
+	return pass
+}
+
+// note is what a loop leaves of a query that goes the long way.
+type note struct {
+	charged bool // its client's account
+	said    *plugin.Said
 }
 
 // log writes an answer from an image down for the modules of phase log.
@@ -199,7 +219,7 @@ func (l *loop) read(q *listen.Query, n int, t *Table) bool {
 	}
 	look := &l.looks[n]
 	look.Name, look.Type = d[dns.HeaderLen:end], typ
-	a.query, a.end, a.edns, a.do, a.cookie, a.limit = q, end+4, false, false, nil, dns.MinUDPPayload
+	a.query, a.end, a.edns, a.do, a.cookie, a.limit, a.charged = q, end+4, false, false, nil, dns.MinUDPPayload, false
 	if counts == withOPT {
 		if !l.readOPT(a, d[a.end:]) {
 			return false
@@ -293,7 +313,7 @@ func (l *loop) write(a *ask, m *cache.Image, now time.Duration, t *Table, sum *s
 		counts, wire = [3]uint16{}, nil
 		truncated = true
 	}
-	if !l.within(t, a, now) {
+	if !a.charged && !l.within(t, a, now) {
 		return false
 	}
 	out := q.Out[:a.end+len(wire)]

@@ -27,6 +27,8 @@ www      A     192.0.2.80
 alias    CNAME www
 far      CNAME alias
 loop     CNAME loop
+back     CNAME v
+v        A     192.0.2.81
 old      DNAME example.
 *.wild   TXT   "any name"
 a.b.ent  AAAA  2001:db8::1

@@ -15,7 +15,12 @@ import (
 
 // asked returns the query as modules see it.
 func (s *Server) asked(q *query) plugin.Query {
+	var said *plugin.Said
+	if n, ok := q.Note.(*note); ok {
+		said = n.said
+	}
 	return plugin.Query{
+		Said: said,
 		Name: []byte(q.name.Lower().Wire()), Type: q.Type, Flags: q.Flags, DO: q.validates(), Transport: uint8(q.Transport), Client: q.Client.Addr(),
 		Now: s.clock.Wall().UnixNano(), Seed: s.random(),
 	}

@@ -54,7 +54,7 @@ func newPrograms(t testing.TB) *programs {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &programs{t: t, lines: make(chan string, 100)}
+	p := &programs{t: t, lines: make(chan string, 10_000)}
 	shelf, err := dataset.NewShelf(t.TempDir(), wholefile.OS{})
 	if err != nil {
 		t.Fatal(err)

@@ -145,6 +145,12 @@ func (s *Server) within(q *query) bool {
 	return a.charge(a.of(q.Client.Addr(), s.proven(q)), q.table.Rate, q.start)
 }
 
+// charged tells whether the loop that has read the query has charged its client.
+func (q *query) charged() bool {
+	n, ok := q.Note.(*note)
+	return ok && n.charged
+}
+
 // proven tells whether the client is where it says it is.
 func (s *Server) proven(q *query) bool {
 	if q.Transport != listen.UDP {

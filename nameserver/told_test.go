@@ -1,15 +1,23 @@
 package nameserver
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	miekg "github.com/miekg/dns"
+
+	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
 
 // A query that a module drops at once gives its place among those that wait back: else each takes one away for good, and when all are gone nothing is resolved any more.
@@ -51,3 +59,186 @@ func TestWhatIsDroppedWaitsNoMore(t *testing.T) {
 		t.Errorf("after what was dropped, another query is answered %s", got)
 	}
 }
+
+const mayLog = "phases: [query]\nneeds: [log]\n"
+
+// says has the guest run that says what names ask for.
+func (p *programs) says(mode plugin.Mode) plugin.Plugin {
+	return plugin.Plugin{Module: "says", Phase: plugin.PhaseQuery, Mode: mode, Grant: []string{"log"}}
+}
+
+// heard takes away what modules have logged, and counts it.
+func (p *programs) heard() (n int) {
+	for ; len(p.lines) > 0; n++ {
+		<-p.lines
+	}
+	return n
+}
+
+// strange is any query that a client may send, for names that have the guest "says" say anything.
+func strange(r *rand.Rand) listen.Packet {
+	label := make([]byte, 1+r.IntN(4))
+	for i := range label {
+		label[i] = "nezabsrcmfdnezabsrcmfdwvxyutqgGWNXY"[r.IntN(35)]
+	}
+	pick := func(all ...uint16) uint16 { return all[r.IntN(len(all))] }
+	m := new(miekg.Msg)
+	m.SetQuestion(string(label)+[...]string{".example.", ".Example.", ".localhost.", ".wild.example."}[r.IntN(4)], pick(miekg.TypeA, miekg.TypeA, miekg.TypeAAAA, miekg.TypeTXT, miekg.TypeCNAME, miekg.TypeANY, miekg.TypeHTTPS,
+		miekg.TypeDS, miekg.TypeRRSIG, miekg.TypeSOA, miekg.TypeAXFR, 65280))
+	m.Id, m.RecursionDesired, m.CheckingDisabled, m.AuthenticatedData = uint16(r.Uint32()), r.IntN(4) > 0, r.IntN(2) > 0, r.IntN(2) > 0
+	m.Question[0].Qclass = pick(1, 1, 1, 1, 1, 1, 1, 1, 3, 255)
+	if r.IntN(3) > 0 {
+		m.SetEdns0(pick(0, 512, 1232, 4096), r.IntN(2) > 0)
+		opt := m.IsEdns0()
+		for range r.IntN(3) {
+			opt.Option = append(opt.Option, [...]miekg.EDNS0{&miekg.EDNS0_COOKIE{Code: miekg.EDNS0COOKIE, Cookie: "0102030405060708"}, &miekg.EDNS0_COOKIE{Code: miekg.EDNS0COOKIE, Cookie: "01"},
+				&miekg.EDNS0_NSID{Code: miekg.EDNS0NSID}, &miekg.EDNS0_LOCAL{Code: 65001, Data: []byte{1}}}[r.IntN(4)])
+		}
+	}
+	data, err := m.Pack()
+	if err != nil {
+		panic(err)
+	}
+	p := listen.Packet{Data: data, Client: [...]netip.AddrPort{allowedClient, allowedSix, cacheClient, otherClient}[r.IntN(4)], Local: allowedClient}
+	if r.IntN(4) == 0 {
+		p.Transport, p.Idle = listen.TCP, 10*time.Second
+	}
+	return p
+}
+
+// outcome is what a query leaves beside its answer: counts, its sample, and what is written down of it.
+func (s *Server) outcome(before *counted) (now counted, left string) {
+	now = counted{s.Stats(), s.m.dropped.Value(), s.m.truncated.Value(), s.m.octets[0].Value() + s.m.octets[1].Value(), s.m.limits.With("client_time").Value(), s.Outcomes(func(time.Duration, uint64) {})}
+	if before == nil {
+		return now, ""
+	}
+	for i := range now.RCodes {
+		if n := now.RCodes[i] - before.RCodes[i]; n > 0 {
+			left += fmt.Sprintf("rcode %d x %d, ", i, n)
+		}
+	}
+	left += fmt.Sprintf("answers %d, hits %d, failures %d, refused %d, dropped %d, truncated %d, octets %d, late %d", now.Answers-before.Answers, now.Hits-before.Hits, now.Failures-before.Failures, now.Refused-before.Refused,
+		now.dropped-before.dropped, now.truncated-before.truncated, now.octets-before.octets, now.late-before.late)
+	if list, _, _ := s.Samples(SampleFilter{Limit: 1}); len(list) > 0 && now.Answers > before.Answers {
+		left += fmt.Sprintf(", sample %+v", list[0])
+	}
+	return now, left
+}
+
+type counted struct {
+	Stats
+	dropped, truncated, octets, late uint64
+	Outcomes
+}
+
+// Whatever is asked, and whatever a module says of it: what is answered at once is what is answered the long way, octet for octet, and leaves the same behind.
+func TestAtOnceIsTheLongWay(t *testing.T) {
+	var hand handClock
+	hand.boot.Store(int64(time.Minute))
+	s, crashes := newServedAt(t, hand.clock())
+	r := rand.New(rand.NewPCG(3, 4))
+	ended, dropped := 0, 0
+	for k := range 60 {
+		p := newPrograms(t)
+		mode := plugin.Mode([...]string{"open", "closed", "stale"}[k%3])
+		table := *s.Table().WithPlugins(p.load(map[string][]byte{"says": guest(t, "says", mayLog)}, nil, p.says(mode)))
+		table.Sampling.OneIn = 1
+		s.Swap(&table)
+		for range 100 {
+			packet := strange(r)
+			fresh := func() listen.Packet { f := packet; f.Data = bytes.Clone(packet.Data); return f }
+			q := query{Packet: fresh(), table: s.Table(), start: s.clock.Boot()}
+			_, next := s.admit(&q)
+			if next != resolve {
+				continue
+			}
+			_, ends, drops := s.tell(&q)
+			if !ends {
+				continue
+			}
+			var before counted
+			var quick []byte
+			for busy := s.m.limits.With("queries"); ; runtime.Gosched() { // an instance that has faulted is being replaced
+				was := busy.Value()
+				before, _ = s.outcome(nil)
+				if quick = s.Serve(fresh(), nil, listen.Reply{}); busy.Value() == was {
+					break
+				}
+			}
+			between, left := s.outcome(&before)
+			slow := s.Ask(t.Context(), fresh())
+			_, right := s.outcome(&between)
+			if !bytes.Equal(quick, slow) || left != right || drops != (quick == nil) {
+				t.Fatalf("mode %s, query %x over %v from %v\nat once  %s %x\n%s\nlong way %s %x\n%s", mode, packet.Data, packet.Transport, packet.Client, text(t, quick), quick, left, text(t, slow), slow, right)
+			}
+			long := query{Packet: fresh(), table: s.Table(), start: s.clock.Boot()}
+			s.admit(&long)
+			s.resolve(t.Context(), &long)
+			if !drops && (q.looked != long.looked || q.ended != long.ended || q.tag != long.tag) {
+				t.Fatalf("mode %s, query %x: at once looked %v, ended %v, tag %q; the long way %v, %v, %q", mode, packet.Data, q.looked, q.ended, q.tag, long.looked, long.ended, long.tag)
+			}
+			if drops {
+				dropped++
+			}
+			ended++
+			p.heard()
+		}
+	}
+	if list := crashes.List(); len(list) > 0 || ended < 400 || dropped < 20 {
+		t.Errorf("%d were answered at once, %d of them not at all; crashes: %+v", ended, dropped, list)
+	}
+}
+
+// Each impure module sees a query once, whichever way that goes; and none sees what is over its client's rate, or is charged for twice.
+func TestModulesAreAskedOnce(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		rate  int
+		asked int // of 300 queries at once
+		want  string
+	}{
+		{"go.example.", 0, 300, "NOERROR A 192.0.2.80"},
+		{"n.example.", 0, 300, "NXDOMAIN"},
+		{"t.example.", 0, 10, "NXDOMAIN"}, // then it is taken out
+		{"go.example.", 1, leastBurst, "NOERROR A 192.0.2.80"},
+		{"n.example.", 1, leastBurst, "NXDOMAIN"},
+	} {
+		var hand handClock
+		hand.boot.Store(int64(time.Minute))
+		s, _ := newServedAt(t, hand.clock())
+		p := newPrograms(t)
+		data := asks(t, c.name, false)
+		s.Swap(s.Table().WithPlugins(p.load(map[string][]byte{"says": guest(t, "says", mayLog)}, nil, plugin.Plugin{Module: "says", Phase: plugin.PhaseQuery, Grant: []string{"log"}})))
+		table := *s.Table()
+		if len(data) > 0 { // an image that anything may be said of
+			generation := s.generations.of(&table, s.cache.Epoch())
+			q := query{table: &table, name: dns.MustParseName(c.name)}
+			q.Query, _ = dns.ParseQuery(data)
+			a := recurse.Answer{Until: hour, Answer: []dns.RRset{{Name: q.name, Type: dns.TypeA, Class: dns.ClassINET, TTL: 3600, Data: dns.Records(nil).Append([]byte{192, 0, 2, 80})}}}
+			q.start = s.clock.Boot()
+			s.keep(&q, &a, generation, s.cache.Epoch(), s.cache.Mark(q.name))
+		}
+		table.Rate = rateOf(c.rate)
+		s.Swap(&table)
+		l := s.Loop()
+		got := map[string]int{}
+		for range 300 {
+			queries := batchOf(data)[:1]
+			l.ServeBatch(queries)
+			answer := queries[0].Answer
+			if answer == nil {
+				answer = s.Ask(t.Context(), listen.Packet{Data: bytes.Clone(data), Client: allowedClient, Local: allowedClient, Note: queries[0].Note})
+			}
+			got[text(t, answer)]++
+		}
+		limited := 0
+		if c.rate > 0 {
+			limited = 300 - leastBurst
+		}
+		if n := p.heard(); n != c.asked || got[c.want] != 300-limited {
+			t.Errorf("%s at a rate of %d: the module was asked %d times, want %d; answered %v, want %d times %s", c.name, c.rate, n, c.asked, got, 300-limited, c.want)
+		}
+	}
+}
+
+const hour = time.Hour

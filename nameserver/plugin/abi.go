@@ -47,6 +47,9 @@ type Query struct {
 	Now  int64  // wall time, in nanoseconds since 1970
 	Seed uint64 // of random numbers
 
+	// Said is what modules have said of it before: they are not asked again. nil: nothing.
+	Said *Said
+
 	// Resolve asks for something else within the budget of the client's query, and waits. nil: nothing may be asked now.
 	Resolve func(dns.Name, dns.Type) (*Reply, error)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -79,31 +80,75 @@ func (c *Chain) Impure() (impure, inLoop bool) {
 // passedOver tells that the module was taken out, and that queries are as if it were not there.
 func (r *runner) passedOver() bool { return r.out.Load() && r.use.Mode == Open }
 
-// Passes shows a query for which there is a kept answer to the modules that have to see each. False has it go the long way. It neither waits nor allocates where they let it pass.
-func (c *Chain) Passes(core int, q *Query) bool {
-	for _, r := range c.fast {
+// Passes shows a query for which there is a kept answer to the modules that have to see each. False has it go the long way, with what they have said of it, so that none is asked twice; nil: nothing. It neither waits nor allocates
+// where they let it pass.
+func (c *Chain) Passes(core int, q *Query) (pass bool, said *Said) {
+	for k, r := range c.fast {
 		if r.passedOver() {
 			continue
 		}
 		if r.out.Load() {
-			return false
+			return false, c.said(k, nil)
 		}
 		i := r.pool.Take(core)
 		if i == nil {
-			return false
+			return false, c.said(k, nil)
 		}
-		out, err := r.loaded.query(context.Background(), i, q)
-		tag, pass := goesOn(out)
-		pass = pass && err == nil && (len(tag) == 0 || !c.Logs()) // who writes the log has no room for a tag in this way
-		r.pool.Put(core, i)
-		if err != nil {
-			c.loader.faulted(r, err)
-		}
-		if !pass {
-			return false
+		if said := c.pass(core, k, i, q); said != nil {
+			return false, said
 		}
 	}
-	return true
+	return true, nil
+}
+
+// pass shows a query to one of them, and returns what was said if it does not let it pass.
+func (c *Chain) pass(core, k int, i *wasm.Instance, q *Query) *Said {
+	r := c.fast[k]
+	defer r.pool.Put(core, i)
+	out, err := r.loaded.query(context.Background(), i, q)
+	if tag, pass := goesOn(out); pass && err == nil && (len(tag) == 0 || !c.Logs()) { // who writes the log has no room for a tag in this way
+		return nil
+	}
+	var v Verdict
+	if err == nil {
+		var owner dns.Name
+		if owner, err = dns.NameFromWire(q.Name); err == nil {
+			v, err = parseVerdict(out, owner)
+		}
+	}
+	return c.said(k, &saying{v, c.heard(r.loaded, r, &v, err)})
+}
+
+// Said is what modules have said in [Chain.Passes] of a query that goes the long way.
+type Said struct {
+	goOn []*runner // these have nothing to say, and may not be asked again
+	by   *runner   // nil: nobody has said more
+	saying
+}
+
+type saying struct {
+	v   Verdict
+	err error
+}
+
+// said is what the first k of the modules that have to see each query have said, which was nothing, and the next one if it said something.
+func (c *Chain) said(k int, last *saying) *Said {
+	s := &Said{goOn: c.fast[:k]}
+	if last != nil {
+		s.by, s.saying = c.fast[k], *last
+	}
+	return s
+}
+
+// of returns what a module has said, if it has. A module that was passed over, and is in since, would have been another runner.
+func (s *Said) of(r *runner) (one saying, ok bool) {
+	switch {
+	case s == nil:
+		return one, false
+	case s.by == r:
+		return s.saying, true
+	}
+	return saying{v: Verdict{Module: r.use.Module}}, slices.Contains(s.goOn, r) && !r.out.Load()
 }
 
 // Query shows a query to the modules in their order, and returns the first verdict that ends it, with the tags and wishes of those before. fail is set if a module failed that has to be asked. see is told each step; nil: nobody
@@ -129,7 +174,7 @@ func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, se
 	bypass, failed, tag := false, false, ""
 	for k := range c.query {
 		r := &c.query[k]
-		one, err := c.ask(ctx, core, r, see, wait, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
+		one, err := c.ask(ctx, core, r, q.Said, see, wait, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
 			out, err := l.query(ctx, i, q)
 			if err == nil {
 				v, err = parseVerdict(out, owner)
@@ -173,7 +218,7 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 	for k := range c.answer {
 		r := &c.answer[k]
 		in = in[:0]
-		one, err := c.ask(ctx, core, r, see, true, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
+		one, err := c.ask(ctx, core, r, nil, see, true, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
 			g := guestOf(i)
 			in = rep.appendReply(in[:0], q, l.sees)
 			room := g.room(i)
@@ -208,9 +253,13 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 	return v, nil
 }
 
-// ask has one module asked, or, where it fails and may be stale, the version before it.
-func (c *Chain) ask(ctx context.Context, core int, r *runner, see func(Step), wait bool, do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (Verdict, error) {
-	v, err := c.once(ctx, core, r.loaded, r, see, wait, do)
+// ask has one module asked, if it was not, or, where it fails and may be stale, the version before it.
+func (c *Chain) ask(ctx context.Context, core int, r *runner, said *Said, see func(Step), wait bool, do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (v Verdict, err error) {
+	if one, ok := said.of(r); ok {
+		v, err = one.v, one.err
+	} else {
+		v, err = c.once(ctx, core, r.loaded, r, see, wait, do)
+	}
 	if err != nil && err != errBusy && r.use.Mode == Stale && r.before != nil {
 		passedOver := err != errOut || !r.before.pure // what another version says now may not be kept for when it is not asked
 		v, err = c.once(ctx, core, r.before, r, see, wait, do)
@@ -235,27 +284,39 @@ func (c *Chain) once(ctx context.Context, core int, l *loaded, r *runner, see fu
 			return v, errBusy
 		}
 		if err == nil {
-			v, err = do(ctx, l, i)
-			fuel = i.Spent()
-			l.pool.Put(core, i)
+			v, fuel, err = called(ctx, core, l, i, do)
 		}
-		switch {
-		case errors.Is(err, errLarge):
-			c.loader.m.faults.With(r.use.Module, string(r.use.Phase)).Inc() // and not held against it: whoever owns a zone can have such answers asked for
-		case err != nil:
-			c.loader.faulted(&runner{loaded: l, use: r.use}, err)
-		case !l.ran.Load():
-			l.ran.Store(true)
-		}
+		err = c.heard(l, r, &v, err)
 	}
 	v.Module = r.use.Module
-	if err == nil && v.Action != GoOn {
-		c.loader.m.verdicts.With(r.use.Module, string(r.use.Phase), v.Action.String()).Inc()
-	}
 	if see != nil {
 		see(Step{r.use.Module, r.use.Phase, v, fuel, c.loader.boot() - began, err})
 	}
 	return v, err
+}
+
+// called calls an instance and puts it back, also if something here panics: a module must not lose one for each such query.
+func called(ctx context.Context, core int, l *loaded, i *wasm.Instance, do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (v Verdict, fuel int64, err error) {
+	defer l.pool.Put(core, i)
+	v, err = do(ctx, l, i)
+	return v, i.Spent(), err
+}
+
+// heard counts what came of a call.
+func (c *Chain) heard(l *loaded, r *runner, v *Verdict, err error) error {
+	v.Module = r.use.Module
+	switch {
+	case errors.Is(err, errLarge):
+		c.loader.m.faults.With(r.use.Module, string(r.use.Phase)).Inc() // and not held against it: whoever owns a zone can have such answers asked for
+	case err != nil:
+		c.loader.faulted(&runner{loaded: l, use: r.use}, err)
+	case !l.ran.Load():
+		l.ran.Store(true)
+	}
+	if err == nil && v.Action != GoOn {
+		c.loader.m.verdicts.With(r.use.Module, string(r.use.Phase), v.Action.String()).Inc()
+	}
+	return err
 }
 
 // errLarge is why a module is not shown an answer: its mode says what becomes of that.
