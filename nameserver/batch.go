@@ -160,7 +160,7 @@ func (l *loop) log(t *Table, i int, m *cache.Image, wall int64) {
 	a, look := &l.asks[i], &l.looks[i]
 	line.Time, line.Took, line.Client, line.Tag, line.RCode, line.Type = wall, 0, a.query.Client.Addr(), "", m.RCode, look.Type
 	line.Flags, line.DO, line.Transport = a.flags, a.do, uint8(listen.UDP)
-	line.Cached, line.Stale, line.Blocked = true, false, len(m.Options) > 0 // an image has options where a module says why
+	line.Cached, line.Stale, line.Blocked = true, false, m.Ended
 	n := copy(line.Name[:], look.Name)
 	lower(line.Name[:n])
 	line.NameLen = uint8(n)

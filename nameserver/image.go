@@ -131,7 +131,7 @@ func (s *Server) image(m *cache.Image, q *query, a *recurse.Answer) bool {
 	for _, ede := range a.EDEs {
 		m.Options = ede.Append(dns.Options(m.Options))
 	}
-	m.RCode, m.Secure, m.Wire = q.rcode(a), a.Security == cache.Secure, msg[from:]
+	m.RCode, m.Secure, m.Ended, m.Wire = q.rcode(a), a.Security == cache.Secure, q.ended, msg[from:]
 	return index(m, msg, from)
 }
 

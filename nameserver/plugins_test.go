@@ -358,6 +358,35 @@ func TestModulesLog(t *testing.T) {
 	}
 }
 
+// What a pure module has ended is marked so each time, whether it has said why or not, the long way and from images.
+func TestModulesLogWhatIsBlocked(t *testing.T) {
+	for _, name := range []string{"why", "nxdomain", "address", "rewrite"} {
+		var hand handClock
+		hand.boot.Store(int64(time.Minute))
+		s, _ := newServedAt(t, hand.clock())
+		p := newPrograms(t)
+		files := map[string][]byte{"acts": guest(t, "acts", "phases: [query]\npure: true\n"), "tally": guest(t, "tally", "phases: [log]\nneeds: [log, metrics]\n")}
+		s.Swap(s.Table().WithPlugins(p.load(files, nil, plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery}, plugin.Plugin{Module: "tally", Phase: plugin.PhaseLog, Grant: []string{"log", "metrics"}})))
+		data := asks(t, name+".example.", true)
+		for range 2 {
+			long(s, data)
+		}
+		if looped(s.Loop(), data) == nil {
+			t.Fatalf("%s: the loop has no answer", name)
+		}
+		for range 3 {
+			select {
+			case got := <-p.lines:
+				if got[len(got)-3] != 'b' {
+					t.Errorf("a line says %q, and not that a module has ended the query", got)
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatal("no line comes")
+			}
+		}
+	}
+}
+
 // What a module of phase query has answered, and what is a special name's, is shown to those of phase answer as made here; what is behind an alias that a module has set is of the world. A denial with the SOA record of a zone is
 // kept for as long as that says.
 func TestMadeHere(t *testing.T) {

@@ -23,6 +23,7 @@ const (
 type Image struct {
 	RCode  dns.RCode // below 16
 	Secure bool      // all of it is secure: AD may be set
+	Ended  bool      // a module has ended the query, or changed what was found
 	Counts [3]uint16 // records by section
 	// Built is the time at which Wire has the right TTLs: the whole seconds of boot time. One second later all TTLs are one less, and never less
 	// than one.
@@ -46,7 +47,7 @@ const MaxImage = 4096
 // An image in the arena is an entry whose partition is its variant plus one, whose TTL is Built plus one, and whose data is
 //
 //	 0  4  generation
-//	 4  1  response code (low 4 bits), secure (0x80)
+//	 4  1  response code (low 4 bits), secure (0x80), ended by a module (0x20)
 //	 5  1  how many Turns there are
 //	 6  6  Counts
 //	12     Wire
@@ -57,6 +58,7 @@ const (
 	imageHead    = 12
 	imageSecure  = 0x80
 	imageOptions = 0x40
+	imageEnded   = 0x20
 )
 
 // maxImageOptions is how many octets of options an image may have: an extended error with the longest text that a module may give.
@@ -87,6 +89,9 @@ func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, generation uint
 	first := byte(m.RCode)
 	if m.Secure {
 		first |= imageSecure
+	}
+	if m.Ended {
+		first |= imageEnded
 	}
 	if len(m.Options) > 0 {
 		first |= imageOptions
@@ -145,7 +150,7 @@ func imageOf(b blob, generation uint32) (m Image, ok bool) {
 	if binary.LittleEndian.Uint32(data) != generation || turns > s {
 		return m, false
 	}
-	m.RCode, m.Secure = dns.RCode(data[4]&15), data[4]&imageSecure != 0
+	m.RCode, m.Secure, m.Ended = dns.RCode(data[4]&15), data[4]&imageSecure != 0, data[4]&imageEnded != 0
 	m.Counts = [3]uint16{binary.LittleEndian.Uint16(data[6:]), binary.LittleEndian.Uint16(data[8:]), binary.LittleEndian.Uint16(data[10:])}
 	m.Built = binary.LittleEndian.Uint32(b[atTTL:]) - 1
 	m.Turns, m.TTLs = tail[:turns], tail[turns:]
