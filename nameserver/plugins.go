@@ -225,12 +225,21 @@ func denialSOA(ttl uint32) []byte {
 	return data
 }
 
-// rewritten resolves another name in place of the one that was asked for, behind an alias (as a CNAME record would have it).
+// rewritten resolves another name in place of the one that was asked for, behind an alias, as a CNAME record would have it: who asks for that type, or for any, gets the alias and no more (RFC 1034 section 3.6.2). Modules do not
+// see the other name, so that no module leads back to this one; but the world may.
 func rewritten(ctx context.Context, r *recurse.Resolver, question dns.Question, v *plugin.Verdict, o recurse.Opts, now time.Duration) (recurse.Answer, error) {
 	alias := dns.RRset{Name: question.Name, Type: dns.TypeCNAME, Class: dns.ClassINET, TTL: v.TTL, Data: dns.Records(nil).Append([]byte(v.Name.Wire()))}
+	if question.Type == dns.TypeCNAME || question.Type == dns.TypeANY {
+		return recurse.Answer{Answer: []dns.RRset{alias}, Until: now + time.Duration(v.TTL)*time.Second}, nil
+	}
 	a, err := r.Resolve(ctx, dns.Question{Name: v.Name, Type: question.Type, Class: question.Class}, o)
 	if a.RCode == dns.RCodeServerFailure || err != nil {
 		return a, err
+	}
+	for i := range a.Answer {
+		if a.Answer[i].Name.Equal(question.Name) {
+			return unanswered(&dns.EDE{Code: dns.EDEOther, Text: "the module " + v.Module + " has " + v.Name.String() + " asked in its place, which is an alias that leads back to it"}), nil
+		}
 	}
 	a.Answer = append([]dns.RRset{alias}, a.Answer...)
 	a.Security, a.Compact = cache.Unchecked, false // nobody has signed the alias
@@ -249,7 +258,7 @@ func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Quer
 	if v.Tag != "" {
 		out.Tag = v.Tag
 	}
-	out.Keeps = out.Keeps && !v.Failed
+	out.Keeps = out.Keeps && !v.Failed && !was.Stale // what is decided of an answer that has expired is not for those who ask when it is there again
 	switch {
 	case fail != nil:
 		out.Answer, out.Keeps, out.Ended = unanswered(fail), false, true
@@ -260,7 +269,7 @@ func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Quer
 		out.Keeps, out.Dropped, out.Ended = false, true, true
 		return true
 	case v.Action == plugin.Answer:
-		a := recurse.Answer{EDEs: was.EDEs}
+		a := recurse.Answer{EDEs: was.EDEs, Stale: was.Stale}
 		setRecords(&a, v.Records)
 		ttl := v.TTL
 		if len(v.Records) == 0 {

@@ -242,3 +242,48 @@ func TestModulesAreAskedOnce(t *testing.T) {
 }
 
 const hour = time.Hour
+
+// A name that a module rewrites is an alias: who asks for the alias gets that alone. One that leads back to the name is no answer, and costs a bounded time.
+func TestRewrittenIsAnAlias(t *testing.T) {
+	s, _ := newServed(t)
+	s.Swap(s.Table().WithPlugins(newPrograms(t).load(map[string][]byte{"says": guest(t, "says", mayLog)}, nil, plugin.Plugin{Module: "says", Phase: plugin.PhaseQuery, Grant: []string{"log"}})))
+	for _, c := range []struct {
+		name string
+		typ  uint16
+		want string
+	}{
+		{"w.example.", miekg.TypeA, "NOERROR CNAME www.example. A 192.0.2.80"},
+		{"w.example.", miekg.TypeCNAME, "NOERROR CNAME www.example."},
+		{"w.example.", miekg.TypeANY, "NOERROR CNAME www.example."},
+		{"w.example.", miekg.TypeDNAME, "NOERROR CNAME www.example."}, // which has none
+		{"v.example.", miekg.TypeCNAME, "NOERROR CNAME back.example."},
+		{"v.example.", miekg.TypeA, "SERVFAIL (0 the module says has back.example. asked in its place, which is an alias that leads back to it)"},
+		{"v.other.example.", miekg.TypeA, "NOERROR CNAME back.example. CNAME v.example. A 192.0.2.81"}, // the module does not see v.example
+	} {
+		m := new(miekg.Msg)
+		m.SetQuestion(c.name, c.typ)
+		m.SetEdns0(1232, false)
+		data, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := text(t, s.Ask(t.Context(), listen.Packet{Data: data, Client: allowedClient, Local: allowedClient, Transport: listen.TCP})); got != c.want {
+			t.Errorf("%s %s: %s, want %s", c.name, miekg.TypeToString[c.typ], got, c.want)
+		}
+	}
+}
+
+// What a module has changed of an answer that has expired is stale, too, and not kept.
+func TestChangedIsStillStale(t *testing.T) {
+	p := newPrograms(t)
+	c := p.chain("clamp", "phases: [answer]\npure: true\n", "", plugin.Plugin{Phase: plugin.PhaseAnswer})
+	q := dns.Question{Name: dns.MustParseName("www.example."), Type: dns.TypeA, Class: dns.ClassINET}
+	for _, stale := range []bool{true, false} {
+		set := dns.RRset{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 30, Data: dns.Records(nil).Append([]byte{192, 0, 2, 80})}
+		out := Outcome{Keeps: true, Answer: recurse.Answer{Stale: stale, Answer: []dns.RRset{set}}}
+		asked := plugin.Query{Name: []byte(q.Name.Wire()), Type: q.Type}
+		if !answered(t.Context(), c, 0, &asked, q, &out, false, time.Minute, nil) || out.Answer.Stale != stale || out.Keeps == stale {
+			t.Errorf("of one whose being stale is %v it makes one of which it is %v, and may be kept: %v", stale, out.Answer.Stale, out.Keeps)
+		}
+	}
+}
