@@ -60,6 +60,10 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 					out <- h.read(desc, v)
 				}
 			}
+		case f.numbers != nil:
+			for _, s := range f.numbers.all() {
+				out <- s.read(desc, s.values)
+			}
 		case f.kind == kindCounter:
 			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, sum(f.funcs))
 		default:

@@ -26,16 +26,17 @@ type Metrics struct {
 	overflow *Counter // ananas_telemetry_series_over_limit_total
 }
 
-// kind is a family's type in the words of the exposition format.
+// kind is a family's type in the words of the exposition format, but for histograms of numbers, which it does not tell from others.
 type kind string
 
 const (
 	kindCounter   kind = "counter"
 	kindGauge     kind = "gauge"
 	kindHistogram kind = "histogram"
+	kindNumbers   kind = "histogram of numbers"
 )
 
-// family is all that is registered under one name. Which of the last five fields is set follows from kind and labels.
+// family is all that is registered under one name. Which of the last fields is set follows from kind and labels.
 type family struct {
 	name, help string
 	kind       kind
@@ -47,6 +48,7 @@ type family struct {
 	gauges    []func(Show)     // of a gauge with labels
 	histogram *Histogram
 	several   map[string]*Histogram // by the value of its one label
+	numbers   *NumberVec
 }
 
 // NewMetrics returns an empty registry.

@@ -61,13 +61,18 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
+	return newBenchOf(t, telemetry.NewMetrics())
+}
+
+func newBenchOf(t testing.TB, metrics *telemetry.Metrics) *bench {
+	t.Helper()
 	e, err := wasm.Open(wasm.Config{Folder: compiledFolder, Command: compiler})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &bench{TB: t, changed: make(chan struct{}, 1)}
 	b.Loader = plugin.NewLoader(plugin.Config{
-		Engine: e, Cores: 1, Boot: func() time.Duration { return b.now }, Metrics: telemetry.NewMetrics(),
+		Engine: e, Cores: 1, Boot: func() time.Duration { return b.now }, Metrics: metrics,
 		Logs: func(module string, level int, text string) {
 			b.logs = append(b.logs, fmt.Sprint(module, " ", level, " ", text))
 		},

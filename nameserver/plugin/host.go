@@ -27,7 +27,7 @@ const (
 // Prices of work that the host does for a guest, in fuel: nanoseconds, as measured.
 const (
 	priceSetting = 50
-	priceCounter = 50
+	priceMetric  = 50
 	priceLog     = 500
 	priceResolve = 2000 // beside the time that others take
 )
@@ -40,8 +40,9 @@ type Logs func(module string, level int, text string)
 
 // host are the functions for guests of a loader.
 type host struct {
-	logs     Logs
-	counters *telemetry.CounterVec
+	logs       Logs
+	counters   *telemetry.CounterVec
+	histograms *telemetry.NumberVec
 }
 
 // functions lists them. The state of each call is the *guest that is called.
@@ -54,6 +55,8 @@ func (h *host) functions() []wasm.Function {
 		{Name: "data_find", Params: types(i32, i32, i32, i32), Results: types(i32), Capability: "data", Call: h.dataFind},
 		{Name: "counter", Params: types(i32, i32), Results: types(i32), Capability: "metrics", Call: h.counter},
 		{Name: "count", Params: types(i32, i64), Results: types(i32), Capability: "metrics", Call: h.count},
+		{Name: "histogram", Params: types(i32, i32), Results: types(i32), Capability: "metrics", Call: h.histogram},
+		{Name: "observe", Params: types(i32, i64), Results: types(i32), Capability: "metrics", Call: h.observe},
 		{Name: "resolve", Params: types(i32, i32, i32, i32, i32), Results: types(i32), Capability: "resolve", Call: h.resolve},
 		{Name: "now", Results: types(i64), Capability: "time", Call: func(c *wasm.Call, stack []uint64) { stack[0] = uint64(c.Now) }},
 		{Name: "random", Params: types(i32, i32), Results: types(i32), Capability: "random", Call: h.random},
@@ -154,39 +157,6 @@ func (h *host) output(c *wasm.Call, text []byte) {
 		}
 		text = rest
 	}
-}
-
-// maxCounters is how many counters a module may have, each a series of its own, and maxCounterName how long their names may be.
-const (
-	maxCounters    = 100
-	maxCounterName = 64
-)
-
-// counter (name, name_len) -> a handle.
-func (h *host) counter(c *wasm.Call, stack []uint64) {
-	name, ok := view(c, stack[0], stack[1])
-	c.Charge(priceCounter + int64(len(name))/perOctet)
-	g, known := c.State.(*guest)
-	switch {
-	case !ok:
-		result(stack, resultBounds)
-	case len(name) == 0 || len(name) > maxCounterName || !known:
-		result(stack, resultMalformed)
-	default:
-		result(stack, g.l.counter(h.counters, name))
-	}
-}
-
-// count (handle, n) -> 0.
-func (h *host) count(c *wasm.Call, stack []uint64) {
-	c.Charge(priceCounter)
-	n := int64(stack[1])
-	g, known := c.State.(*guest)
-	if n < 0 || !known || !g.l.count(uint32(stack[0]), uint64(n)) {
-		result(stack, resultMalformed)
-		return
-	}
-	result(stack, 0)
 }
 
 // resolve (name, name_len, type, out, room) -> octets of an answer record, which are written if they fit.

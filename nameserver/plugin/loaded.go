@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
-	"github.com/ananas-edge/ananas/telemetry"
 	"github.com/ananas-edge/ananas/wasm"
 )
 
@@ -50,9 +49,7 @@ type loaded struct {
 
 	started atomic.Int64 // fuel of the start of its last instance
 
-	mu           sync.Mutex
-	counterNames []string
-	counters     [maxCounters]atomic.Pointer[telemetry.Counter] // by their handles
+	metrics moduleMetrics
 }
 
 // guest is what is known of one instance: the state of its calls.
@@ -170,37 +167,6 @@ func (w *faultWindow) add(now time.Duration) bool {
 	w.next = (w.next + 1) % maxFaults
 	w.n = min(w.n+1, maxFaults)
 	return w.n == maxFaults && now-w.at[w.next] < faultTime // the next to be overwritten is the oldest
-}
-
-// counter returns the handle of a counter of the module's own: its place among them; resultLimit if it has too many.
-func (l *loaded) counter(all *telemetry.CounterVec, name []byte) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i, known := range l.counterNames {
-		if known == string(name) {
-			return i
-		}
-	}
-	n := len(l.counterNames)
-	if n == maxCounters {
-		return resultLimit
-	}
-	l.counterNames = append(l.counterNames, string(name))
-	l.counters[n].Store(all.With(l.use.Module, printable(name)))
-	return n
-}
-
-// count adds to a counter; false if there is none of that handle.
-func (l *loaded) count(handle uint32, n uint64) bool {
-	if handle >= maxCounters {
-		return false
-	}
-	c := l.counters[handle].Load()
-	if c == nil {
-		return false
-	}
-	c.Add(n)
-	return true
 }
 
 // edeText says what happened to who asks.

@@ -75,7 +75,11 @@ func identityOf(u *Use) identity {
 // NewLoader makes one.
 func NewLoader(c Config) *Loader {
 	l := &Loader{c: c, loaded: make(map[identity]*loaded), impure: make(map[[sha256.Size]byte]bool), checked: make(map[identity]bool)}
-	l.host = host{logs: c.Logs, counters: c.Metrics.CounterVec("ananas_module_count_total", "What modules count, by module and the name that it gave.", "module", "name")}
+	l.host = host{
+		logs:       c.Logs,
+		counters:   c.Metrics.CounterVec("ananas_module_count_total", "What modules count, by module and the name that it gave.", "module", "name"),
+		histograms: c.Metrics.NumberVec("ananas_module_observed", "Numbers that modules observe, by module and the name that it gave; the unit is the module's.", "module", "name"),
+	}
 	l.m = loaderMetrics{
 		verdicts: c.Metrics.CounterVec("ananas_plugin_verdicts_total", "Verdicts of modules that were not to go on, by module, phase and action. Of answers that are kept only the first counts.", "module", "phase", "action"),
 		faults:   c.Metrics.CounterVec("ananas_plugin_faults_total", "Calls of modules that failed, by module and phase.", "module", "phase"),

@@ -36,6 +36,8 @@ ANANAS_IMPORT("data_find") int32_t ananas_data_find(int32_t data, int32_t how, c
 ANANAS_IMPORT("log") int32_t ananas_log(int32_t level, const void *text, size_t text_len);
 ANANAS_IMPORT("counter") int32_t ananas_counter(const void *name, size_t name_len);
 ANANAS_IMPORT("count") int32_t ananas_count(int32_t counter, int64_t n);
+ANANAS_IMPORT("histogram") int32_t ananas_histogram(const void *name, size_t name_len);
+ANANAS_IMPORT("observe") int32_t ananas_observe(int32_t histogram, int64_t value); /* 0 or more, in a unit of the plugin's own */
 ANANAS_IMPORT("resolve") int32_t ananas_resolve(const void *name, size_t name_len, uint16_t type, void *out, size_t room); /* an ananas_answer */
 ANANAS_IMPORT("now") int64_t ananas_now(void);
 ANANAS_IMPORT("random") int32_t ananas_random(void *out, size_t len);
