@@ -14,7 +14,7 @@ import (
 func TestNew(t *testing.T) {
 	want := map[Language][]string{
 		C:              {"ananas.h", "plugin.c"},
-		Rust:           {"Cargo.toml", "src/lib.rs", "ananas/Cargo.toml", "ananas/src/lib.rs", "ananas/src/zones.rs"},
+		Rust:           {"Cargo.toml", "src/lib.rs", "ananas/Cargo.toml", "ananas/src/host.rs", "ananas/src/lib.rs", "ananas/src/zones.rs"},
 		Go:             {"go.mod", "plugin.go", "ananas/ananas.go", "ananas/export.go", "ananas/host.go", "ananas/verdict.go", "ananas/zones.go"},
 		AssemblyScript: {"package.json", "plugin.ts", "ananas/ananas.ts", "ananas/zones.ts"},
 	}

@@ -19,6 +19,9 @@
 @external("ananas", "data_find") declare function hostDataFind(data: i32, how: i32, key: usize, keyLen: i32): i32;
 @external("ananas", "counter") declare function hostCounter(name: usize, nameLen: i32): i32;
 @external("ananas", "count") declare function hostCount(counter: i32, n: i64): i32;
+@external("ananas", "histogram") declare function hostHistogram(name: usize, nameLen: i32): i32;
+@external("ananas", "observe") declare function hostObserve(histogram: i32, value: i64): i32;
+@external("ananas", "resolve") declare function hostResolve(name: usize, nameLen: i32, type: i32, out: usize, outLen: i32): i32;
 @external("ananas", "now") declare function hostNow(): i64;
 @external("ananas", "random") declare function hostRandom(out: usize, outLen: i32): i32;
 
@@ -69,6 +72,15 @@ export function counter(name: string): i32 {
 /** Adds to a counter. */
 export function count(counter: i32, n: u32): i32 { return hostCount(counter, n); }
 
+/** Opens a histogram of the plugin's own, in ananas_start; what it returns is for observe. */
+export function histogram(name: string): i32 {
+  const t = String.UTF8.encode(name);
+  return hostHistogram(changetype<usize>(t), t.byteLength);
+}
+
+/** Observes a value, in a unit of the plugin's own. */
+export function observe(histogram: i32, value: u64): i32 { return hostObserve(histogram, value); }
+
 /** The time of the query, in nanoseconds since 1970. */
 export function now(): i64 { return hostNow(); }
 
@@ -76,9 +88,9 @@ export function now(): i64 { return hostNow(); }
 export function random(out: Uint8Array): i32 { return hostRandom(out.dataStart, out.length); }
 
 /** Types of records. */
-export enum Type { A = 1, CNAME = 5, SOA = 6, TXT = 16, AAAA = 28 }
+export enum Type { A = 1, CNAME = 5, SOA = 6, TXT = 16, AAAA = 28, HTTPS = 65 }
 
-// Room of the buffer: what phase answer needs.
+// Room of the buffer: what phases answer and log need.
 const ROOM: i32 = 73728;
 const HEAD: i32 = 24;
 const DATA: i32 = ROOM - HEAD - 1024 - 63;
@@ -131,42 +143,94 @@ export class Record {
   dataLength: i32 = 0;
 }
 
-/** The answer that a plugin of phase answer is shown. */
+/** The answer that a plugin of phase answer is shown, or that another question got (see Reply). */
 export class Answer extends Query {
+  protected base_: usize = memory_; // where its record is
   private next_: usize = 0;
+  private end_: usize = 0;
   private read_: i32 = 0;
 
-  get rcode(): u16 { return load<u16>(memory_, 2); }
-  get security(): Security { return load<u8>(memory_, 4); }
-  get cached(): bool { return (load<u8>(memory_, 5) & 1) != 0; }
-  get stale(): bool { return (load<u8>(memory_, 5) & 2) != 0; }
+  get rcode(): u16 { return load<u16>(this.base_, 2); }
+  get security(): Security { return load<u8>(this.base_, 4); }
+  get cached(): bool { return (load<u8>(this.base_, 5) & 1) != 0; }
+  get stale(): bool { return (load<u8>(this.base_, 5) & 2) != 0; }
   /** Here: by a module of phase query, or since the name is a special one. */
-  get made(): bool { return (load<u8>(memory_, 5) & 4) != 0; }
+  get made(): bool { return (load<u8>(this.base_, 5) & 4) != 0; }
 
   /** Goes back to the first record. */
   rewind(): void {
-    this.at = memory_ + load<u16>(memory_);
-    this.next_ = this.at + load<u16>(memory_, 6);
+    this.at = this.base_ + load<u16>(this.base_);
+    this.next_ = this.at + load<u16>(this.base_, 6);
+    this.end_ = this.next_ + load<u32>(this.base_, 16);
     this.read_ = 0;
   }
 
-  /** Reads the next record; false behind the last. */
+  /** Reads the next record; false behind the last, and where what is left is none. */
   next(r: Record): bool {
-    const first = <i32>load<u16>(memory_, 8), second = first + <i32>load<u16>(memory_, 10);
-    if (this.read_ == second + <i32>load<u16>(memory_, 12)) return false;
+    const first = <i32>load<u16>(this.base_, 8), second = first + <i32>load<u16>(this.base_, 10);
+    if (this.read_ == second + <i32>load<u16>(this.base_, 12)) return false;
     r.section = this.read_ < first ? Section.Answer : this.read_ < second ? Section.Authority : Section.Additional;
     this.read_++;
     let at = this.next_;
     r.name = at;
-    while (load<u8>(at) != 0) at += 1 + <usize>load<u8>(at);
-    at++;
+    while (at < this.end_ && load<u8>(at) != 0) at += 1 + <usize>load<u8>(at);
+    if (++at + 10 > this.end_) return false;
     r.nameLength = <i32>(at - r.name);
     r.type = bswap<u16>(load<u16>(at));
     r.ttl = bswap<u32>(load<u32>(at, 4));
     r.dataLength = bswap<u16>(load<u16>(at, 8));
     r.data = at + 10;
     this.next_ = r.data + r.dataLength;
-    return true;
+    return this.next_ <= this.end_;
+  }
+}
+
+/** The answer to a question of the plugin's own. Make one outside of functions: it has room for the largest. */
+export class Reply extends Answer {
+  private octets_: StaticArray<u8> = new StaticArray<u8>(ROOM);
+
+  /** Asks for a name, within the client's budget, and waits. Returns 0, and the answer is here until the next question; or a Fault. It needs the grant resolve. */
+  resolve(name: usize, length: i32, type: i32): i32 {
+    this.base_ = changetype<usize>(this.octets_);
+    const size = hostResolve(name, length, type, this.base_, ROOM);
+    if (size < 0) return size;
+    this.rewind();
+    return 0;
+  }
+}
+
+/** What was answered, as a plugin of phase log is shown it: line by line. */
+export class Line extends Query {
+  private line_: usize = 0;
+  private next_: usize = 0;
+  private end_: usize = 0;
+
+  get rcode(): u16 { return load<u16>(this.line_, 2); }
+  get cached(): bool { return (load<u8>(this.line_, 4) & 1) != 0; }
+  get stale(): bool { return (load<u8>(this.line_, 4) & 2) != 0; }
+  /** A plugin has ended it. */
+  get blocked(): bool { return (load<u8>(this.line_, 4) & 4) != 0; }
+  /** When, in nanoseconds since 1970. */
+  get time(): i64 { return load<i64>(this.line_, 8); }
+  /** How long it took, in microseconds. */
+  get took(): u32 { return load<u32>(this.line_, 16); }
+  /** Where the tags that plugins gave it are, with commas between them, and their length. */
+  get tags(): usize { return this.at + load<u16>(this.line_, 20); }
+  get tagsLength(): i32 { return load<u16>(this.line_, 22); }
+
+  /** Goes before the first line of so many octets. */
+  rewind(length: i32): void {
+    this.next_ = memory_ + 4;
+    this.end_ = memory_ + min(length, ROOM);
+  }
+
+  /** Goes to the next line; false behind the last. */
+  next(): bool {
+    if (this.next_ + 36 > this.end_) return false;
+    this.line_ = this.next_ + 4;
+    this.next_ = this.line_ + load<u32>(this.next_);
+    this.at = this.line_ + load<u16>(this.line_);
+    return this.next_ <= this.end_ && this.tags + this.tagsLength <= this.next_;
   }
 }
 
@@ -252,6 +316,7 @@ function ascii(text: string, to: usize, room: i32): i32 {
 const query_ = new Query();
 const answer_ = new Answer();
 const verdict_ = new Verdict();
+const line_ = new Line();
 
 /** What is asked: phase query. */
 export function asked(): Query { return query_; }
@@ -260,6 +325,12 @@ export function asked(): Query { return query_; }
 export function shown(): Answer {
   answer_.rewind();
   return answer_;
+}
+
+/** What was answered: phase log. The length is the one that ananas_log was called with; next goes to the first line. */
+export function logged(length: i32): Line {
+  line_.rewind(length);
+  return line_;
 }
 
 /** A verdict that lets the query go on. */

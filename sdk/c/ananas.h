@@ -18,6 +18,8 @@
  *             if (r.section == ANANAS_IN_ANSWER && r.type != ANANAS_TXT) ananas_put(v, &r);
  *     }
  *
+ * One of phase log has ANANAS_LOG(l), which is called for each line of a batch, and the same buffer.
+ *
  * ANANAS_START() { ... } runs once for each instance, to read settings; what it returns is 0, or the module is not used.
  */
 #ifndef ANANAS_H
@@ -68,6 +70,9 @@ enum { ANANAS_A = 1, ANANAS_CNAME = 5, ANANAS_SOA = 6, ANANAS_TXT = 16, ANANAS_A
 /* The name in wire form (labels with their lengths), in small letters. */
 static inline const uint8_t *ananas_name(const ananas_query *q) { return (const uint8_t *)q + q->head; }
 
+/* The tag of the client's tenant, of tenant_len octets. */
+static inline const uint8_t *ananas_tenant(const ananas_query *q) { return ananas_name(q) + q->name_len; }
+
 /* What is about to be answered. */
 typedef struct __attribute__((may_alias)) {
     uint16_t head, rcode;
@@ -108,7 +113,7 @@ static inline uint32_t ananas_be_(const uint8_t *b, int n) {
     return v;
 }
 
-/* Reads the next record; 0 behind the last. */
+/* Reads the next record; 0 behind the last, and where what is left is none. */
 static inline int ananas_next(ananas_reader *all, ananas_record *r) {
     r->section = 0;
     while (r->section < 3 && !all->left[r->section]) r->section++;
@@ -116,12 +121,14 @@ static inline int ananas_next(ananas_reader *all, ananas_record *r) {
     all->left[r->section]--;
     const uint8_t *b = all->at;
     r->name = b;
-    while (*b) b += *b + 1;
-    r->name_len = (size_t)(++b - r->name);
+    while (b < all->end && *b) b += *b + 1;
+    if (b >= all->end || all->end - ++b < 10) return 0;
+    r->name_len = (size_t)(b - r->name);
     r->type = (uint16_t)ananas_be_(b, 2);
     r->ttl = ananas_be_(b + 4, 4);
     r->data_len = ananas_be_(b + 8, 2);
     r->data = b + 10;
+    if (r->data_len > (size_t)(all->end - r->data)) return 0;
     all->at = r->data + r->data_len;
     return 1;
 }
@@ -139,6 +146,9 @@ typedef struct __attribute__((may_alias)) {
 enum { ANANAS_BLOCKED = 4 }; /* beside ANANAS_CACHED and ANANAS_STALE */
 
 static inline const ananas_query *ananas_line_asked(const ananas_line *l) { return (const ananas_query *)((const uint8_t *)l + l->head); }
+
+/* The tags that modules gave it, with a comma between them: tags_len octets. */
+static inline const uint8_t *ananas_line_tags(const ananas_line *l) { return (const uint8_t *)l + l->head + l->query_len; }
 
 /* A verdict: one that nothing is said in lets the query go on. */
 typedef struct __attribute__((may_alias)) {
@@ -297,20 +307,25 @@ static inline ananas_verdict *ananas_fresh(void) {
 #define ANANAS_QUERY(q, v) ANANAS_PHASE_(query, ananas_query, q, v)
 #define ANANAS_ANSWER(a, v) ANANAS_PHASE_(answer, ananas_answer, a, v)
 /* A module of phase log: what it does with one line, l. */
-#define ANANAS_LOG(l)                                                              \
-    static void ananas_on_line(const ananas_line *l);                              \
-    ANANAS_EXPORT("ananas_log") int32_t ananas_run_log(int32_t len) {              \
-        static _Alignas(8) uint8_t line[512]; /* in the buffer it lies anywhere */ \
-        const uint8_t *at = ananas_buffer_ + 4, *end = ananas_buffer_ + len;       \
-        while (at + 4 <= end) {                                                    \
-            uint32_t n;                                                            \
-            ananas_copy(&n, at, 4);                                                \
-            ananas_copy(line, at + 4, n < sizeof line ? n : sizeof line);          \
-            ananas_on_line((const ananas_line *)line);                             \
-            at += 4 + n;                                                           \
-        }                                                                          \
-        return 0;                                                                  \
-    }                                                                              \
+#define ANANAS_LOG(l)                                                                             \
+    static void ananas_on_line(const ananas_line *l);                                             \
+    ANANAS_EXPORT("ananas_log") int32_t ananas_run_log(int32_t len) {                             \
+        static _Alignas(8) uint8_t line[1024]; /* in the buffer it lies anywhere */               \
+        const ananas_line *one = (const ananas_line *)line;                                       \
+        const uint8_t *at = ananas_buffer_ + 4, *end = ananas_buffer_ + len;                      \
+        while (end - at >= 4) {                                                                   \
+            uint32_t n;                                                                           \
+            ananas_copy(&n, at, 4);                                                               \
+            at += 4;                                                                              \
+            if (n > (size_t)(end - at)) break;                                                    \
+            if (n >= sizeof *one && n <= sizeof line) {                                           \
+                ananas_copy(line, at, n);                                                         \
+                if ((size_t)one->head + one->query_len + one->tags_len <= n) ananas_on_line(one); \
+            }                                                                                     \
+            at += n;                                                                              \
+        }                                                                                         \
+        return 0;                                                                                 \
+    }                                                                                             \
     static void ananas_on_line(const ananas_line *l)
 
 #define ANANAS_START() ANANAS_EXPORT("ananas_start") int32_t ananas_on_start(void)

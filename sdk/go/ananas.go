@@ -23,6 +23,7 @@ var (
 	onStart  func() error
 	onQuery  func(*Query, *Verdict)
 	onAnswer func(*Answer, *Verdict)
+	onLine   func(*Line)
 )
 
 // OnStart has f called once, before the first query, to read the settings. What its error says is logged.
@@ -34,6 +35,9 @@ func OnQuery(f func(*Query, *Verdict)) { onQuery = f }
 // OnAnswer has f called at phase answer: before the answer is written.
 func OnAnswer(f func(*Answer, *Verdict)) { onAnswer = f }
 
+// OnLog has f called at phase log: for each line of what was answered, beside the path.
+func OnLog(f func(*Line)) { onLine = f }
+
 // Types of records.
 const (
 	TypeA     = 1
@@ -41,6 +45,7 @@ const (
 	TypeSOA   = 6
 	TypeTXT   = 16
 	TypeAAAA  = 28
+	TypeHTTPS = 65
 )
 
 // Transport is how a query came.
@@ -151,6 +156,26 @@ func (a *Answer) Next(r *Record) bool {
 	*r = Record{Section: uint8(section), Name: b[:name], Type: be.Uint16(h), TTL: be.Uint32(h[4:]), Data: h[10:end]}
 	a.rest = h[end:]
 	return true
+}
+
+// Line is what was answered, as a plugin of phase log is shown it. What it holds is valid until the function returns.
+type Line struct {
+	Query
+	RCode         uint16
+	Cached, Stale bool
+	Blocked       bool   // a plugin has ended it
+	Time          int64  // when, in nanoseconds since 1970
+	Took          uint32 // how long, in microseconds
+	Tags          []byte // what plugins said of it, with commas between
+}
+
+func (l *Line) read(b []byte) {
+	le := binary.LittleEndian
+	asked := int(le.Uint16(b))
+	tags := asked + int(le.Uint16(b[20:]))
+	l.Query.read(b[asked:tags])
+	l.RCode, l.Cached, l.Stale, l.Blocked = le.Uint16(b[2:]), b[4]&1 != 0, b[4]&2 != 0, b[4]&4 != 0
+	l.Time, l.Took, l.Tags = int64(le.Uint64(b[8:])), le.Uint32(b[16:]), b[tags:tags+int(le.Uint16(b[22:]))]
 }
 
 // Within tells whether a name is the zone, or below it.

@@ -2,13 +2,17 @@
 
 package ananas
 
-import "unsafe"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // What a call works on. A guest has one thread, and is called again when the call before has ended.
 var (
 	memory  [room]byte
 	asked   Query
 	shown   Answer
+	line    Line
 	verdict Verdict
 )
 
@@ -52,4 +56,18 @@ func answer(int32) int32 {
 	verdict.begin()
 	onAnswer(&shown, &verdict)
 	return verdict.end(memory[:])
+}
+
+//go:wasmexport ananas_log
+func log(length int32) int32 {
+	if onLine == nil {
+		return -1
+	}
+	for b := memory[4:length]; len(b) >= 4; {
+		end := 4 + int(binary.LittleEndian.Uint32(b))
+		line.read(b[4:end])
+		onLine(&line)
+		b = b[end:]
+	}
+	return 0
 }

@@ -25,6 +25,15 @@ func hostCounter(name *byte, nameLen uint32) int32
 //go:wasmimport ananas count
 func hostCount(counter int32, n int64) int32
 
+//go:wasmimport ananas histogram
+func hostHistogram(name *byte, nameLen uint32) int32
+
+//go:wasmimport ananas observe
+func hostObserve(histogram int32, value int64) int32
+
+//go:wasmimport ananas resolve
+func hostResolve(name *byte, nameLen uint32, typ int32, out *byte, outLen uint32) int32
+
 //go:wasmimport ananas now
 func hostNow() int64
 
@@ -116,6 +125,31 @@ func OpenCounter(name string) (Counter, error) {
 
 // Add adds to it.
 func (c Counter) Add(n uint32) { hostCount(int32(c), int64(n)) }
+
+// Histogram is one of the plugin's own, of whole numbers in a unit of its own.
+type Histogram int32
+
+// OpenHistogram opens one, in the function of [OnStart]. It needs the grant metrics.
+func OpenHistogram(name string) (Histogram, error) {
+	n := hostHistogram(unsafe.StringData(name), uint32(len(name)))
+	return Histogram(n), result(n)
+}
+
+// Observe observes a value.
+func (h Histogram) Observe(value uint64) { hostObserve(int32(h), int64(value)) }
+
+// resolved has the answer of Resolve: the largest, with its heads.
+var resolved [room]byte
+
+// Resolve asks for a name in wire form, within the client's budget, and waits. What a holds then is valid until the next Resolve. It needs the grant resolve.
+func Resolve(name []byte, typ uint16, a *Answer) error {
+	n := hostResolve(unsafe.SliceData(name), uint32(len(name)), int32(typ), &resolved[0], room)
+	if n < 0 {
+		return result(n)
+	}
+	a.read(resolved[:n])
+	return nil
+}
 
 // Now is the time of the query, in nanoseconds since 1970. It needs the grant time.
 func Now() int64 { return hostNow() }

@@ -15,6 +15,11 @@
 //	-> records
 //	    www.example.com. 60 IN A 192.0.2.1
 //
+// A module that asks questions of its own finds these records; what has no record of that name fails:
+//
+//	query mirror.example A
+//	resolved www.example.com. 300 IN A 192.0.2.1
+//
 // A verdict is one of
 //
 //	-> go on

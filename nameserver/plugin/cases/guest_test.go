@@ -190,10 +190,12 @@ func TestSDKs(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r := open(t, build(t, dir), map[string][]byte{"list": list})
+			module := build(t, dir)
+			r := open(t, module, map[string][]byte{"list": list})
 			for _, d := range play(t, r, "acts/cases.txt", strings.NewReplacer(a.other...).Replace(string(text))) {
 				t.Error(d)
 			}
+			showLines(t, module, list)
 		})
 	}
 }

@@ -33,6 +33,7 @@ type Case struct {
 	Reply    *plugin.Reply // nil: it is of phase query
 	Want     Outcome
 
+	resolved []dns.RR // what the module finds when it asks
 	from, to int // lines of the verdict, from 0
 }
 
@@ -114,6 +115,8 @@ func (f *File) block(at, end int, standing map[string]string) (c *Case, line int
 			err = c.query(rest)
 		case word == "query":
 			err = errors.New("a second query in one block; put an empty line between cases")
+		case word == "resolved":
+			err = c.resolves(rest)
 		default:
 			err = c.reply(word, rest)
 		}
@@ -124,7 +127,7 @@ func (f *File) block(at, end int, standing map[string]string) (c *Case, line int
 	if c.Line > 0 {
 		return c, c.Line - 1, errors.New("a query without a verdict: the last line of a case begins with ->")
 	}
-	if c.Reply != nil {
+	if c.Reply != nil || len(c.resolved) > 0 {
 		return c, at, errors.New("records, and no query")
 	}
 	return c, at, nil
@@ -186,7 +189,7 @@ func (c *Case) reply(word, rest string) error {
 	if word != "reply" {
 		section := slices.Index(sections, word)
 		if section < 0 {
-			return fmt.Errorf("no line begins with %q; there are settings, query, reply, answer, authority, additional and ->", word)
+			return fmt.Errorf("no line begins with %q; there are settings, query, resolved, reply, answer, authority, additional and ->", word)
 		}
 		rr, err := parseRecord(rest)
 		c.Reply.Sections[section] = append(c.Reply.Sections[section], rr)
@@ -215,6 +218,35 @@ func (c *Case) reply(word, rest string) error {
 
 // sections are the words for sections, by their numbers.
 var sections = []string{"answer", "authority", "additional"}
+
+// resolves reads a record that a question of the module's own finds.
+func (c *Case) resolves(text string) error {
+	rr, err := parseRecord(text)
+	c.resolved = append(c.resolved, rr)
+	c.Query.Resolve = c.resolve
+	return err
+}
+
+// errUnresolved is what a question gets whose name no record of the case has: nobody answers.
+var errUnresolved = errors.New("the case has no record of that name")
+
+// resolve answers a question of the module's own.
+func (c *Case) resolve(name dns.Name, t dns.Type) (*plugin.Reply, error) {
+	rep, known := &plugin.Reply{Security: cache.Insecure}, false
+	for _, rr := range c.resolved {
+		if !rr.Name.Equal(name) {
+			continue
+		}
+		known = true
+		if rr.Type == t || t == dns.TypeANY {
+			rep.Sections[0] = append(rep.Sections[0], rr)
+		}
+	}
+	if !known {
+		return nil, errUnresolved
+	}
+	return rep, nil
+}
 
 // parseRecord reads a record.
 func parseRecord(text string) (dns.RR, error) {

@@ -19,6 +19,7 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+pub mod host;
 #[cfg(feature = "alloc")]
 mod zones;
 #[cfg(feature = "alloc")]
@@ -34,6 +35,9 @@ pub trait Plugin: Sized {
 
     /// Phase answer: before the answer is written.
     fn answer(&mut self, _a: &Answer, _v: &mut Verdict) {}
+
+    /// Phase log: one line of what was answered, beside the path.
+    fn log(&mut self, _l: &Line) {}
 }
 
 /// Types of records.
@@ -43,6 +47,7 @@ pub mod rtype {
     pub const SOA: u16 = 6;
     pub const TXT: u16 = 16;
     pub const AAAA: u16 = 28;
+    pub const HTTPS: u16 = 65;
 }
 
 /// What is asked.
@@ -228,7 +233,23 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// Room of the buffer: what phase answer needs.
+/// What was answered, as a plugin of phase log is shown it.
+pub struct Line<'a> {
+    pub query: Query<'a>,
+    pub rcode: u16,
+    pub cached: bool,
+    pub stale: bool,
+    /// A plugin has ended it.
+    pub blocked: bool,
+    /// When, in nanoseconds since 1970.
+    pub time: i64,
+    /// How long it took, in microseconds.
+    pub took: u32,
+    /// What plugins said of it, with commas between.
+    pub tags: &'a [u8],
+}
+
+/// Room of the buffer: what phases answer and log need.
 const ROOM: usize = 73_728;
 const HEAD: usize = 24;
 const BODY: usize = ROOM - HEAD - 1024 - 63;
@@ -364,122 +385,6 @@ fn copy(to: &mut [u8], from: &[u8]) -> usize {
     n
 }
 
-/// Functions of the host. All but [setting](host::setting) need a grant, and a plugin that calls one without it is not loaded.
-pub mod host {
-    mod sys {
-        #[link(wasm_import_module = "ananas")]
-        extern "C" {
-            pub fn setting(key: *const u8, key_len: usize, out: *mut u8, out_len: usize) -> i32;
-            pub fn log(level: i32, text: *const u8, text_len: usize) -> i32;
-            pub fn data_open(name: *const u8, name_len: usize) -> i32;
-            pub fn data_find(data: i32, how: i32, key: *const u8, key_len: usize) -> i32;
-            pub fn counter(name: *const u8, name_len: usize) -> i32;
-            pub fn count(counter: i32, n: i64) -> i32;
-            pub fn now() -> i64;
-            pub fn random(out: *mut u8, out_len: usize) -> i32;
-        }
-    }
-
-    /// Why the host did not do it.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Error {
-        Absent,
-        Bounds,
-        Room,
-        Denied,
-        Limit,
-        Failed,
-        Malformed,
-    }
-
-    fn result(n: i32) -> Result<usize, Error> {
-        match n {
-            -1 => Err(Error::Absent),
-            -2 => Err(Error::Bounds),
-            -3 => Err(Error::Room),
-            -4 => Err(Error::Denied),
-            -5 => Err(Error::Limit),
-            -7 => Err(Error::Malformed),
-            n if n < 0 => Err(Error::Failed),
-            n => Ok(n as usize),
-        }
-    }
-
-    /// Writes a setting into out, and returns how many octets it has. The largest that there may be has 64 KiB.
-    pub fn setting(key: &str, out: &mut [u8]) -> Result<usize, Error> {
-        result(unsafe { sys::setting(key.as_ptr(), key.len(), out.as_mut_ptr(), out.len()) })
-    }
-
-    #[derive(Clone, Copy)]
-    pub enum Level {
-        Debug,
-        Info,
-        Warning,
-        Error,
-    }
-
-    /// Writes a line to the node's log.
-    pub fn log(level: Level, text: &str) -> Result<(), Error> {
-        result(unsafe { sys::log(level as i32, text.as_ptr(), text.len()) }).map(|_| ())
-    }
-
-    /// A data set.
-    #[derive(Clone, Copy)]
-    pub struct Data(i32);
-
-    impl Data {
-        /// Opens one: in [start](super::Plugin::start). It needs the grant `data/NAME`.
-        pub fn open(name: &str) -> Result<Data, Error> {
-            result(unsafe { sys::data_open(name.as_ptr(), name.len()) }).map(|n| Data(n as i32))
-        }
-
-        /// The tag of a name that is listed, 0 if it has none.
-        pub fn exact(&self, name: &[u8]) -> Option<u8> {
-            self.find(0, name)
-        }
-
-        /// The tag of a name that is listed, or of one above it.
-        pub fn suffix(&self, name: &[u8]) -> Option<u8> {
-            self.find(1, name)
-        }
-
-        /// The tag of a prefix that covers an address of 4 octets or 16.
-        pub fn prefix(&self, address: &[u8]) -> Option<u8> {
-            self.find(2, address)
-        }
-
-        fn find(&self, how: i32, key: &[u8]) -> Option<u8> {
-            result(unsafe { sys::data_find(self.0, how, key.as_ptr(), key.len()) }).ok().map(|n| n as u8)
-        }
-    }
-
-    /// A counter of the plugin's own.
-    #[derive(Clone, Copy)]
-    pub struct Counter(i32);
-
-    impl Counter {
-        /// Opens one: in [start](super::Plugin::start).
-        pub fn open(name: &str) -> Result<Counter, Error> {
-            result(unsafe { sys::counter(name.as_ptr(), name.len()) }).map(|n| Counter(n as i32))
-        }
-
-        /// Adds to it.
-        pub fn add(&self, n: u32) {
-            unsafe { sys::count(self.0, n as i64) };
-        }
-    }
-
-    /// The time of the query, in nanoseconds since 1970.
-    pub fn now() -> i64 {
-        unsafe { sys::now() }
-    }
-
-    /// Fills out with random numbers, which are not for secrets.
-    pub fn random(out: &mut [u8]) -> Result<(), Error> {
-        result(unsafe { sys::random(out.as_mut_ptr(), out.len()) }).map(|_| ())
-    }
-}
-
 /// What [plugin!] calls. Not for plugins.
 #[doc(hidden)]
 pub mod abi {
@@ -512,6 +417,10 @@ pub mod abi {
 
     fn le16(b: &[u8], at: usize) -> usize {
         u16::from_le_bytes([b[at], b[at + 1]]) as usize
+    }
+
+    fn le32(b: &[u8], at: usize) -> usize {
+        u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]) as usize
     }
 
     fn query_of(b: &[u8]) -> Query<'_> {
@@ -548,11 +457,10 @@ pub mod abi {
         v.end(b)
     }
 
-    pub fn answer<P: Plugin>(p: &mut P) -> i32 {
-        let (b, v) = take();
+    pub(crate) fn answer_of(b: &[u8]) -> Answer<'_> {
         let (asked, query_len) = (le16(b, 0), le16(b, 6));
         let records = asked + query_len;
-        let a = Answer {
+        Answer {
             query: query_of(&b[asked..records]),
             rcode: le16(b, 2) as u16,
             security: match b[4] {
@@ -564,10 +472,42 @@ pub mod abi {
             stale: b[5] & 2 != 0,
             made: b[5] & 4 != 0,
             counts: [le16(b, 8) as u16, le16(b, 10) as u16, le16(b, 12) as u16],
-            records: &b[records..records + u32::from_le_bytes([b[16], b[17], b[18], b[19]]) as usize],
-        };
-        p.answer(&a, v);
+            records: &b[records..records + le32(b, 16)],
+        }
+    }
+
+    pub fn answer<P: Plugin>(p: &mut P) -> i32 {
+        let (b, v) = take();
+        p.answer(&answer_of(b), v);
         v.end(b)
+    }
+
+    fn line_of(b: &[u8]) -> Line<'_> {
+        let asked = le16(b, 0);
+        let tags = asked + le16(b, 20);
+        let mut time = [0; 8];
+        time.copy_from_slice(&b[8..16]);
+        Line {
+            query: query_of(&b[asked..tags]),
+            rcode: le16(b, 2) as u16,
+            cached: b[4] & 1 != 0,
+            stale: b[4] & 2 != 0,
+            blocked: b[4] & 4 != 0,
+            time: i64::from_le_bytes(time),
+            took: le32(b, 16) as u32,
+            tags: &b[tags..tags + le16(b, 22)],
+        }
+    }
+
+    pub fn log<P: Plugin>(p: &mut P, len: i32) -> i32 {
+        let (b, _) = take();
+        let mut rest = &b[4..len as usize];
+        while rest.len() >= 4 {
+            let (line, behind) = rest[4..].split_at(le32(rest, 0));
+            p.log(&line_of(line));
+            rest = behind;
+        }
+        0
     }
 }
 
@@ -605,6 +545,14 @@ macro_rules! plugin {
         pub extern "C" fn ananas_answer(_len: i32) -> i32 {
             match unsafe { &mut *core::ptr::addr_of_mut!(ANANAS_PLUGIN) } {
                 Some(p) => $crate::abi::answer(p),
+                None => -1,
+            }
+        }
+
+        #[no_mangle]
+        pub extern "C" fn ananas_log(len: i32) -> i32 {
+            match unsafe { &mut *core::ptr::addr_of_mut!(ANANAS_PLUGIN) } {
+                Some(p) => $crate::abi::log(p, len),
                 None => -1,
             }
         }

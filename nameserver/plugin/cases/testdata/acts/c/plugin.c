@@ -2,7 +2,8 @@
 #define ANANAS_BUFFER 73728
 #include "ananas.h"
 
-static int32_t list, counter;
+static int32_t list, counter, histogram;
+static _Alignas(8) uint8_t reply[66000];
 static int red;
 
 ANANAS_START() {
@@ -11,7 +12,8 @@ ANANAS_START() {
     red = ananas_setting(ANANAS_TEXT("color"), value, sizeof value) == 3 && value[0] == 'r';
     list = ananas_data_open(ANANAS_TEXT("list"));
     counter = ananas_counter(ANANAS_TEXT("asked"));
-    return list < 0 || counter < 0;
+    histogram = ananas_histogram(ANANAS_TEXT("took"));
+    return list < 0 || counter < 0 || histogram < 0;
 }
 
 static int is(const ananas_query *q, const char *label, size_t n) {
@@ -22,9 +24,25 @@ static int is(const ananas_query *q, const char *label, size_t n) {
 static int host_works(void) {
     uint8_t drawn[16] = {0};
     int zeros = 0;
-    if (ananas_count(counter, 1) || ananas_log(ANANAS_INFO, ANANAS_TEXT("asked")) || ananas_random(drawn, sizeof drawn)) return 0;
+    if (ananas_count(counter, 1) || ananas_observe(histogram, 5000000000) || ananas_log(ANANAS_INFO, ANANAS_TEXT("asked")) || ananas_random(drawn, sizeof drawn)) return 0;
     for (size_t i = 0; i < sizeof drawn; i++) zeros += !drawn[i];
     return zeros < 8 && ananas_now() == 1767225600000000000;
+}
+
+static void resolve(const ananas_query *q, ananas_verdict *v, const uint8_t *name, size_t len) {
+    int32_t n = ananas_resolve(name, len, ANANAS_A, reply, sizeof reply);
+    if (n < 0) {
+        ananas_nodata(v, (uint32_t)-n);
+        return;
+    }
+    ananas_reader all = ananas_records((const ananas_answer *)reply);
+    ananas_record r;
+    ananas_answer_with(v);
+    while (ananas_next(&all, &r)) {
+        r.name = ananas_name(q);
+        r.name_len = q->name_len;
+        ananas_put(v, &r);
+    }
 }
 
 ANANAS_QUERY(q, v) {
@@ -67,6 +85,8 @@ ANANAS_QUERY(q, v) {
     if (is(q, ANANAS_TEXT("setting")) && red) ananas_nodata(v, 1);
     if (is(q, ANANAS_TEXT("data")) && ananas_data_find(list, ANANAS_SUFFIX, ananas_name(q), q->name_len) >= 0) ananas_nxdomain(v, 1);
     if (is(q, ANANAS_TEXT("host")) && host_works()) ananas_nodata(v, 1);
+    if (is(q, ANANAS_TEXT("resolve"))) resolve(q, v, ANANAS_NAME("\3www\7example"));
+    if (is(q, ANANAS_TEXT("noname"))) resolve(q, v, (const uint8_t *)"\77x", 2);
     if (is(q, ANANAS_TEXT("trap"))) __builtin_trap();
     while (is(q, ANANAS_TEXT("loop"))) __asm__ volatile("" ::: "memory");
 }
@@ -82,4 +102,11 @@ ANANAS_ANSWER(a, v) {
         if (r.ttl > 10) r.ttl = 10;
         ananas_put(v, &r);
     }
+}
+
+ANANAS_LOG(l) {
+    const ananas_query *q = ananas_line_asked(l);
+    int right = is(q, ANANAS_TEXT("logged")) && q->type == ANANAS_TXT && l->rcode == 3 && l->flags == (ANANAS_CACHED | ANANAS_STALE | ANANAS_BLOCKED) && l->time == 1767225600000000001 && l->took == 1500;
+    if (right) ananas_log(ANANAS_INFO, ananas_line_tags(l), l->tags_len);
+    else ananas_log(ANANAS_ERROR, ANANAS_TEXT("another line"));
 }

@@ -1,10 +1,12 @@
 //! See cases.txt.
-use ananas::{host, rtype, Answer, Plugin, Query, Record, Section, Security, Transport, Verdict};
+use ananas::{host, rtype, Answer, Line, Plugin, Query, Record, Section, Security, Transport, Verdict};
 
 struct Acts {
     red: bool,
     list: host::Data,
     counter: host::Counter,
+    histogram: host::Histogram,
+    reply: Vec<u8>,
 }
 
 impl Plugin for Acts {
@@ -14,7 +16,13 @@ impl Plugin for Acts {
             return Err(7);
         }
         let red = host::setting("color", &mut value) == Ok(3) && &value[..3] == b"red";
-        Ok(Acts { red, list: host::Data::open("list").map_err(|_| 1)?, counter: host::Counter::open("asked").map_err(|_| 2)? })
+        Ok(Acts {
+            red,
+            list: host::Data::open("list").map_err(|_| 1)?,
+            counter: host::Counter::open("asked").map_err(|_| 2)?,
+            histogram: host::Histogram::open("took").map_err(|_| 3)?,
+            reply: vec![0; 66_000],
+        })
     }
 
     fn query(&mut self, q: &Query, v: &mut Verdict) {
@@ -56,6 +64,8 @@ impl Plugin for Acts {
             b"setting" if self.red => v.nodata(1),
             b"data" if self.list.suffix(q.name.0).is_some() => v.nxdomain(1),
             b"host" if self.host_works() => v.nodata(1),
+            b"resolve" => self.resolve(q, v, b"\x03www\x07example\x00"),
+            b"noname" => self.resolve(q, v, b"\x3fx"),
             b"loop" => loop {},
             b"trap" => panic!("it was asked to"),
             _ => {}
@@ -75,12 +85,36 @@ impl Plugin for Acts {
             v.put(&r);
         }
     }
+
+    fn log(&mut self, l: &Line) {
+        let right = l.query.name.0.starts_with(b"\x06logged") && l.query.rtype == rtype::TXT && l.rcode == 3 && l.cached && l.stale && l.blocked && l.time == 1767225600000000001 && l.took == 1500;
+        let _ = match core::str::from_utf8(l.tags) {
+            Ok(tags) if right => host::log(host::Level::Info, tags),
+            _ => host::log(host::Level::Error, "another line"),
+        };
+    }
 }
 
 impl Acts {
+    fn resolve(&mut self, q: &Query, v: &mut Verdict, name: &[u8]) {
+        match host::resolve(name, rtype::A, &mut self.reply) {
+            Ok(answer) => {
+                v.answer();
+                answer.records().for_each(|r| {
+                    v.put(&Record { name: q.name.0, ..r });
+                });
+            }
+            Err(host::Error::Denied) => v.nodata(4),
+            Err(host::Error::Failed) => v.nodata(6),
+            Err(host::Error::Malformed) => v.nodata(7),
+            Err(_) => v.nodata(1),
+        }
+    }
+
     fn host_works(&self) -> bool {
         let mut drawn = [0; 16];
         self.counter.add(1);
+        self.histogram.observe(5_000_000_000);
         host::log(host::Level::Info, "asked").is_ok()
             && host::random(&mut drawn).is_ok()
             && drawn.iter().filter(|&&b| b == 0).count() < 8
