@@ -19,6 +19,8 @@ type page struct {
 	Of    int // samples
 	Over  time.Duration
 	Fleet *fleet // of a root
+
+	Modules *moduleCard // nil: there are none
 }
 
 // SampleCount is how many samples have one thing in common.

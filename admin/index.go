@@ -38,6 +38,7 @@ var indexPage = template.Must(template.New("index").Funcs(template.FuncMap{
 		return ago(now, then) + " ago"
 	},
 	"span":   span,
+	"short":  func(digest string) string { return digest[:min(8, len(digest))] },
 	"moment": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 }).Parse(indexText))
 
@@ -56,6 +57,7 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) *Problem {
 	shown := page{Status: status}
 	s.asked(r.Context(), &shown)
 	s.fleet(r.Context(), &shown)
+	s.moduleCard(r.Context(), &shown)
 	var b bytes.Buffer
 	if err := indexPage.Execute(&b, &shown); err != nil {
 		return problemFailed.of(fmt.Errorf("writing the page: %w", err))

@@ -9,7 +9,7 @@ import (
 // ModuleSource tells of the modules that run in the path of queries.
 type ModuleSource interface {
 	// Modules lists what the settings in use have, by name.
-	Modules(ctx context.Context) ([]Module, error)
+	Modules(ctx context.Context) (ModuleList, error)
 
 	// ModuleLogs returns the last lines that a module has logged here, the oldest first; "" is all modules.
 	ModuleLogs(ctx context.Context, name string) ([]ModuleLine, error)
@@ -22,9 +22,11 @@ type Module struct {
 	SHA256  string   `json:"sha256"`  // of its file, in hexadecimal
 	Octets  int      `json:"octets"`
 	Phases  []string `json:"phases"`
-	Needs   []string `json:"needs"`
-	Pure    bool     `json:"pure"` // declared, and not found to be otherwise
-	Uses    []Use    `json:"uses"` // none: it is there, and runs nowhere
+	Needs   []string `json:"needs"` // capabilities that it does not start without
+	Wants   []string `json:"wants"` // data sets that it does without, if they are not granted
+	Pure    bool     `json:"pure"`  // declared, and not found to be otherwise
+	Fuel    int64    `json:"fuel"`  // that a call may take
+	Uses    []Use    `json:"uses"`  // none: it is there, and runs nowhere
 	Alarm   string   `json:"alarm,omitempty"`
 }
 
@@ -34,15 +36,35 @@ type Use struct {
 	Place    int               `json:"place"` // among all plugins, from 1
 	Mode     string            `json:"mode"`
 	Grant    []string          `json:"grant"`
+	Missing  []string          `json:"missing"` // of what it needs and wants: what is not granted
 	Off      bool              `json:"off"`
 	Out      bool              `json:"out"`    // it has failed too often
 	Faults   uint64            `json:"faults"` // since the node began
 	Verdicts map[string]uint64 `json:"verdicts"`
+	Recent   []uint64          `json:"recent"`                // verdicts in each of the last [ModuleSpans] spans of [ModuleSpan], the newest last; none: it has not run for so long
+	Fuel     int64             `json:"fuel_median,omitempty"` // that half of its calls take at most; 0: it was not called
+}
+
+// What is told of a module's past: ten minutes, in spans of ten seconds.
+const (
+	ModuleSpan  = 10 * time.Second
+	ModuleSpans = 60
+)
+
+// ModuleData is a data set that modules may ask.
+type ModuleData struct {
+	Name    string   `json:"name"`
+	Format  string   `json:"format"`  // hosts, domains, rpz or cidr
+	Entries int      `json:"entries"` // names and prefixes
+	Octets  int64    `json:"octets"`  // of its text
+	SHA256  string   `json:"sha256"`  // of its text, in hexadecimal: which version it is
+	Modules []string `json:"modules"` // that may ask it
 }
 
 // ModuleList is the answer of /api/v1/modules.
 type ModuleList struct {
-	Modules []Module `json:"modules"`
+	Modules []Module     `json:"modules"`
+	Data    []ModuleData `json:"data"` // that one of them may ask
 }
 
 // ModuleLine is what a module has logged.
@@ -62,24 +84,32 @@ func (s *Server) modules(w http.ResponseWriter, r *http.Request) *Problem {
 	if s.config.Modules == nil {
 		return problemMissing.with("modules", "")
 	}
-	all, err := s.config.Modules.Modules(r.Context())
+	list, err := s.config.Modules.Modules(r.Context())
 	if err != nil {
 		return failure(problemFailed, r.Context(), err)
 	}
-	listed(&all)
-	for i := range all {
-		m := &all[i]
+	listed(&list.Modules)
+	listed(&list.Data)
+	for i := range list.Modules {
+		m := &list.Modules[i]
 		listed(&m.Phases)
 		listed(&m.Needs)
+		listed(&m.Wants)
 		listed(&m.Uses)
 		for k := range m.Uses {
-			listed(&m.Uses[k].Grant)
-			if m.Uses[k].Verdicts == nil {
-				m.Uses[k].Verdicts = map[string]uint64{}
+			u := &m.Uses[k]
+			listed(&u.Grant)
+			listed(&u.Missing)
+			listed(&u.Recent)
+			if u.Verdicts == nil {
+				u.Verdicts = map[string]uint64{}
 			}
 		}
 	}
-	writeJSON(w, http.StatusOK, ModuleList{all})
+	for i := range list.Data {
+		listed(&list.Data[i].Modules)
+	}
+	writeJSON(w, http.StatusOK, list)
 	return nil
 }
 

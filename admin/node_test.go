@@ -188,10 +188,21 @@ func mustWrite(t *testing.T, path, content string, mode os.FileMode) {
 }
 
 // Modules is that of a ModuleSource.
-func (n *node) Modules(context.Context) ([]Module, error) {
-	return []Module{
-		{Name: "family", Version: "1.4.0", SHA256: "00", Octets: 761, Phases: []string{"query"}, Needs: []string{"data/malware"}, Pure: true, Uses: []Use{{Phase: "query", Place: 1, Mode: "open", Faults: 1, Verdicts: map[string]uint64{"NXDOMAIN": 7}}, {Phase: "answer", Place: 2, Mode: "stale", Out: true}}, Alarm: "it has failed"},
-		{Name: "idle"},
+func (n *node) Modules(context.Context) (ModuleList, error) {
+	recent := make([]uint64, ModuleSpans)
+	recent[ModuleSpans-2], recent[ModuleSpans-1] = 3, 4
+	return ModuleList{
+		Modules: []Module{
+			{
+				Name: "family", Version: "1.4.0", SHA256: "00", Octets: 761, Phases: []string{"query"}, Needs: []string{"data/malware"}, Wants: []string{"data/adult", "data/mine"}, Pure: true, Fuel: 50_000, Alarm: "it has failed <often>",
+				Uses: []Use{
+					{Phase: "query", Place: 1, Mode: "open", Grant: []string{"data/malware", "data/mine"}, Missing: []string{"data/adult"}, Faults: 1, Verdicts: map[string]uint64{"NXDOMAIN": 1234, "address": 7}, Recent: recent, Fuel: 400},
+					{Phase: "answer", Place: 2, Mode: "stale", Out: true}, {Phase: "log", Place: 3, Mode: "closed", Off: true},
+				},
+			},
+			{Name: "idle"},
+		},
+		Data: []ModuleData{{Name: "malware", Format: "hosts", Entries: 1_000_001, Octets: 20 << 20, SHA256: "1234567890abcdef", Modules: []string{"family"}}},
 	}, nil
 }
 

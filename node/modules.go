@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +40,7 @@ type modules struct {
 	mu     sync.Mutex
 	alarms map[string]string  // by module: what people have to know
 	lines  []admin.ModuleLine // the last that modules have logged, at most maxModuleLines
+	trend  trend              // its timer is under Node.mu
 }
 
 // openModules makes what loads modules. Nothing is compiled until settings name one.
@@ -100,34 +102,49 @@ func (n *Node) ModuleLogs(_ context.Context, name string) (all []admin.ModuleLin
 }
 
 // Modules is that of admin.ModuleSource.
-func (n *Node) Modules(context.Context) ([]admin.Module, error) {
+func (n *Node) Modules(context.Context) (list admin.ModuleList, err error) {
 	n.mu.Lock()
 	table, chain := n.modules.table, n.modules.chain
 	n.mu.Unlock()
 	if table == nil {
-		return nil, nil
+		return list, nil
 	}
 	status := make(map[string]plugin.UseStatus)
 	for _, s := range chain.Status() {
-		status[s.Module+" "+string(s.Phase)] = s
+		status[useKey(s.Module, string(s.Phase))] = s
 	}
 	n.modules.mu.Lock()
 	defer n.modules.mu.Unlock()
-	var all []admin.Module
 	for _, d := range table.Modules {
 		sum := sha256.Sum256(d.Source)
-		m := admin.Module{Name: d.Name, Version: d.Manifest.Version, SHA256: hex.EncodeToString(sum[:]), Octets: len(d.Source), Phases: d.Manifest.Phases, Needs: d.Manifest.Needs, Pure: d.Manifest.Pure, Alarm: n.modules.alarms[d.Name]}
+		m := admin.Module{
+			Name: d.Name, Version: d.Manifest.Version, SHA256: hex.EncodeToString(sum[:]), Octets: len(d.Source), Phases: d.Manifest.Phases, Needs: d.Manifest.Needs, Wants: d.Manifest.Wants, Pure: d.Manifest.Pure, Fuel: d.Limits.CallFuel(),
+			Alarm: n.modules.alarms[d.Name],
+		}
 		for i, u := range table.Plugins {
 			if u.Module != d.Name {
 				continue
 			}
-			s, runs := status[u.Module+" "+string(u.Phase)]
+			key := useKey(u.Module, string(u.Phase))
+			s, runs := status[key]
 			m.Pure = m.Pure && (s.Pure || !runs)
-			m.Uses = append(m.Uses, admin.Use{Phase: string(u.Phase), Place: i + 1, Mode: string(u.Mode), Grant: u.Grant, Off: u.Off, Out: s.Out, Faults: s.Faults, Verdicts: s.Verdicts})
+			use := admin.Use{Phase: string(u.Phase), Place: i + 1, Mode: string(u.Mode), Grant: u.Grant, Off: u.Off, Out: s.Out, Faults: s.Faults, Verdicts: s.Verdicts, Fuel: s.Fuel}
+			for _, asked := range slices.Concat(d.Manifest.Needs, d.Manifest.Wants) {
+				if !slices.Contains(u.Grant, asked) {
+					use.Missing = append(use.Missing, asked)
+				}
+			}
+			if spans := n.modules.trend.uses[key]; spans != nil && runs && !u.Off {
+				use.Recent = slices.Clone(spans[:])
+			}
+			m.Uses = append(m.Uses, use)
 		}
-		all = append(all, m)
+		list.Modules = append(list.Modules, m)
 	}
-	return all, nil
+	for _, l := range chain.Lists() {
+		list.Data = append(list.Data, admin.ModuleData{Name: l.Name, Format: l.Format, Entries: l.Names + l.Prefixes, Octets: l.Octets, SHA256: l.SHA256, Modules: l.Modules})
+	}
+	return list, nil
 }
 
 // warning is for /readyz.
@@ -183,6 +200,7 @@ func (n *Node) takeChain(next *plugin.Chain, table *plugin.Table) {
 	}
 	m.chain = next
 	m.keepAlarms(next, table)
+	n.watchModules()
 	if before == nil {
 		return
 	}
@@ -226,6 +244,9 @@ func (n *Node) closeModules() {
 		c.Release()
 	}
 	clear(m.gone)
+	if m.trend.timer != nil {
+		m.trend.timer.Stop()
+	}
 	m.chain.Release()
 	m.chain = nil
 	n.mu.Unlock()

@@ -3,9 +3,11 @@ package node
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/wasm"
@@ -43,7 +45,7 @@ func TestModuleAlarmsStay(t *testing.T) {
 	alarm := func(want string) {
 		t.Helper()
 		all, err := n.Modules(t.Context())
-		if err != nil || len(all) != 1 || (want == "") != (all[0].Alarm == "") || !strings.Contains(all[0].Alarm, want) {
+		if err != nil || len(all.Modules) != 1 || (want == "") != (all.Modules[0].Alarm == "") || !strings.Contains(all.Modules[0].Alarm, want) {
 			t.Errorf("%+v, %v, want %q", all, err, want)
 		}
 		if got := n.modules.warning(); (want == "") != (got == "") || !strings.Contains(got, want) {
@@ -69,4 +71,53 @@ func TestModuleAlarmsStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	alarm("")
+}
+
+// What modules do is told by span, with what they want and were not given, what their calls take, and the lists that they may ask.
+func TestModulesAreTold(t *testing.T) {
+	const file = plain + "  data: [{ name: mine, file: mine.txt }, { name: unused, file: mine.txt }]\n  modules: [{ name: acts, file: acts.wasm, limits: { fuel: 60000 } }]\n  plugins: [{ module: acts, phase: query, grant: [data/mine] }]\n"
+	b := newBench(t, file)
+	b.write("acts.wasm", acts(t, "phases: [query]\nneeds: [data/mine]\nwants: [data/other]\n"))
+	b.write("mine.txt", "a.example\nb.example\n")
+	n := b.start()
+	look := func() admin.ModuleList {
+		t.Helper()
+		list, err := n.Modules(t.Context())
+		if err != nil || len(list.Modules) != 1 || len(list.Modules[0].Uses) != 1 {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		return list
+	}
+	if n.modules.trend.timer == nil {
+		t.Error("nobody looks at what modules do")
+	}
+	list := look()
+	m, u := list.Modules[0], list.Modules[0].Uses[0]
+	if u.Recent != nil || u.Fuel != 0 || m.Fuel != 60000 || !slices.Equal(m.Wants, []string{"data/other"}) || !slices.Equal(u.Missing, m.Wants) {
+		t.Errorf("%+v", m)
+	}
+	if d := list.Data; len(d) != 1 || d[0].Name != "mine" || d[0].Entries != 2 || d[0].Octets != 20 || d[0].Format != "domains" || len(d[0].SHA256) != 64 || !slices.Equal(d[0].Modules, []string{"acts"}) {
+		t.Errorf("%+v", d)
+	}
+	shownTo(t, n, "nxdomain.test", 3)
+	n.lookAtModules()
+	n.lookAtModules()
+	shownTo(t, n, "refuse.test", 1)
+	shownTo(t, n, "other.test", 5)
+	n.lookAtModules()
+	u = look().Modules[0].Uses[0]
+	if want := []uint64{3, 0, 1}; len(u.Recent) != admin.ModuleSpans || !slices.Equal(u.Recent[admin.ModuleSpans-3:], want) || u.Recent[0] != 0 {
+		t.Errorf("by span %v, want %v at the end", u.Recent, want)
+	}
+	if u.Fuel < 50 || u.Fuel > 10_000 {
+		t.Errorf("half of the calls take %d", u.Fuel)
+	}
+	b.write("node.yaml", strings.Replace(file, "phase: query,", "phase: query, off: true,", 1))
+	if _, err := n.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.lookAtModules()
+	if u := look().Modules[0].Uses[0]; !u.Off || u.Recent != nil {
+		t.Errorf("one that is off: %+v", u)
+	}
 }

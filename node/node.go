@@ -192,6 +192,9 @@ func Start(o Options) (_ *Node, err error) {
 		}
 	}
 	n.watchReloads()
+	n.mu.Lock()
+	n.watchModules()
+	n.mu.Unlock()
 	n.anchors.serve(n.server)
 	n.time = n.keepTime(own, earliest, saved)
 	n.collector = paceCollector(n.server, n.metrics)

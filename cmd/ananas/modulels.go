@@ -52,30 +52,72 @@ func moduleTable(modules []admin.Module) *terminal.Table {
 	t := &terminal.Table{Head: []string{"MODULE", "VERSION", "DIGEST", "PHASE", "PLACE", "MODE", "STATE", " FAULTS", "VERDICTS"}, Notes: map[int][]string{}}
 	for _, m := range modules {
 		digest := m.SHA256[:min(8, len(m.SHA256))]
-		if m.Alarm != "" {
-			t.Notes[len(t.Rows)] = []string{m.Alarm}
-		}
+		first := len(t.Rows)
 		if len(m.Uses) == 0 {
 			t.Rows = append(t.Rows, []string{m.Name, dash(m.Version), digest, "-", "-", "-", "runs nowhere", "-", "-"})
 		}
 		for _, u := range m.Uses {
-			state := "runs"
-			switch {
-			case u.Off:
-				state = "disabled"
-			case u.Out:
-				state = "taken out"
-			case m.Pure:
-				state = "runs, kept"
+			t.Rows = append(t.Rows, []string{m.Name, dash(m.Version), digest, u.Phase, fmt.Sprint(u.Place), u.Mode, useState(&m, &u), thousands(u.Faults), dash(verdictText(u.Verdicts))})
+		}
+		if m.Alarm != "" {
+			t.Notes[first] = append(t.Notes[first], m.Alarm)
+		}
+		for _, line := range []string{capabilityText("needs", m.Needs, m.Uses), capabilityText("wants", m.Wants, m.Uses)} {
+			if line != "" {
+				t.Notes[len(t.Rows)-1] = append(t.Notes[len(t.Rows)-1], line)
 			}
-			var verdicts []string
-			for _, action := range slices.Sorted(maps.Keys(u.Verdicts)) {
-				verdicts = append(verdicts, fmt.Sprintf("%s %s", thousands(u.Verdicts[action]), action))
-			}
-			t.Rows = append(t.Rows, []string{m.Name, dash(m.Version), digest, u.Phase, fmt.Sprint(u.Place), u.Mode, state, thousands(u.Faults), dash(strings.Join(verdicts, ", "))})
 		}
 	}
 	return t
+}
+
+// useState is how a module is where it runs, in a word.
+func useState(m *admin.Module, u *admin.Use) string {
+	switch {
+	case u.Off:
+		return "disabled"
+	case u.Out:
+		return "taken out"
+	case m.Pure:
+		return "runs, kept"
+	}
+	return "runs"
+}
+
+// verdictText tells how many of each there were.
+func verdictText(verdicts map[string]uint64) string {
+	var parts []string
+	for _, action := range slices.Sorted(maps.Keys(verdicts)) {
+		parts = append(parts, fmt.Sprintf("%s %s", thousands(verdicts[action]), action))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// capabilityText tells what a module needs or wants, and where it is not granted; "" if that is nothing.
+func capabilityText(what string, all []string, uses []admin.Use) string {
+	if len(all) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, c := range all {
+		var without []string
+		for _, u := range uses {
+			if slices.Contains(u.Missing, c) {
+				without = append(without, u.Phase)
+			}
+		}
+		switch {
+		case len(uses) == 0:
+			parts = append(parts, c)
+		case len(without) == 0:
+			parts = append(parts, c+" (granted)")
+		case len(without) == len(uses):
+			parts = append(parts, c+" (not granted)")
+		default:
+			parts = append(parts, c+" (not granted at phase "+strings.Join(without, ", ")+")")
+		}
+	}
+	return what + " " + strings.Join(parts, ", ")
 }
 
 type moduleLogsCommand struct {

@@ -1,27 +1,34 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/cmd/ananas/terminal"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
 )
 
 type moduleShowCommand struct {
-	File string `arg:"" help:"The module: a .wasm file."`
+	File string `arg:"" help:"The module: a .wasm file, or the name of one that the node has."`
 	JSON bool   `help:"Print it as JSON."`
+	nodeFlags
 }
 
 // Help is printed below the usage.
 func (moduleShowCommand) Help() string {
-	return `The file is read, and none of its code is run. No node is asked.
+	return `A file is read, and none of its code is run; no node is asked. Where there is no such file, the node tells of its module of that name: what it needs and wants, granted or not, and how it does.
 
 Example:
 
-  ananas module show block/block.wasm`
+  ananas module show block/block.wasm
+  ananas module show block`
 }
 
 // moduleInfo is what --json prints.
@@ -46,6 +53,9 @@ type moduleInfo struct {
 // Run reads the file.
 func (c *moduleShowCommand) Run(p *process) error {
 	b, err := os.ReadFile(c.File)
+	if (errors.Is(err, fs.ErrNotExist) || err != nil && isFolder(c.File)) && !strings.ContainsAny(c.File, `./\`) {
+		return c.showOfNode(p)
+	}
 	if err != nil {
 		return fileFault(err)
 	}
@@ -95,6 +105,74 @@ func (c *moduleShowCommand) Run(p *process) error {
 		}
 		row("imports", orNothing(imports), terminal.Plain)
 		row("exports", orNothing(d.Exports), terminal.Plain)
+		_, err := io.WriteString(w, s.String())
+		return err
+	})
+}
+
+// isFolder tells that a name is that of a folder: the one that ananas module new makes has the module's.
+func isFolder(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
+}
+
+// showOfNode tells what a node says of its module.
+func (c *moduleShowCommand) showOfNode(p *process) error {
+	node, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	list, err := node.Modules(p.ctx)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(list.Modules, func(m admin.Module) bool { return m.Name == c.File })
+	if at < 0 {
+		return hinted{fmt.Errorf("there is no file %s, and the node has no module of that name", c.File), "ananas module ls shows those that it has"}
+	}
+	m := list.Modules[at]
+	if c.JSON {
+		return p.printJSON(m)
+	}
+	screen := terminal.Of(p.stdout, p.env)
+	return p.print(func(w io.Writer) error {
+		var s strings.Builder
+		row := rows(&s, screen, len("verdicts"))
+		row("module", strings.TrimSpace(m.Name+" "+m.Version), terminal.Bold)
+		row("sha256", m.SHA256, terminal.Plain)
+		row("size", size(int64(m.Octets)), terminal.Plain)
+		row("phases", strings.Join(m.Phases, ", "), terminal.Plain)
+		for _, part := range []struct {
+			name string
+			all  []string
+		}{{"needs", m.Needs}, {"wants", m.Wants}} {
+			if text, ok := strings.CutPrefix(capabilityText(part.name, part.all, m.Uses), part.name+" "); ok {
+				row(part.name, text, terminal.Plain)
+			} else {
+				row(part.name, "nothing", terminal.Plain)
+			}
+		}
+		if m.Alarm != "" {
+			row("alarm", m.Alarm, terminal.Red)
+		}
+		if len(m.Uses) == 0 {
+			row("runs", "nowhere", terminal.Plain)
+		}
+		for _, u := range m.Uses {
+			fuel := "not called yet"
+			if u.Fuel > 0 {
+				fuel = thousands(uint64(u.Fuel)) + " fuel for half of the calls"
+			}
+			row("runs", fmt.Sprintf("at phase %s, place %d, mode %s: %s; %s, of %s", u.Phase, u.Place, u.Mode, useState(&m, &u), fuel, thousands(uint64(m.Fuel))), terminal.Plain)
+			row("faults", thousands(u.Faults), terminal.Plain)
+			row("verdicts", cmp.Or(verdictText(u.Verdicts), "none"), terminal.Plain)
+		}
+		for _, d := range list.Data {
+			if slices.Contains(d.Modules, m.Name) {
+				row("data", fmt.Sprintf("%s: %s entries, %s, version %.8s", d.Name, thousands(uint64(d.Entries)), size(d.Octets), d.SHA256), terminal.Plain)
+			}
+		}
 		_, err := io.WriteString(w, s.String())
 		return err
 	})

@@ -29,6 +29,17 @@ var exports = []wasm.Export{
 	exportLog:    {Name: "ananas_log", Params: types(wasm.I32), Results: types(wasm.I32), Optional: true},
 }
 
+// exportOf returns the function of a phase.
+func exportOf(p Phase) int {
+	switch p {
+	case PhaseAnswer:
+		return exportAnswer
+	case PhaseLog:
+		return exportLog
+	}
+	return exportQuery
+}
+
 // loaded is a module with its settings and grants, ready to be called. Tables in which it is the same share it.
 type loaded struct {
 	use    Use // phase and mode are of the table that had it first, and not looked at
@@ -50,6 +61,7 @@ type loaded struct {
 	started atomic.Int64 // fuel of the start of its last instance
 
 	metrics moduleMetrics
+	fuel    [exportLog - exportQuery + 1]fuelUse // of its calls, by what was called
 }
 
 // guest is what is known of one instance: the state of its calls.
@@ -59,6 +71,7 @@ type guest struct {
 	stack    [1]uint64
 	line     []byte // on its standard output, and not ended yet
 	q        *Query // that it is called for; nil between calls
+	calls    uint64
 }
 
 // runner is a module at a place of a chain.
@@ -110,6 +123,7 @@ func (g *guest) call(ctx context.Context, i *wasm.Instance, export int, in []byt
 	g.stack[0] = uint64(len(in))
 	err := i.Call(ctx, export, g.stack[:])
 	g.q = nil
+	g.observeFuel(export, i)
 	if err != nil {
 		return nil, err
 	}

@@ -173,35 +173,6 @@ func (l *Loader) loadUnused(ctx context.Context, t *Table, d *Described) error {
 	return nil
 }
 
-// Status tells how the uses of a table's modules are, in its order; of those that are off there is none.
-func (c *Chain) Status() (all []UseStatus) {
-	if c == nil {
-		return nil
-	}
-	for _, list := range [][]runner{c.query, c.answer, c.log} {
-		for k := range list {
-			r := &list[k]
-			s := UseStatus{Module: r.use.Module, Phase: r.use.Phase, Out: r.out.Load(), Pure: r.pure, Faults: c.loader.m.faults.With(r.use.Module, string(r.use.Phase)).Value(), Verdicts: map[string]uint64{}}
-			for a := Answer; a < actions; a++ {
-				if n := c.loader.m.verdicts.With(r.use.Module, string(r.use.Phase), a.String()).Value(); n > 0 {
-					s.Verdicts[a.String()] = n
-				}
-			}
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// UseStatus is how a module does at one phase.
-type UseStatus struct {
-	Module    string
-	Phase     Phase
-	Out, Pure bool
-	Faults    uint64            // since the node began
-	Verdicts  map[string]uint64 // that were not to go on, by action
-}
-
 // goodBefore returns the version of a module that ran before one, for who may be stale: where it runs more than once at its phase, the one with the same settings.
 func (c *Chain) goodBefore(t *Table, u *Use, now *loaded) *loaded {
 	if c == nil || u.Mode != Stale {
@@ -273,13 +244,7 @@ func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
 // checkPhases holds an instance to what its manifest says: what fails here would fail for each query.
 func (l *loaded) checkPhases(i *wasm.Instance) error {
 	for _, p := range l.use.Manifest.Phases {
-		export := exportQuery
-		switch Phase(p) {
-		case PhaseAnswer:
-			export = exportAnswer
-		case PhaseLog:
-			export = exportLog
-		}
+		export := exportOf(Phase(p))
 		if !i.Has(export) {
 			return hinted{fmt.Errorf("it says that it runs at phase %s, and has no function %q", p, exports[export].Name), "export it, or remove the phase from its manifest"}
 		}

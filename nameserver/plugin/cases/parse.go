@@ -34,7 +34,7 @@ type Case struct {
 	Want     Outcome
 
 	resolved []dns.RR // what the module finds when it asks
-	from, to int // lines of the verdict, from 0
+	from, to int      // lines of the verdict, from 0
 }
 
 // Phase is the one that the case is of.
