@@ -30,7 +30,7 @@ type modulePushCommand struct {
 
 // Help is printed below the usage.
 func (modulePushCommand) Help() string {
-	return `The module is uploaded, compiled dry, and goes through the waves as any change does: one node of each site has it first, and one that fails, or has queries fail, is taken back by itself. A module that is new is put behind the others in the list of plugins.
+	return `The module is uploaded, compiled dry, and goes through the waves as any change does: one node of each site has it first, and one that fails, or has queries fail, is taken back by itself. A module that is new is put behind the others in the list of plugins. What its manifest needs it is granted, and the fuel that it may need it is given, unless the settings say otherwise already: the difference shows both before you say yes.
 
 Example:
 
@@ -57,7 +57,7 @@ func (c *modulePushCommand) Run(p *process) error {
 	}
 	return c.changeModules(p, func(live *liveModules) (map[string][]byte, error) {
 		file := live.fileName(name, filepath.Base(c.File))
-		live.put(name, file)
+		live.put(name, file, manifest.Fuel)
 		if err := c.use(live, name, &manifest); err != nil {
 			return nil, err
 		}
@@ -117,13 +117,16 @@ func (l *liveModules) fileName(module, file string) string {
 	return file
 }
 
-// put has a module be of a file. Its limits stay.
-func (l *liveModules) put(name, file string) {
+// put has a module be of a file. Its limits stay; where they say nothing of fuel, it gets what its manifest says that a call may need.
+func (l *liveModules) put(name, file string, fuel int64) {
 	m := plugin.Module{Name: name}
 	if i := slices.IndexFunc(l.all, func(m plugin.Module) bool { return m.Name == name }); i >= 0 {
 		m = l.all[i]
 	}
 	m.File = file
+	if m.Limits.Fuel == 0 && fuel > wasm.FastFuel {
+		m.Limits.Fuel = fuel
+	}
 	l.modules = append(l.modules, m)
 }
 

@@ -33,3 +33,14 @@ func TestModuleChangesDoNotUndo(t *testing.T) {
 		}
 	}
 }
+
+// A module gets the fuel that its manifest says that a call may need, unless somebody has set a limit.
+func TestModulePushGivesFuel(t *testing.T) {
+	for _, c := range []struct{ has, needs, want int64 }{{0, 0, 0}, {0, 50_000, 0}, {0, 5_000_000, 5_000_000}, {60_000, 5_000_000, 60_000}, {9_000_000, 5_000_000, 9_000_000}} {
+		live := liveModules{all: []plugin.Module{{Name: "block", Limits: plugin.Limits{Fuel: c.has}}}}
+		live.put("block", "block.wasm", c.needs)
+		if got := live.modules[0].Limits.Fuel; got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}

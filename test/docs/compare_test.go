@@ -27,6 +27,8 @@ var varying = []struct {
 	{"what a call of a module costs", regexp.MustCompile(`\(\d+ fuel, `), "(N fuel, "},
 	{"when a signature ends", regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
 	{"until when a token can be used", regexp.MustCompile(`\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC`), "TIME"},
+	{"what a probe is held against is what was there in time", regexp.MustCompile(`, against a pass \(.*\)`), ""},
+	{"which node is the canary", regexp.MustCompile(`(passed:|node:|fails at) lis0\d\b`), "$1 lis0N"},
 	{"questions that were lost are asked again", regexp.MustCompile(`\b\d+ questions? to name servers`), "N questions to name servers"},
 }
 

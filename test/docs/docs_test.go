@@ -48,8 +48,11 @@ var notRun = map[string]string{
 	"make bench-cached": "it measures for many minutes, beside five servers that it installs, and as root",
 }
 
-// storeGuide is played in a network of its own, with the ports that it names: it runs six nodes at one time.
-const storeGuide = "store.md"
+// Guides that are played in a network of their own, with the ports that they name, since they run several nodes at one time.
+const (
+	storeGuide = "store.md"
+	fleetGuide = "modules-fleet.md"
+)
 
 var update = flag.Bool("update", false, "write what commands print into the documents, where there are no three dots")
 
@@ -83,8 +86,8 @@ func withBinary(m *testing.M) int {
 
 func TestDocuments(t *testing.T) {
 	for name, text := range documents(t) {
-		if name == storeGuide {
-			continue // TestStoreGuide
+		if name == storeGuide || name == fleetGuide {
+			continue // TestStoreGuide, TestFleetGuide
 		}
 		all := blocks(text)
 		t.Run(name, func(t *testing.T) {
