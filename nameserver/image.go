@@ -24,7 +24,7 @@ const additionalLife = 10 * time.Second
 // versions, and those under way.
 const maxGenerations = 16
 
-// generations gives numbers to what images depend on beside their question: the fingerprint of the settings, and the purges so far. A purge takes out the name's own images,
+// generations gives numbers to what images depend on beside their question: the fingerprint of the settings, which of their modules were taken out, and the purges so far. A purge takes out the name's own images,
 // but those of aliases to it would stay.
 type generations struct {
 	last atomic.Pointer[generation]
@@ -37,13 +37,15 @@ type generations struct {
 type generation struct {
 	table  *Table
 	print  string
+	state  uint64 // of modules
 	epoch  uint64
 	number uint32
 }
 
 // of returns the number for a table and a purge epoch.
 func (g *generations) of(t *Table, epoch uint64) uint32 {
-	if last := g.last.Load(); last != nil && last.table == t && last.epoch == epoch {
+	state := t.Plugins.State()
+	if last := g.last.Load(); last != nil && last.table == t && last.epoch == epoch && last.state == state {
 		return last.number
 	}
 	g.mu.Lock()
@@ -51,9 +53,9 @@ func (g *generations) of(t *Table, epoch uint64) uint32 {
 	if n := len(g.known); n > 0 && g.known[n-1].epoch < epoch {
 		g.known = g.known[:0]
 	}
-	now := generation{table: t, print: t.answers, epoch: epoch}
+	now := generation{table: t, print: t.answers, state: state, epoch: epoch}
 	for i, k := range g.known {
-		if k.print == now.print && k.epoch == epoch {
+		if k.print == now.print && k.state == state && k.epoch == epoch {
 			now.number = k.number
 			g.known = append(g.known[:i], g.known[i+1:]...)
 			break
@@ -97,7 +99,7 @@ func (s *Server) keep(q *query, a *recurse.Answer, generation uint32, epoch uint
 			until = min(until, now+additionalLife)
 		}
 	}
-	if until <= now {
+	if until <= now || s.generations.of(q.table, epoch) != generation { // a module was taken out meanwhile, and what it would have said is not known
 		return
 	}
 	var m cache.Image

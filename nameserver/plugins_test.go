@@ -228,9 +228,74 @@ func TestTakenOutOfTheLoop(t *testing.T) {
 		if impure, _ := s.Table().Plugins.Impure(); impure == answered {
 			t.Errorf("%s: it has to see each query: %v", mode, impure)
 		}
+		for range 2 { // what was kept is of the time before
+			long(s, data)
+		}
 		if got := looped(l, data); (got != nil) != answered {
 			t.Errorf("%s: the loop answers %s", mode, text(t, got))
 		}
+	}
+}
+
+// What was answered while a module was out is not given when it is back, though the settings are the same; nor is what was answered before given while it is out.
+func TestImagesOfAModuleThatWasOut(t *testing.T) {
+	for _, mode := range []plugin.Mode{plugin.Open, plugin.Stale} {
+		var hand handClock
+		hand.boot.Store(int64(time.Minute))
+		s, _ := newServedAt(t, hand.clock())
+		p := newPrograms(t)
+		plain := s.Table()
+		table, err := plugin.Compile([]plugin.Module{{Name: "acts", File: "acts"}}, nil, []plugin.Plugin{{Module: "acts", Phase: plugin.PhaseQuery, Mode: mode}}, func(string) ([]byte, error) {
+			return guest(t, "acts", "phases: [query]\npure: true\n"), nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		load := func() *plugin.Chain {
+			c, err := p.Load(t.Context(), table, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Swap(plain.WithPlugins(c))
+			return c
+		}
+		l, blocked, free := s.Loop(), asks(t, "address.example.", true), asks(t, "www.example.", true)
+		const in, out = "NOERROR A 192.0.2.1", "NXDOMAIN"
+		c := load()
+		image := func(when string, want string) {
+			t.Helper()
+			if got := looped(l, blocked); got != nil {
+				t.Errorf("%s: the loop answers %s of another time", when, text(t, got))
+			}
+			for range 2 {
+				long(s, blocked)
+				long(s, free)
+			}
+			if got := text(t, looped(l, blocked)); got != want {
+				t.Errorf("%s: the loop answers %s, want %s", when, got, want)
+			}
+			if got := text(t, looped(l, free)); got != "NOERROR A 192.0.2.80" {
+				t.Errorf("%s: the loop answers %s", when, got)
+			}
+		}
+		image("at first", in)
+		for range 12 {
+			long(s, asks(t, "trap.example.", true))
+		}
+		image("while it is out", out)
+		s.Swap(plain)
+		c.Release()
+		p.Wait()
+		c = load()
+		if got := looped(l, blocked); got != nil && text(t, got) != in { // those of before are good again
+			t.Errorf("when it is back the loop answers %s", text(t, got))
+		}
+		long(s, blocked)
+		if got := text(t, looped(l, blocked)); got != in {
+			t.Errorf("when it is back the loop answers %s", got)
+		}
+		s.Swap(plain)
+		c.Release()
 	}
 }
 

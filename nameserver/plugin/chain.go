@@ -42,6 +42,29 @@ func (c *Chain) Epoch() string {
 	return c.epoch
 }
 
+// State names which of the modules were taken out, and what is asked in their place: it changes when one goes, and when it comes back, loaded anew. 0: all are in. What is kept with answers is good for one epoch and state.
+func (c *Chain) State() (state uint64) {
+	if c == nil || c.loader.outs.Load() == 0 {
+		return 0
+	}
+	for _, list := range [][]runner{c.query, c.answer} {
+		for k := range list {
+			r := &list[k]
+			if !r.out.Load() {
+				continue
+			}
+			state = state*mixer + r.outAs.Load()
+			if r.before != nil {
+				state = (state*mixer+r.before.serial)*mixer + r.before.outAs.Load()
+			}
+		}
+	}
+	return state
+}
+
+// mixer is the multiplier of FNV-1a, of 64 bits.
+const mixer = 0x100000001b3
+
 // Queries tells whether modules run at phase query.
 func (c *Chain) Queries() bool { return c != nil && len(c.query) > 0 }
 

@@ -54,8 +54,10 @@ type loaded struct {
 	refs   int // chains that have it; of the loader
 
 	window faultWindow
-	out    atomic.Bool // it was taken out
-	ran    atomic.Bool // it has answered at least once
+	out    atomic.Bool   // it was taken out
+	outAs  atomic.Uint64 // which of all that were taken out it is; 0: it was not
+	serial uint64        // which of all that were loaded it is
+	ran    atomic.Bool   // it has answered at least once
 	drawn  atomic.Uint32
 
 	started atomic.Int64 // fuel of the start of its last instance
@@ -155,8 +157,12 @@ func (l *loaded) query(ctx context.Context, i *wasm.Instance, q *Query) ([]byte,
 }
 
 // fault notes that a call has failed, and takes the module out at too many.
-func (l *loaded) fault(now time.Duration) (takenOut bool) {
-	return l.window.add(now) && !l.out.Swap(true)
+func (l *loaded) fault(now time.Duration, outs *atomic.Uint64) (takenOut bool) {
+	if !l.window.add(now) || l.out.Load() {
+		return false
+	}
+	l.outAs.Store(outs.Add(1)) // before anybody sees that it is out
+	return !l.out.Swap(true)
 }
 
 // maxFaults in faultTime take a module out: ten in a minute are no bad luck. What it was to do is not done then, by its mode, and a person is told.

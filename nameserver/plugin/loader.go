@@ -48,6 +48,8 @@ type Loader struct {
 	telling atomic.Bool                // Changed is being called
 	closing sync.WaitGroup
 	failed  atomic.Uint64
+	outs    atomic.Uint64 // modules that were taken out
+	serial  uint64        // modules that were loaded
 }
 
 type loaderMetrics struct {
@@ -236,7 +238,8 @@ func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting module %q: %w", u.Module, err), m.Close())
 	}
-	one.module, one.pool = m, pool
+	l.serial++
+	one.module, one.pool, one.serial = m, pool, l.serial
 	l.loaded[key] = one
 	return one, nil
 }
@@ -321,7 +324,7 @@ func (l *Loader) faulted(r *runner, err error) {
 	}
 	l.m.faults.With(r.use.Module, string(r.use.Phase)).Inc()
 	l.failed.Add(1)
-	if r.loaded.fault(l.boot()) && l.c.Alarm != nil {
+	if r.loaded.fault(l.boot(), &l.outs) && l.c.Alarm != nil {
 		l.c.Alarm(r.use.Module, fmt.Sprintf("it has failed %d times in %v, and was taken out; the last time: %v", maxFaults, faultTime, err))
 	}
 }
