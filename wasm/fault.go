@@ -27,6 +27,7 @@ const (
 type Fault struct {
 	Module, Function string
 	Cause            Cause
+	Spent            int64 // fuel, until then
 	Err              error // with the functions that were under way, if the module has their names
 }
 
@@ -38,7 +39,7 @@ func (f *Fault) Error() string {
 		Memory:    "it used an address that is not in its memory",
 		Trap:      "it trapped",
 		Host:      "the host ended it",
-		Canceled:  "nobody waits for it any more",
+		Canceled:  fmt.Sprintf("after %d units of fuel nobody waits for it any more", f.Spent),
 	}[f.Cause]
 	return fmt.Sprintf("calling %q of module %q: %s: %v", f.Function, f.Module, text, f.Err)
 }
@@ -70,7 +71,7 @@ func (i *Instance) fault(function string, err error, fuel int64) error {
 		cause = Host // it panicked, and that is a mistake of ours
 	}
 	i.module.engine.counted.faults.With(i.module.spec.Name, string(cause)).Inc()
-	return &Fault{i.module.spec.Name, function, cause, err}
+	return &Fault{i.module.spec.Name, function, cause, i.spent, err}
 }
 
 // counters count what happens to modules.
@@ -79,6 +80,7 @@ type counters struct {
 	refused  *telemetry.Counter
 	replaced *telemetry.Counter
 	none     *telemetry.Counter
+	busy     *telemetry.Counter
 }
 
 func newCounters(m *telemetry.Metrics) counters {
@@ -87,5 +89,6 @@ func newCounters(m *telemetry.Metrics) counters {
 		refused:  m.Counter("ananas_wasm_refused_total", "Modules that were not compiled: too large, not valid, or too dear to compile."),
 		replaced: m.Counter("ananas_wasm_replaced_total", "Instances of modules that were replaced after a fault."),
 		none:     m.Counter("ananas_wasm_no_instance_total", "Calls for which no instance of the module was free, up to its limit."),
+		busy:     m.Counter("ananas_wasm_gave_up_total", "Calls that were given up, since no instance of the module came free for a second."),
 	}
 }

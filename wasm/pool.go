@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // Pool has the instances of a module: one kept for each core, and more while they are needed, up to the limit. Who takes one has it alone, so a guest that takes long delays
@@ -106,10 +107,16 @@ func (p *Pool) Take(core int) *Instance {
 	return nil
 }
 
+// mostWait is how long a call waits for an instance: of a module whose calls take their 50 us, in which 64 of them serve a million, and a quarter of what a client waits. Who is not served within it is better told.
+const mostWait = time.Second
+
+// ErrBusy is why a call has no instance: all that there may be were in use for a second.
+var ErrBusy = errors.New("all of its instances are in use")
+
 // ErrClosed is why a pool that was closed has no instance for anybody.
 var ErrClosed = errors.New("the module was taken out of service")
 
-// TakeOrMake returns an instance: a free one, a new one if there may be more, or the first that comes free until ctx is done.
+// TakeOrMake returns an instance: a free one, a new one if there may be more, or the first that comes free within a second, or until ctx is done.
 func (p *Pool) TakeOrMake(ctx context.Context, core int) (*Instance, error) {
 	if i := p.Take(core); i != nil {
 		return i, nil
@@ -120,6 +127,7 @@ func (p *Pool) TakeOrMake(ctx context.Context, core int) (*Instance, error) {
 			p.wakeOne() // whoever was to be woken for another instance may have found this one's signal taken
 		}
 	}()
+	var late <-chan time.Time
 	for {
 		if p.closed.Load() {
 			return nil, ErrClosed
@@ -130,8 +138,21 @@ func (p *Pool) TakeOrMake(ctx context.Context, core int) (*Instance, error) {
 		select {
 		case p.places <- struct{}{}:
 			return p.make()
+		default:
+		}
+		if late == nil {
+			t := time.NewTimer(mostWait)
+			defer t.Stop()
+			late = t.C
+		}
+		select {
+		case p.places <- struct{}{}:
+			return p.make()
 		case <-p.freed:
 		case <-p.quit:
+		case <-late:
+			p.module.engine.counted.busy.Inc()
+			return nil, fmt.Errorf("waiting for one of the %d instances of module %q: %w", p.module.spec.Limits.Instances, p.module.spec.Name, ErrBusy)
 		case <-ctx.Done():
 			return nil, fmt.Errorf("waiting for one of the %d instances of module %q: %w", p.module.spec.Limits.Instances, p.module.spec.Name, ctx.Err())
 		}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/ananas-edge/ananas/wasm"
 )
@@ -55,6 +57,32 @@ func TestPoolUnderLoad(t *testing.T) {
 	if calls.Load() != 1600 || most.Load() > 3 {
 		t.Errorf("%d calls, at most %d at once", calls.Load(), most.Load())
 	}
+}
+
+// Nobody waits longer than a second for an instance.
+func TestPoolWaitsASecond(t *testing.T) {
+	m, err := open(t).Load(t.Context(), calling().module(), wasm.Spec{Name: "m", Exports: exportF, Limits: wasm.Limits{Instances: 1}, Functions: []wasm.Function{{Module: "ananas", Name: "f", Results: []byte{wasm.I32}, Call: func(*wasm.Call, []uint64) {}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	synctest.Test(t, func(t *testing.T) {
+		p, err := wasm.NewPool(m, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		i := p.Take(0)
+		began := time.Now()
+		if _, err := p.TakeOrMake(t.Context(), 0); !errors.Is(err, wasm.ErrBusy) || time.Since(began) != time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		p.Put(0, i)
+		if i, err = p.TakeOrMake(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		p.Put(0, i)
+	})
 }
 
 // Who waits for an instance stops when its context does; one that is stuck delays nobody while there are others.

@@ -330,7 +330,7 @@ func (c *Chain) heard(l *loaded, r *runner, v *Verdict, err error) error {
 	v.Module = r.use.Module
 	switch {
 	case errors.Is(err, errLarge):
-		c.loader.m.faults.With(r.use.Module, string(r.use.Phase)).Inc() // and not held against it: whoever owns a zone can have such answers asked for
+		c.loader.m.large.With(r.use.Module).Inc() // and not held against it: whoever owns a zone can have such answers asked for
 	case err != nil:
 		c.loader.faulted(&runner{loaded: l, use: r.use}, err)
 	case !l.ran.Load():

@@ -3,11 +3,14 @@ package plugin_test
 import (
 	"context"
 	"fmt"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,6 +57,7 @@ type bench struct {
 	testing.TB
 	*plugin.Loader
 	now     time.Duration
+	metrics *telemetry.Metrics
 	alarms  []string
 	logs    []string
 	changed chan struct{}
@@ -70,9 +74,9 @@ func newBenchOf(t testing.TB, metrics *telemetry.Metrics) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{TB: t, changed: make(chan struct{}, 1)}
+	b := &bench{TB: t, metrics: metrics, changed: make(chan struct{}, 1)}
 	b.Loader = plugin.NewLoader(plugin.Config{
-		Engine: e, Cores: 1, Boot: func() time.Duration { return b.now }, Metrics: metrics,
+		Engine: e, Cores: 1, Boot: func() time.Duration { return b.now }, Metrics: b.metrics,
 		Logs: func(module string, level int, text string) {
 			b.logs = append(b.logs, fmt.Sprint(module, " ", level, " ", text))
 		},
@@ -81,6 +85,13 @@ func newBenchOf(t testing.TB, metrics *telemetry.Metrics) *bench {
 	})
 	t.Cleanup(b.Wait)
 	return b
+}
+
+// scrape returns all metrics.
+func (b *bench) scrape() string {
+	w := httptest.NewRecorder()
+	b.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	return w.Body.String()
 }
 
 // guest returns one of testdata/guests, with a manifest.
@@ -277,6 +288,116 @@ func TestTakenOut(t *testing.T) {
 	if v, _ := next.Query(t.Context(), 0, queryOf(owner, dns.TypeA), owner, nil); v.Action != plugin.NXDomain {
 		t.Errorf("the next version: %v", v.Action)
 	}
+}
+
+// deadline is a context that ends after it was looked at so often, which a call does each 500,000 units of fuel.
+type deadline struct {
+	context.Context
+	left atomic.Int64
+}
+
+func (d *deadline) Err() error {
+	if d.left.Add(-1) >= 0 {
+		return nil
+	}
+	return context.DeadlineExceeded
+}
+
+// A call that is ended since nobody waits for it any more is held against the module if it has spent the time itself, and not if others have: those whom it asked, or who had the processor.
+func TestSlowModulesAreTakenOut(t *testing.T) {
+	for _, c := range []struct {
+		name, guest, query string
+		slices             int64
+		out                bool
+	}{
+		{"it runs", "hostile", "spin.test.", 120, true},
+		{"it ran for a moment", "hostile", "spin.test.", 10, false},
+		{"it asks", "asks", "many.test.", 1, false},
+	} {
+		b := newBench(t)
+		use := plugin.Plugin{Module: c.guest, Phase: plugin.PhaseQuery}
+		manifest := onQuery
+		if c.guest == "asks" {
+			use.Grant, manifest = []string{"resolve"}, onQuery+"needs: [resolve]\n"
+		}
+		table, err := plugin.Compile([]plugin.Module{{Name: c.guest, File: "f", Limits: plugin.Limits{Fuel: 1_000_000_000, HostCalls: 1_000_000}}}, nil, []plugin.Plugin{use}, func(string) ([]byte, error) { return guest(t, c.guest, manifest), nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain, err := b.Load(t.Context(), table, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		owner := name(t, c.query)
+		for range 10 {
+			q := queryOf(owner, dns.TypeA)
+			q.Resolve = func(dns.Name, dns.Type) (*plugin.Reply, error) { return new(plugin.Reply), nil }
+			ctx := &deadline{Context: t.Context()}
+			ctx.left.Store(c.slices)
+			chain.Query(ctx, 0, q, owner, nil)
+			if ctx.left.Load() >= 0 {
+				t.Errorf("%s: the call was over before its time was", c.name)
+			}
+		}
+		if out := chain.State() != 0; out != c.out || out != (len(b.alarms) == 1) || out != (b.Faults() == 10) {
+			t.Errorf("%s: it was taken out: %v; %d faults, %q", c.name, out, b.Faults(), b.alarms)
+		}
+		chain.Release()
+	}
+}
+
+// Calls that wait for answers leave instances to others, and no client has them all.
+func TestWaitingCallsLeaveRoom(t *testing.T) {
+	b := newBench(t)
+	table, err := plugin.Compile([]plugin.Module{{Name: "asks", File: "f", Limits: plugin.Limits{Instances: 8}}}, nil, []plugin.Plugin{{Module: "asks", Phase: plugin.PhaseQuery, Grant: []string{"resolve"}}},
+		func(string) ([]byte, error) { return guest(t, "asks", onQuery+"needs: [resolve]\n"), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, err := b.Load(t.Context(), table, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer chain.Release()
+	asking, answer := make(chan struct{}), make(chan struct{})
+	ask := func(label string, client byte) plugin.Verdict {
+		owner := name(t, label+".test.")
+		q := queryOf(owner, dns.TypeA)
+		q.Client = netip.AddrFrom4([4]byte{192, 0, 2, client})
+		q.Resolve = func(dns.Name, dns.Type) (*plugin.Reply, error) {
+			asking <- struct{}{}
+			<-answer
+			return new(plugin.Reply), nil
+		}
+		v, _ := chain.Query(t.Context(), 0, q, owner, nil)
+		return v
+	}
+	var all sync.WaitGroup
+	wait := func(client byte) {
+		all.Go(func() {
+			if v := ask("ask", client); v.Action != plugin.Answer {
+				t.Errorf("a call that waited: %v", v)
+			}
+		})
+		<-asking
+	}
+	for range 3 { // half of three quarters of eight
+		wait(1)
+	}
+	if v := ask("ask", 1); v.Action != plugin.Refuse {
+		t.Errorf("one more of one client: %v, and not that it is too much", v)
+	}
+	for range 3 {
+		wait(2)
+	}
+	if v := ask("ask", 3); v.Action != plugin.Refuse {
+		t.Errorf("one more of all: %v, and not that it is too much", v)
+	}
+	if v := ask("other", 3); v.Action != plugin.GoOn || v.Failed {
+		t.Errorf("a call that asks nothing: %v", v)
+	}
+	close(answer)
+	all.Wait()
 }
 
 // A stale module is asked in the version before it, where it fails.
@@ -495,6 +616,9 @@ func TestLargeAnswersTakeNobodyOut(t *testing.T) {
 	}
 	if len(b.alarms) > 0 {
 		t.Errorf("%q", b.alarms)
+	}
+	if text := b.scrape(); !strings.Contains(text, `ananas_plugin_large_total{module="clamp"} 20`) {
+		t.Error(text)
 	}
 	if v, fail := c.Answer(t.Context(), 0, queryOf(long, dns.TypeA), long, &plugin.Reply{Sections: [3][]dns.RR{large[:3]}}, nil); fail != nil || v.Action != plugin.Answer {
 		t.Errorf("of others: %v, %v", v, fail)

@@ -3,6 +3,7 @@ package plugin
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -43,6 +44,7 @@ type host struct {
 	logs       Logs
 	counters   *telemetry.CounterVec
 	histograms *telemetry.NumberVec
+	waits      *telemetry.CounterVec
 }
 
 // functions lists them. The state of each call is the *guest that is called.
@@ -178,8 +180,12 @@ func (h *host) resolve(c *wasm.Call, stack []uint64) {
 		result(stack, resultDenied)
 		return
 	}
-	rep, err := g.q.Resolve(name, typ)
-	if err != nil {
+	rep, err := h.ask(g, name, typ)
+	switch {
+	case err == errWaits:
+		result(stack, resultLimit)
+		return
+	case err != nil:
 		result(stack, resultFailed)
 		return
 	}
@@ -196,6 +202,20 @@ func (h *host) resolve(c *wasm.Call, stack []uint64) {
 	}
 	copy(out, b)
 	result(stack, len(b))
+}
+
+// errWaits is why a question is not asked.
+var errWaits = errors.New("too many calls of the module wait for answers")
+
+// ask asks a question of a module's own, if not too many of its calls wait already.
+func (h *host) ask(g *guest, name dns.Name, typ dns.Type) (*Reply, error) {
+	client := oneClient(g.q.Client)
+	if !g.l.waits.enter(client, g.l.module.Limits().Instances) {
+		h.waits.With(g.l.use.Module).Inc()
+		return nil, errWaits
+	}
+	defer g.l.waits.leave(client)
+	return g.q.Resolve(name, typ)
 }
 
 // random (out, out_len) -> 0.

@@ -53,6 +53,7 @@ type loaded struct {
 	pure   bool
 	refs   int // chains that have it; of the loader
 
+	waits  waits
 	window faultWindow
 	out    atomic.Bool   // it was taken out
 	outAs  atomic.Uint64 // which of all that were taken out it is; 0: it was not

@@ -55,6 +55,7 @@ type Loader struct {
 type loaderMetrics struct {
 	verdicts *telemetry.CounterVec
 	faults   *telemetry.CounterVec
+	large    *telemetry.CounterVec
 }
 
 // identity is what makes two uses of modules the same.
@@ -81,10 +82,12 @@ func NewLoader(c Config) *Loader {
 		logs:       c.Logs,
 		counters:   c.Metrics.CounterVec("ananas_module_count_total", "What modules count, by module and the name that it gave.", "module", "name"),
 		histograms: c.Metrics.NumberVec("ananas_module_observed", "Numbers that modules observe, by module and the name that it gave; the unit is the module's.", "module", "name"),
+		waits:      c.Metrics.CounterVec("ananas_plugin_waits_limited_total", "Questions of modules that were not asked, since too many calls of theirs waited for answers, by module.", "module"),
 	}
 	l.m = loaderMetrics{
 		verdicts: c.Metrics.CounterVec("ananas_plugin_verdicts_total", "Verdicts of modules that were not to go on, by module, phase and action. Of answers that are kept only the first counts.", "module", "phase", "action"),
 		faults:   c.Metrics.CounterVec("ananas_plugin_faults_total", "Calls of modules that failed, by module and phase.", "module", "phase"),
+		large:    c.Metrics.CounterVec("ananas_plugin_large_total", "Answers that a module of phase answer was not shown, since they do not fit into its buffer, by module. Its mode said what became of them.", "module"),
 	}
 	return l
 }
@@ -319,7 +322,7 @@ func (l *Loader) Faults() uint64 { return l.failed.Load() }
 
 // faulted counts a failed call, and takes the module out at too many.
 func (l *Loader) faulted(r *runner, err error) {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, wasm.ErrClosed) {
+	if (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, wasm.ErrClosed) || errors.Is(err, wasm.ErrBusy)) && !slow(err) {
 		return // nobody waited for it any more, or it was let go of while a page of the log waited
 	}
 	l.m.faults.With(r.use.Module, string(r.use.Phase)).Inc()
@@ -327,6 +330,16 @@ func (l *Loader) faulted(r *runner, err error) {
 	if r.loaded.fault(l.boot(), &l.outs) && l.c.Alarm != nil {
 		l.c.Alarm(r.use.Module, fmt.Sprintf("it has failed %d times in %v, and was taken out; the last time: %v", maxFaults, faultTime, err))
 	}
+}
+
+// slowFuel is what a call that is ended, since its client waits no longer, must have spent itself to be held against the module: some 50 ms. What passes while others answer its questions takes none, so that who owns slow name servers can not
+// have a module taken out; and what passes while others have the processor takes none either.
+const slowFuel = 50_000_000
+
+// slow tells whether a call was ended for want of time, and the module has spent that itself.
+func slow(err error) bool {
+	var fault *wasm.Fault
+	return errors.As(err, &fault) && fault.Cause == wasm.Canceled && errors.Is(err, context.DeadlineExceeded) && fault.Spent >= slowFuel
 }
 
 // repeatOneIn is of how many calls of a module that was declared pure one is repeated on a fresh instance.
