@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	miekg "github.com/miekg/dns"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/testchild"
 	"github.com/ananas-edge/ananas/internal/wholefile"
 	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver/dataset"
@@ -23,17 +23,8 @@ import (
 	"github.com/ananas-edge/ananas/wasm"
 )
 
-// childVariable makes this binary the process that compiles modules.
-const childVariable = "ANANAS_TEST_WASM_CHILD"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) != "" {
-		if err := wasm.RunCompiler(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
+	testchild.Be("compiler", wasm.RunCompiler)
 	os.Exit(m.Run())
 }
 
@@ -46,11 +37,7 @@ type programs struct {
 
 func newPrograms(t testing.TB) *programs {
 	t.Helper()
-	e, err := wasm.Open(wasm.Config{Folder: t.TempDir(), Command: func() *exec.Cmd {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), childVariable+"=1")
-		return cmd
-	}})
+	e, err := wasm.Open(wasm.Config{Folder: t.TempDir(), Command: testchild.Command("compiler")})
 	if err != nil {
 		t.Fatal(err)
 	}

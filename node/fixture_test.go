@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	miekg "github.com/miekg/dns"
 	"go.uber.org/goleak"
 
+	"github.com/ananas-edge/ananas/internal/testchild"
 	"github.com/ananas-edge/ananas/lab"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/settings"
@@ -30,37 +30,9 @@ import (
 // real, so they wait for events and never for time to pass.
 
 func TestMain(m *testing.M) {
-	if os.Getenv(envEtcd) != "" { // the child process of a member of a root
-		if err := etcd.RunMember(os.Stdin, os.Stdout); err != nil {
-			os.Exit(1)
-		}
-		return
-	}
-	if os.Getenv(envCompiler) != "" { // the child process that compiles a module
-		if err := wasm.RunCompiler(os.Stdin, os.Stdout); err != nil {
-			os.Exit(1)
-		}
-		return
-	}
+	testchild.Be("etcd", etcd.RunMember) // a member of a root
+	testchild.Be("compiler", wasm.RunCompiler)
 	goleak.VerifyTestMain(m)
-}
-
-// envEtcd has this test program run etcd.
-const envEtcd = "ANANAS_NODE_TEST_ETCD"
-
-// envCompiler has it compile a module.
-const envCompiler = "ANANAS_NODE_TEST_COMPILER"
-
-func testCompiler() *exec.Cmd {
-	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), envCompiler+"=1")
-	return c
-}
-
-func testEtcd() *exec.Cmd {
-	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), envEtcd+"=1")
-	return c
 }
 
 // world is the internet of most of these tests. truncated.example answers over TCP alone, silent.example never.
@@ -142,7 +114,7 @@ func (b *bench) options() (Options, error) {
 	f, err := settings.Open(b.file)
 	return Options{
 		File: f, Reread: func() (*settings.File, error) { return settings.Open(b.file) }, Network: b.network, Version: "9.9",
-		Log: slog.New(slog.NewTextHandler(b.log, nil)), Etcd: testEtcd, Compiler: testCompiler,
+		Log: slog.New(slog.NewTextHandler(b.log, nil)), Etcd: testchild.Command("etcd"), Compiler: testchild.Command("compiler"),
 	}, err
 }
 

@@ -3,26 +3,17 @@ package wasm_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/ananas-edge/ananas/internal/testchild"
 	"github.com/ananas-edge/ananas/wasm"
 )
 
-// childVariable makes this binary the process that compiles.
-const childVariable = "ANANAS_TEST_WASM_CHILD"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) != "" {
-		if err := wasm.RunCompiler(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
+	testchild.Be("compiler", wasm.RunCompiler)
 	code := m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
@@ -31,15 +22,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func command() *exec.Cmd {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"=1")
-	return cmd
-}
-
 func open(t testing.TB) *wasm.Engine {
 	t.Helper()
-	e, err := wasm.Open(wasm.Config{Folder: t.TempDir(), Command: command})
+	e, err := wasm.Open(wasm.Config{Folder: t.TempDir(), Command: testchild.Command("compiler")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ananas-edge/ananas/internal/testchild"
 	"github.com/ananas-edge/ananas/wasm"
 )
 
@@ -78,7 +79,7 @@ func TestExports(t *testing.T) {
 // A module is compiled once, also over restarts; again when its limits change the code, or when what is on disk is broken.
 func TestCompiledOnce(t *testing.T) {
 	folder, compiled := t.TempDir(), 0
-	counting := func() *exec.Cmd { compiled++; return command() }
+	counting := func() *exec.Cmd { compiled++; return testchild.Command("compiler")() }
 	b, s := one(nil).module(), wasm.Spec{Name: "m", Exports: exportF}
 	check := func(what string, want int) {
 		t.Helper()
@@ -150,7 +151,7 @@ func TestCompiledOnce(t *testing.T) {
 // What was not used for longest goes when there are too many.
 func TestCompiledAreBounded(t *testing.T) {
 	folder := t.TempDir()
-	e, err := wasm.Open(wasm.Config{Folder: folder, Command: command})
+	e, err := wasm.Open(wasm.Config{Folder: folder, Command: testchild.Command("compiler")})
 	if err != nil {
 		t.Fatal(err)
 	}

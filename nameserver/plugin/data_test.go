@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/testchild"
 	"github.com/ananas-edge/ananas/internal/wholefile"
 	"github.com/ananas-edge/ananas/nameserver/dataset"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
@@ -20,7 +21,7 @@ func TestDataIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := wasm.Open(wasm.Config{Folder: compiledFolder, Command: compiler})
+	e, err := wasm.Open(wasm.Config{Folder: compiledFolder, Command: testchild.Command("compiler")})
 	if err != nil {
 		t.Fatal(err)
 	}

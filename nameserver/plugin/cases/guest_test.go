@@ -5,36 +5,21 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ananas-edge/ananas/internal/testchild"
 	"github.com/ananas-edge/ananas/nameserver/plugin/cases"
 	"github.com/ananas-edge/ananas/sdk"
 	"github.com/ananas-edge/ananas/wasm"
 )
 
-// childVariable makes this binary the process that compiles.
-const childVariable = "ANANAS_TEST_CASES_CHILD"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) != "" {
-		if err := wasm.RunCompiler(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
+	testchild.Be("compiler", wasm.RunCompiler)
 	os.Exit(m.Run())
-}
-
-func compile() *exec.Cmd {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"=1")
-	return cmd
 }
 
 // build makes the module of a folder; a toolchain that is not there skips the test.
@@ -65,7 +50,7 @@ func build(t *testing.T, dir string) []byte {
 
 func open(t *testing.T, module []byte, data map[string][]byte) *cases.Runner {
 	t.Helper()
-	r, err := cases.Open(cases.Config{Module: module, Data: data, Compile: compile})
+	r, err := cases.Open(cases.Config{Module: module, Data: data, Compile: testchild.Command("compiler")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/testchild"
 	"github.com/ananas-edge/ananas/internal/wholefile"
 	"github.com/ananas-edge/ananas/nameserver/dataset"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
@@ -20,7 +21,7 @@ import (
 func showLines(t *testing.T, module, list []byte) {
 	t.Helper()
 	metrics := telemetry.NewMetrics()
-	engine, err := wasm.Open(wasm.Config{Folder: t.TempDir(), Command: compile, Metrics: metrics})
+	engine, err := wasm.Open(wasm.Config{Folder: t.TempDir(), Command: testchild.Command("compiler"), Metrics: metrics})
 	if err != nil {
 		t.Fatal(err)
 	}
