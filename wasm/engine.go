@@ -106,6 +106,19 @@ func (e *Engine) load(ctx context.Context, source []byte, s Spec) (*Module, erro
 	if err := s.checkImports(parsed); err != nil {
 		return nil, err
 	}
+	m, err := e.make(ctx, source, s)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := parsed.Memory(); !ok { // whatever is said to it would be said nowhere
+		_ = m.Close()
+		return nil, hinted{errors.New("the module has no memory"), "have it bring one; docs/module-abi.md lists what a module must have"}
+	}
+	return m, nil
+}
+
+// make links what was compiled of a module, and has it compiled first if it was not.
+func (e *Engine) make(ctx context.Context, source []byte, s Spec) (*Module, error) {
 	folder := filepath.Join(e.config.Folder, identity(source, s.Limits.weave()))
 	if m, err := e.linkOld(folder, s); m != nil || err != nil {
 		return m, err

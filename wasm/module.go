@@ -133,10 +133,12 @@ func (m *Module) instantiate() (_ *Instance, err error) {
 			panic(r)
 		}
 	}()
-	ctx := withAllocator(context.Background())
+	memory := new(allocator)
+	ctx := memory.with(context.Background())
 	i := &Instance{module: m}
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	if i.guest, err = m.runtime.InstantiateModule(ctx, m.compiled, config); err != nil {
+		memory.free()
 		return nil, fmt.Errorf("making an instance of module %q: %w", m.spec.Name, err)
 	}
 	m.live.Add(1)
