@@ -83,6 +83,11 @@ func compile(o order, source []byte) error {
 	if _, err := r.CompileModule(ctx, woven); err != nil {
 		return fmt.Errorf("compiling the module: %w", err)
 	}
+	if o.Weave.Refuel { // so that nothing is added to the folder when it is linked
+		if _, err := r.CompileModule(ctx, fuseModule()); err != nil {
+			return fmt.Errorf("compiling the module that fills the table: %w", err)
+		}
+	}
 	return writeSynced(filepath.Join(o.Folder, wovenFile), woven)
 }
 

@@ -144,7 +144,11 @@ func (e *Engine) linkOld(folder string, s Spec) (*Module, error) {
 	if !compiled(folder) {
 		return nil, nil
 	}
-	m, err := e.link(folder, s)
+	err := unbroken(folder)
+	var m *Module
+	if err == nil {
+		m, err = e.link(folder, s)
+	}
 	if errors.Is(err, errBroken) {
 		e.config.Log.Warn("what was compiled of a module is broken, and is compiled again", "module", s.Name, "error", err)
 		return nil, nil
@@ -158,7 +162,7 @@ func (e *Engine) linkOld(folder string, s Spec) (*Module, error) {
 var errBroken = errors.New("loading the compiled module")
 
 // weaverVersion changes when modules are woven in another way, so that they are compiled anew.
-const weaverVersion = "1"
+const weaverVersion = "2"
 
 // identity is the name of what comes of a module under the weaver's limits.
 func identity(source []byte, o weave.Options) string {
@@ -201,6 +205,9 @@ func (e *Engine) compileInto(ctx context.Context, folder string, source []byte, 
 	}
 	if !compiled(working) {
 		return errors.New("compiling the module: the process that did it says it is done, and there is nothing")
+	}
+	if err := seal(working); err != nil {
+		return err
 	}
 	if err := os.Rename(working, folder); err != nil {
 		return fmt.Errorf("keeping the compiled module: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -146,6 +147,51 @@ func TestCompiledOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("after it was forgotten", compiled+1)
+}
+
+// What the disk has made of a compiled module is not run: not one octet of its code, of where its functions are, or of its woven form, from which it would be compiled in this process; nor if it was cut.
+func TestDamagedIsCompiledAgain(t *testing.T) {
+	folder, compiled := t.TempDir(), 0
+	e, err := wasm.Open(wasm.Config{Folder: folder, Command: func() *exec.Cmd { compiled++; return testchild.Command("compiler")() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, s := one(nil).module(), wasm.Spec{Name: "m", Exports: exportF}
+	if err := e.Check(t.Context(), b, s); err != nil {
+		t.Fatal(err)
+	}
+	files := func() (all []string) {
+		for _, pattern := range []string{"*/*", "*/wazero-*/*"} {
+			found, err := filepath.Glob(filepath.Join(folder, pattern))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, found...)
+		}
+		return slices.DeleteFunc(all, func(f string) bool { info, err := os.Stat(f); return err != nil || info.IsDir() })
+	}
+	if n := len(files()); n != 3 {
+		t.Fatalf("%d files", n)
+	}
+	r, want := rand.New(rand.NewPCG(1, 2)), 1
+	for k := range 30 {
+		file := files()[k%3]
+		was, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		is, at := slices.Clone(was), r.IntN(len(was))
+		if is[at] ^= 1 << r.IntN(8); k%5 == 0 {
+			is = is[:at]
+		}
+		if err := os.WriteFile(file, is, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err = e.Check(t.Context(), b, s)
+		if want++; err != nil || compiled != want {
+			t.Fatalf("%s with octet %d of %d changed: compiled %d times, want %d, %v", filepath.Base(file), at, len(was), compiled, want, err)
+		}
+	}
 }
 
 // What was not used for longest goes when there are too many.

@@ -85,8 +85,9 @@ func (h *host) setting(c *wasm.Call, stack []uint64) {
 		result(stack, resultBounds)
 		return
 	}
+	c.Charge(priceSetting + int64(len(key))/perOctet) // before it is hashed, whatever its length
 	value, ok := settingOf(c, key)
-	c.Charge(priceSetting + int64(len(key)+len(value))/perOctet)
+	c.Charge(int64(len(value)) / perOctet)
 	if !ok {
 		result(stack, resultAbsent)
 		return
