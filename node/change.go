@@ -54,7 +54,7 @@ func draft(v store.View, c change, plan rollout.Plan, now time.Time) (*drafted, 
 	if d.changes, err = c.wanted(d.live, v); err != nil {
 		return nil, err
 	}
-	if c.confirm != "" && c.confirm != fingerprintOf(d.changes) {
+	if c.confirm != "" && c.confirm != d.fingerprint() {
 		return nil, &store.ConflictError{Head: v.Head(), Key: anyKey(d.changes)}
 	}
 	if len(d.changes) == 0 {
@@ -98,6 +98,15 @@ func draft(v store.View, c change, plan rollout.Plan, now time.Time) (*drafted, 
 		d.edits = append(setEdits(d.id, d.changes), store.Edit{Key: store.RolloutPrefix + d.id, Value: doc})
 	}
 	return d, nil
+}
+
+// fingerprint names the changes, and what they change: who has seen one document replaced by another has not seen what somebody else has made of it since.
+func (d *drafted) fingerprint() string {
+	all := maps.Clone(d.changes)
+	for key := range d.changes {
+		all[key+"\x00was"] = d.live[key] // no key has that octet
+	}
+	return fingerprintOf(all)
 }
 
 // fits refuses a change set that could be opened and never be made live: the commit that does has the rollout's document as it is by then, and replaces what is live now.
@@ -291,7 +300,7 @@ func checkReason(now bool, reason string) error {
 
 // applied tells what a drafted change does.
 func (d *drafted) applied() admin.Applied {
-	a := admin.Applied{Changes: []admin.Difference{}, Confirm: fingerprintOf(d.changes), Warnings: []string{}, Base: uint64(d.base), Rollout: d.id, Waits: d.waits, Aborted: d.ended}
+	a := admin.Applied{Changes: []admin.Difference{}, Confirm: d.fingerprint(), Warnings: []string{}, Base: uint64(d.base), Rollout: d.id, Waits: d.waits, Aborted: d.ended}
 	for _, key := range sortedKeys(d.changes) {
 		a.Changes = append(a.Changes, differenceOf(key, d.live[key], d.changes[key]))
 	}

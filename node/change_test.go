@@ -164,6 +164,13 @@ func TestDraftIsWhatWasConfirmed(t *testing.T) {
 	if !errors.As(err, &conflict) {
 		t.Errorf("another change than the one that was confirmed: %v", err)
 	}
+	// Two have made a list anew of the one that both have read: the second must not undo what the first has done, though it still wants the same.
+	v.commit(store.KindInitial, []store.Edit{{Key: "plugins", Value: []byte("x")}})
+	first, second := v.draft(change{wanted: want("plugins=x a"), now: true}), v.draft(change{wanted: want("plugins=x b"), now: true})
+	v.commit(store.KindNow, v.draft(change{wanted: want("plugins=x a"), now: true, confirm: first.applied().Confirm}).edits)
+	if _, err := draft(v.copy.View(), change{wanted: want("plugins=x b"), now: true, confirm: second.applied().Confirm}, rollout.DefaultPlan(), time.Now()); !errors.As(err, &conflict) || conflict.Key != "plugins" {
+		t.Errorf("the second of two: %v", err)
+	}
 	if d := v.draft(change{wanted: want()}); len(d.edits) != 0 {
 		t.Errorf("nothing is wanted, and it is %+v", d)
 	}
