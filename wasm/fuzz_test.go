@@ -2,8 +2,11 @@ package wasm_test
 
 import (
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
+	"github.com/ananas-edge/ananas/internal/randomwasm"
 	"github.com/ananas-edge/ananas/wasm"
 )
 
@@ -52,6 +55,79 @@ func FuzzLoad(f *testing.F) {
 				}
 			}
 			p.Put(0, i)
+		}
+	})
+}
+
+// FuzzValid: each valid module is loaded, runs within its fuel and is ended by a fault of its own if at all; and two instances of it do the same, also where what was compiled comes from the disk.
+func FuzzValid(f *testing.F) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for n := range 20 {
+		b := make([]byte, 100*n)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		f.Add(b, n%2 == 0)
+	}
+	f.Fuzz(func(t *testing.T, random []byte, sliced bool) {
+		b, functions := randomwasm.Module(random)
+		s := wasm.Spec{Name: "m"}
+		for _, f := range functions {
+			s.Exports = append(s.Exports, wasm.Export{Name: f.Name, Params: f.Params, Results: f.Results})
+		}
+		if sliced {
+			s.Limits.Fuel = 2_000_000
+		}
+		e := open(t)
+		type outcome struct {
+			cause wasm.Cause
+			spent int64
+			stack []uint64
+		}
+		var first []outcome
+		for round := range 2 {
+			m, err := e.Load(t.Context(), b, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := wasm.NewPool(m, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for export, f := range functions {
+				i, err := p.Fresh(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				stack := make([]uint64, max(len(f.Params), len(f.Results)))
+				for k := range stack {
+					stack[k] = uint64(k+len(random)) % 9
+				}
+				now := outcome{}
+				var fault *wasm.Fault
+				switch err := i.Call(t.Context(), export, stack); {
+				case err == nil:
+					now.stack = stack[:len(f.Results)]
+				case !errors.As(err, &fault) || fault.Cause == wasm.Host || fault.Cause == wasm.HostCalls || fault.Cause == wasm.Canceled:
+					t.Errorf("%s: %v", f.Name, err)
+				default:
+					now.cause = fault.Cause
+				}
+				now.spent = i.Spent()
+				if most := m.Limits().Fuel + 1<<20; now.spent < 0 || now.cause == "" && now.spent > most {
+					t.Errorf("%s: %d was spent of %d", f.Name, now.spent, m.Limits().Fuel)
+				}
+				p.Discard(i)
+				if round == 0 {
+					first = append(first, now)
+				} else if was := first[export]; was.cause != now.cause || was.spent != now.spent || !slices.Equal(was.stack, now.stack) {
+					t.Errorf("%s: %+v, and then %+v", f.Name, was, now)
+				}
+			}
+			p.Close()
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/ananas-edge/ananas/internal/randomwasm"
 	"github.com/ananas-edge/ananas/internal/weave"
 )
 
@@ -334,7 +335,7 @@ func FuzzWeave(f *testing.F) {
 	f.Add(one(endless, memory(1, 1, 2)))
 	f.Add(one("\x02\x40\x03\x40\x0f\x0b\x0b\x00"))
 	for n := range 8 {
-		b, _ := randomModule(bytes.Repeat([]byte("The quick brown fox jumps over the lazy dog"), 8*n))
+		b, _ := randomwasm.Module(bytes.Repeat([]byte("The quick brown fox jumps over the lazy dog"), 8*n))
 		f.Add(b)
 	}
 	root := filepath.Join(wazeroFolder(f), "internal", "integration_test", "spectest", "v2", "testdata")

@@ -53,6 +53,7 @@ var order = [][]string{
 	{"telemetry"},
 	{"sdk"},      // what is below it runs in guests
 	{"internal"}, // leaves: they do not import each other either
+	{"internal/randomwasm"},
 }
 
 // only lists the packages that may import less than their place allows, and what of ours that is.

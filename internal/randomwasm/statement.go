@@ -1,4 +1,4 @@
-package weave_test
+package randomwasm
 
 // statement puts code that leaves no value.
 func (m *maker) statement(depth int) {
@@ -130,7 +130,7 @@ func (m *maker) branch(depth int) {
 		m.value(i32, depth-1)
 		m.put(0x04, 0x40)
 		m.labels = append(m.labels, []byte{})
-		m.values(m.functions[m.index].results, depth-1)
+		m.values(m.functions[m.index].Results, depth-1)
 		m.put(0x0f)
 		m.statement(depth - 1) // dead
 		m.labels = m.labels[:len(m.labels)-1]
@@ -169,7 +169,7 @@ func (m *maker) call(depth int) {
 		return
 	}
 	to := m.index + 1 + m.roll(countFunctions-m.index-1)
-	m.values(m.functions[to].params, depth-1)
+	m.values(m.functions[to].Params, depth-1)
 	if to >= firstLeaf && m.roll(2) == 1 {
 		m.value(i32, depth-1)
 		m.put(0x41, 7, 0x71) // of 6 entries some are empty
@@ -177,7 +177,7 @@ func (m *maker) call(depth int) {
 	} else {
 		m.op(0x10, to)
 	}
-	for range m.functions[to].results {
+	for range m.functions[to].Results {
 		m.put(0x1a)
 	}
 }
