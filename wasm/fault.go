@@ -51,7 +51,7 @@ func (i *Instance) fault(function string, err error, fuel int64) error {
 	i.faulted = true
 	cause := Trap
 	var host trapped
-	text := err.Error()
+	text, _, _ := strings.Cut(err.Error(), "\nwasm stack trace:") // what follows are names that the module has given
 	switch {
 	case errors.Is(err, errFuel):
 		cause = Fuel

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
@@ -129,8 +130,8 @@ func (m *Module) instantiate() (_ *Instance, err error) {
 		case nil:
 		case noSpace:
 			err = fmt.Errorf("making an instance of module %q: %w", m.spec.Name, r.error)
-		default:
-			panic(r)
+		default: // a mistake of ours: it costs this instance, and not the process, where one is made in the background
+			err = fmt.Errorf("making an instance of module %q: a fault of this program: %v\n%s", m.spec.Name, r, debug.Stack())
 		}
 	}()
 	memory := new(allocator)
@@ -142,8 +143,9 @@ func (m *Module) instantiate() (_ *Instance, err error) {
 		return nil, fmt.Errorf("making an instance of module %q: %w", m.spec.Name, err)
 	}
 	m.live.Add(1)
+	made := false
 	defer func() {
-		if err != nil {
+		if !made {
 			i.Close()
 		}
 	}()
@@ -168,6 +170,7 @@ func (m *Module) instantiate() (_ *Instance, err error) {
 	if err = i.start(); err == nil && m.spec.Prepare != nil {
 		err = m.spec.Prepare(i)
 	}
+	made = err == nil
 	return i, err
 }
 
