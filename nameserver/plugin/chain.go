@@ -203,7 +203,7 @@ func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, se
 				v, err = parseVerdict(out, owner)
 			}
 			if err == nil && l.pure {
-				c.loader.repeat(ctx, l, q, out)
+				c.loader.repeat(ctx, l, out, func(i *wasm.Instance) ([]byte, error) { return l.query(ctx, i, q) })
 			}
 			return v, err
 		})
@@ -242,17 +242,15 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 		r := &c.answer[k]
 		in = in[:0]
 		one, err := c.ask(ctx, core, r, nil, see, true, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
-			g := guestOf(i)
 			in = rep.appendReply(in[:0], q, l.sees)
-			room := g.room(i)
-			if len(in) > cap(room) {
-				return v, fmt.Errorf("%w: it has %d octets, and the buffer %d", errLarge, len(in), cap(room))
-			}
-			out, err := g.call(ctx, i, exportAnswer, append(room, in...), q)
+			out, err := l.answer(ctx, i, in, q)
 			if err == nil {
 				if v, err = parseVerdict(out, owner); err == nil && v.Action == Rewrite {
 					err = errVerdict
 				}
+			}
+			if err == nil && l.pure {
+				c.loader.repeat(ctx, l, out, func(i *wasm.Instance) ([]byte, error) { return l.answer(ctx, i, in, q) })
 			}
 			return v, err
 		})

@@ -157,6 +157,16 @@ func (l *loaded) query(ctx context.Context, i *wasm.Instance, q *Query) ([]byte,
 	return g.call(ctx, i, exportQuery, q.appendQuery(b, l.sees), q)
 }
 
+// answer asks about an answer, as appendReply has written it.
+func (l *loaded) answer(ctx context.Context, i *wasm.Instance, in []byte, q *Query) ([]byte, error) {
+	g := guestOf(i)
+	room := g.room(i)
+	if len(in) > cap(room) {
+		return nil, fmt.Errorf("%w: it has %d octets, and the buffer %d", errLarge, len(in), cap(room))
+	}
+	return g.call(ctx, i, exportAnswer, append(room, in...), q)
+}
+
 // fault notes that a call has failed, and takes the module out at too many.
 func (l *loaded) fault(now time.Duration, outs *atomic.Uint64) (takenOut bool) {
 	if !l.window.add(now) || l.out.Load() {

@@ -3,6 +3,7 @@ package plugin_test
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -119,4 +120,23 @@ func TestWaitingCallsLeaveRoom(t *testing.T) {
 	}
 	close(answer)
 	all.Wait()
+}
+
+// A module of phase answer that is declared pure and is not is found out as one of phase query is.
+func TestImpureOfAnswers(t *testing.T) {
+	b := newBench(t)
+	files := map[string][]byte{"flips": guest(t, "flips", onAnswer+isPure)}
+	use := plugin.Plugin{Module: "flips", Phase: plugin.PhaseAnswer}
+	c := b.chain(files, nil, use)
+	owner := name(t, "x.test.")
+	for range 2000 { // an even one is repeated, of which a fresh instance says another thing
+		c.Answer(t.Context(), 0, queryOf(owner, dns.TypeA), owner, new(plugin.Reply), nil)
+	}
+	if len(b.alarms) != 1 || !strings.Contains(b.alarms[0], "declared pure") {
+		t.Fatalf("%q", b.alarms)
+	}
+	<-b.changed
+	if next := b.chain(files, c, use); next.Keeps() || !c.Keeps() {
+		t.Error("what passes it is still kept")
+	}
 }
