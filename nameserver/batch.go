@@ -29,8 +29,6 @@ type loop struct {
 	name  [dns.MaxNameLen]byte
 	asked plugin.Query
 
-	charged *note // of those that modules let pass, and that do not fit
-
 	looks [maxBatch]cache.Look
 	asks  [maxBatch]ask
 }
@@ -46,11 +44,12 @@ type ask struct {
 	query   *listen.Query
 	end     int // of the question
 	flags   dns.Flags
-	limit   int    // octets of the answer
-	edns    bool   // the query has an OPT record
-	do      bool   // and wants signatures
-	cookie  []byte // the option, nil: none
-	charged bool   // the client's account was
+	limit   int          // octets of the answer
+	edns    bool         // the query has an OPT record
+	do      bool         // and wants signatures
+	cookie  []byte       // the option, nil: none
+	charged bool         // the client's account was
+	said    *plugin.Said // by modules
 }
 
 // sums is what a batch adds to the metrics.
@@ -58,7 +57,7 @@ type sums struct{ noError, nameError, octets, truncated int }
 
 // Loop returns what answers from images, for one loop of listen.
 func (s *Server) Loop() listen.Loop {
-	l := &loop{s: s, pen: s.logbook.Pen(), core: int(s.loops.Add(1) - 1), drawn: s.random(), charged: &note{charged: true}}
+	l := &loop{s: s, pen: s.logbook.Pen(), core: int(s.loops.Add(1) - 1), drawn: s.random()}
 	if s.cache != nil {
 		l.reader = s.cache.NewReader()
 	}
@@ -113,8 +112,8 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 				hits++
 			} else {
 				misses++
-				if a := &l.asks[i]; a.charged && a.query.Note == nil {
-					a.query.Note = l.charged
+				if a := &l.asks[i]; a.charged {
+					a.query.Note = &note{a.said}
 				}
 			}
 		}
@@ -137,18 +136,13 @@ func (l *loop) passes(t *Table, i int, wall int64, now time.Duration) bool {
 	l.asked = plugin.Query{
 		Name: l.name[:n], Type: look.Type, Flags: a.flags, DO: a.do, Transport: uint8(listen.UDP), Client: a.query.Client.Addr(), Now: wall, Seed: l.drawn,
 	}
-	pass, said := t.Plugins.Passes(l.core, &l.asked)
-	if !pass {
-		a.query.Note = &note{charged: true, said: said}
-	}
+	pass := false
+	pass, a.said = t.Plugins.Passes(l.core, &l.asked)
 	return pass
 }
 
-// note is what a loop leaves of a query that goes the long way.
-type note struct {
-	charged bool // its client's account
-	said    *plugin.Said
-}
+// note is what a loop leaves of a query that goes the long way: its client is charged, and modules have said this of it.
+type note struct{ said *plugin.Said }
 
 // log writes an answer from an image down for the modules of phase log.
 func (l *loop) log(t *Table, i int, m *cache.Image, wall int64) {

@@ -233,6 +233,7 @@ func TestModulesAreAskedOnce(t *testing.T) {
 		asked int // of 300 queries at once
 		want  string
 	}{
+		{"go.large.example.", 0, 300, "NXDOMAIN"}, // the image does not fit, and the world has no such name
 		{"go.example.", 0, 300, "NOERROR A 192.0.2.80"},
 		{"n.example.", 0, 300, "NXDOMAIN"},
 		{"t.example.", 0, 10, "NXDOMAIN"}, // then it is taken out
@@ -251,6 +252,13 @@ func TestModulesAreAskedOnce(t *testing.T) {
 			q := query{table: &table, name: dns.MustParseName(c.name)}
 			q.Query, _ = dns.ParseQuery(data)
 			a := recurse.Answer{Until: hour, Answer: []dns.RRset{{Name: q.name, Type: dns.TypeA, Class: dns.ClassINET, TTL: 3600, Data: dns.Records(nil).Append([]byte{192, 0, 2, 80})}}}
+			if strings.Contains(c.name, "large") {
+				set := dns.RRset{Name: dns.MustParseName("more.example."), Type: dns.TypeA, Class: dns.ClassINET, TTL: 3600}
+				for i := range byte(100) {
+					set.Data = set.Data.Append([]byte{192, 0, 2, i})
+				}
+				a.Additional = append(a.Additional, set)
+			}
 			q.start = s.clock.Boot()
 			s.keep(&q, &a, generation, s.cache.Epoch(), s.cache.Mark(q.name))
 		}

@@ -21,6 +21,7 @@ type Chain struct {
 	fast   []*runner // of phase query, those whose verdict is not kept with the answer
 	atOnce bool      // see InLoop
 	kept   bool      // answers may be kept as they are sent
+	passed *Said     // of all of fast
 	epoch  string
 }
 
@@ -103,7 +104,7 @@ func (c *Chain) Impure() (impure, inLoop bool) {
 // passedOver tells that the module was taken out, and that queries are as if it were not there.
 func (r *runner) passedOver() bool { return r.out.Load() && r.use.Mode == Open }
 
-// Passes shows a query for which there is a kept answer to the modules that have to see each. False has it go the long way, with what they have said of it, so that none is asked twice; nil: nothing. It neither waits nor allocates
+// Passes shows a query for which there is a kept answer to the modules that have to see each. What they have said is for when it goes the long way, which false has it do: none is asked twice. It neither waits nor allocates
 // where they let it pass.
 func (c *Chain) Passes(core int, q *Query) (pass bool, said *Said) {
 	for k, r := range c.fast {
@@ -121,7 +122,7 @@ func (c *Chain) Passes(core int, q *Query) (pass bool, said *Said) {
 			return false, said
 		}
 	}
-	return true, nil
+	return true, c.passed
 }
 
 // pass shows a query to one of them, and returns what was said if it does not let it pass.
