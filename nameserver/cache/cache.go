@@ -245,23 +245,23 @@ func (c *Cache) Get(key Key, buf []byte) (Entry, bool) { return c.GetAt(key, c.n
 
 // GetAt is [Cache.Get] for who knows what time it is.
 func (c *Cache) GetAt(key Key, now time.Duration, buf []byte) (Entry, bool) {
-	return c.get(key, now, buf, true)
+	return c.get(0, key, now, buf, true)
 }
 
 // Peek is [Cache.Get] for look-ups that are no question of a client (the addresses of name servers, delegations): they keep an
 // entry from being evicted, but are in no metric and do not make it worth a refresh.
-func (c *Cache) Peek(key Key) (Entry, bool) { return c.get(key, c.now(), nil, false) }
+func (c *Cache) Peek(key Key) (Entry, bool) { return c.get(0, key, c.now(), nil, false) }
 
 // PeekAt is [Cache.Peek] for who knows what time it is and has memory for the data, as [Cache.Get] uses it.
 func (c *Cache) PeekAt(key Key, now time.Duration, buf []byte) (Entry, bool) {
-	return c.get(key, now, buf, false)
+	return c.get(0, key, now, buf, false)
 }
 
-func (c *Cache) get(key Key, now time.Duration, buf []byte, count bool) (Entry, bool) {
-	if key.Name.IsZero() {
+func (c *Cache) get(space Space, key Key, now time.Duration, buf []byte, count bool) (Entry, bool) {
+	if key.Name.IsZero() || key.Partition > partitionMask {
 		return Entry{}, false
 	}
-	id := c.ident(KindRRset, key.Name, key.Type, key.Partition)
+	id := c.ident(KindRRset, key.Name, key.Type, space.of(key.Partition))
 	s := c.shardOf(id.hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,19 +288,19 @@ func (c *Cache) GetDenial(name dns.Name, typ dns.Type) (Denial, bool) {
 
 // GetDenialAt is [Cache.GetDenial] for who knows what time it is.
 func (c *Cache) GetDenialAt(name dns.Name, typ dns.Type, now time.Duration) (Denial, bool) {
-	return c.getDenial(name, typ, now, true)
+	return c.getDenial(0, name, typ, now, true)
 }
 
 // PeekDenial is [Cache.GetDenial] for look-ups that are no question of a client, as [Cache.Peek] is [Cache.Get].
 func (c *Cache) PeekDenial(name dns.Name, typ dns.Type) (Denial, bool) {
-	return c.getDenial(name, typ, c.now(), false)
+	return c.getDenial(0, name, typ, c.now(), false)
 }
 
-func (c *Cache) getDenial(name dns.Name, typ dns.Type, now time.Duration, count bool) (Denial, bool) {
+func (c *Cache) getDenial(space Space, name dns.Name, typ dns.Type, now time.Duration, count bool) (Denial, bool) {
 	if name.IsZero() {
 		return Denial{}, false
 	}
-	id := c.ident(KindDenial, name, dns.TypeNone, 0)
+	id := c.ident(KindDenial, name, dns.TypeNone, space.of(0))
 	s := c.shardOf(id.hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()

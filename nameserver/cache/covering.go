@@ -21,7 +21,7 @@ import (
 //	0, which no label starts with, and the type
 //	the labels of the owner below the zone, as those of the zone
 //
-// with 0 and 1 in labels written as 1 1 and 1 2; so the order of octets is the canonical order (RFC 4034 section 6.1), and
+// behind the space, unless that is 0 (space.go), and with 0 and 1 in labels written as 1 1 and 1 2; so the order of octets is the canonical order (RFC 4034 section 6.1), and
 // everything of one zone and type lies together.
 type proofs struct {
 	mu     sync.RWMutex // taken after a shard's, never before it
@@ -52,9 +52,9 @@ func appendSortKey(b []byte, wire []byte, skip int) []byte {
 	return b
 }
 
-// appendPrefix appends what all keys of a zone and type begin with.
-func appendPrefix(b []byte, zone dns.Name, typ dns.Type) []byte {
-	b = appendSortKey(b, octetsOf(zone.Wire()), 0)
+// appendPrefix appends what all keys of a space, zone and type begin with.
+func appendPrefix(b []byte, space Space, zone dns.Name, typ dns.Type) []byte {
+	b = appendSortKey(appendSpace(b, space), octetsOf(zone.Wire()), 0)
 	return append(b, 0, byte(typ))
 }
 
@@ -95,21 +95,22 @@ func (p *proofs) removeBlob(b blob) {
 		labels++
 	}
 	zone := v.name
-	for n := labels - int(v.partition); n > 0; n-- {
+	above := int(v.partition & partitionMask)
+	for n := labels - above; n > 0; n-- {
 		zone = zone[1+int(zone[0]):]
 	}
 	var buf [256]byte
-	key := append(appendSortKey(buf[:0], zone, 0), 0, byte(v.typ))
-	key = appendSortKey(key, v.name, int(v.partition))
+	key := append(appendSortKey(appendSpace(buf[:0], spaceOf(v.partition)), zone, 0), 0, byte(v.typ))
+	key = appendSortKey(key, v.name, above)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.set.remove(key)
 }
 
 // add puts an owner into the index.
-func (p *proofs) add(zone, owner dns.Name, typ dns.Type, until time.Duration) {
+func (p *proofs) add(space Space, zone, owner dns.Name, typ dns.Type, until time.Duration) {
 	var buf [256]byte
-	key := appendSortKey(appendPrefix(buf[:0], zone, typ), octetsOf(owner.Wire()), zone.Labels())
+	key := appendSortKey(appendPrefix(buf[:0], space, zone, typ), octetsOf(owner.Wire()), zone.Labels())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if gaveUp, ok := p.set.add(key, until); gaveUp || !ok {
@@ -126,9 +127,9 @@ func (p *proofs) removeKey(key []byte) {
 
 // candidate returns the owner in zone that comes last at or before name, in canonical order; failing that, for NSEC3, the last
 // of the zone, whose interval goes on at its beginning.
-func (p *proofs) candidate(zone, name dns.Name, typ dns.Type) (key []byte, owner dns.Name, ok bool) {
+func (p *proofs) candidate(space Space, zone, name dns.Name, typ dns.Type) (key []byte, owner dns.Name, ok bool) {
 	var buf [512]byte
-	prefix := appendPrefix(buf[:0], zone, typ)
+	prefix := appendPrefix(buf[:0], space, zone, typ)
 	wanted := appendSortKey(bytes.Clone(prefix), octetsOf(name.Wire()), zone.Labels())
 	p.mu.RLock()
 	if n := p.set.floor(wanted); n != 0 && bytes.HasPrefix(p.set.key(n), prefix) {
@@ -152,16 +153,20 @@ func (p *proofs) candidate(zone, name dns.Name, typ dns.Type) (key []byte, owner
 // iterations are those of the set. What the type bitmap says, and which further proofs a denial needs, is for the caller too.
 // The entry is live.
 func (c *Cache) CoveringDenial(zone, name dns.Name, typ dns.Type) (Entry, bool) {
+	return c.coveringDenial(0, zone, name, typ)
+}
+
+func (c *Cache) coveringDenial(space Space, zone, name dns.Name, typ dns.Type) (Entry, bool) {
 	if !name.IsWithin(zone) || typ != dns.TypeNSEC && typ != dns.TypeNSEC3 {
 		return Entry{}, false
 	}
 	now := c.now()
 	for range 3 { // an owner whose entry is gone is skipped: a cover by the one before it is a matter of luck
-		key, owner, ok := c.proofs.candidate(zone, name, typ)
+		key, owner, ok := c.proofs.candidate(space, zone, name, typ)
 		if !ok {
 			return Entry{}, false
 		}
-		e, ok := c.proof(zone, owner, typ, now)
+		e, ok := c.proof(space, zone, owner, typ, now)
 		if !ok {
 			c.proofs.removeKey(key)
 			continue
@@ -172,8 +177,8 @@ func (c *Cache) CoveringDenial(zone, name dns.Name, typ dns.Type) (Entry, bool) 
 }
 
 // proof returns the live proof of that owner.
-func (c *Cache) proof(zone, owner dns.Name, typ dns.Type, now time.Duration) (Entry, bool) {
-	id := c.ident(KindProof, owner, typ, uint32(zone.Labels()))
+func (c *Cache) proof(space Space, zone, owner dns.Name, typ dns.Type, now time.Duration) (Entry, bool) {
+	id := c.ident(KindProof, owner, typ, space.of(uint32(zone.Labels())))
 	s := c.shardOf(id.hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -87,7 +87,7 @@ func (v *view) denial(name dns.Name) (Denial, bool) {
 		return Denial{}, false
 	}
 	d := Denial{
-		Name: name, Type: v.typ, Zone: zone, Security: v.security, Rank: v.rank, Server: v.server, Stored: v.stored, Expires: v.expires,
+		Name: name, Type: v.typ, Zone: zone, Space: spaceOf(v.partition), Security: v.security, Rank: v.rank, Server: v.server, Stored: v.stored, Expires: v.expires,
 	}
 	if d.Type == dns.TypeNone {
 		d.Kind = NXDomain

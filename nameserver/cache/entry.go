@@ -13,7 +13,7 @@ type Key struct {
 	Type dns.Type
 	// Partition keeps apart what must never answer for another: 0 is what clients are answered from; the resolver gives the
 	// others their meaning (delegations as the parent gave them; later client subnets).
-	Partition uint32
+	Partition uint32 // up to 255
 }
 
 // Rank is how much an RRset is worth by where it was found, ascending (RFC 2181 section 5.4.1).
@@ -87,7 +87,8 @@ type Entry struct {
 	Set       dns.RRset
 	Rank      Rank
 	Security  Security
-	Partition uint32
+	Partition uint32        // up to 255
+	Space     Space         // whose knowledge it is; see [Cache.In]
 	Server    netip.Addr    // who sent it; invalid if nobody did. IPv6 zones are not kept
 	Zone      dns.Name      // apex of the zone for which the server answered; no name if unknown
 	Stored    time.Duration // boot time
@@ -143,6 +144,7 @@ type Denial struct {
 	Type     dns.Type // TypeNone for NXDomain, which holds for all types
 	Kind     DenialKind
 	Zone     dns.Name      // apex of the zone that denies
+	Space    Space         // as of an [Entry]
 	SOA      dns.RRset     // of that zone, with signatures; what a client gets to see. Owner names of SOA and Proof come back in lower case
 	Proof    []dns.RRset   // NSEC or NSEC3 with signatures, at most MaxProofs
 	Security Security      //

@@ -18,6 +18,9 @@ const (
 	variants
 )
 
+// partition is that of the images of a variant for a class of clients.
+func (v Variant) partition(class Space) uint32 { return class.of(uint32(v) + 1) }
+
 // Image is a finished answer: the sections of a message, as they follow the question, with all that does not depend on the client but for Variant.
 // A name that ends as the question's does points into that (offset 12 on), whatever its case there.
 type Image struct {
@@ -44,7 +47,7 @@ const ImageTurn = 4
 // MaxImage is how many octets an image may have: the largest answer over UDP. Larger ones go over TCP, where they cost more anyway.
 const MaxImage = 4096
 
-// An image in the arena is an entry whose partition is its variant plus one, whose TTL is Built plus one, and whose data is
+// An image in the arena is an entry whose partition is its variant plus one, whose space is the class of the clients that it is for, whose TTL is Built plus one, and whose data is
 //
 //	 0  4  generation
 //	 4  1  response code (low 4 bits), secure (0x80), ended by a module (0x20)
@@ -73,12 +76,12 @@ func (c *Cache) Mark(name dns.Name) uint32 {
 	return c.changes[c.key.name(octetsOf(name.Wire()))%changeStripes].Load()
 }
 
-// PutImage stores a finished answer to a question in lower case, or says why not. It is found by a [Reader] that asks for the same generation until it expires. What is stored of that name
+// PutImage stores a finished answer to a question in lower case, or says why not. It is found by a [Reader] that asks for the same class of clients and the same generation until it expires. What is stored of that name
 // later takes it out, and what was stored since mark (from Mark) keeps it out. If what is there says the same, it stays: who is not answered from images must not wear out the
 // memory by having the same one made again and again.
-func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, generation uint32, m *Image, expires time.Duration, epoch uint64, mark uint32) Verdict {
+func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, class Space, generation uint32, m *Image, expires time.Duration, epoch uint64, mark uint32) Verdict {
 	turns := len(m.Turns) / ImageTurn
-	if name.IsZero() || v >= variants || m.RCode > 15 || turns > 255 || len(m.TTLs)%2 != 0 || len(m.Turns)%ImageTurn != 0 {
+	if name.IsZero() || v >= variants || class > MaxSpace || m.RCode > 15 || turns > 255 || len(m.TTLs)%2 != 0 || len(m.Turns)%ImageTurn != 0 {
 		return c.refuse(RefusedForm)
 	}
 	if len(m.Wire) > MaxImage || len(m.Options) > maxImageOptions {
@@ -106,7 +109,7 @@ func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, generation uint
 	}
 	tail := append(append(make([]byte, 0, 64), m.Turns...), m.TTLs...)
 	r := record{
-		kind: KindImage, name: octetsOf(name.Wire()), typ: typ, partition: uint32(v) + 1, rank: RankAnswer, zoneCode: zoneNone,
+		kind: KindImage, name: octetsOf(name.Wire()), typ: typ, partition: v.partition(class), rank: RankAnswer, zoneCode: zoneNone,
 		ttl: m.Built + 1, stored: expires - time.Duration(m.Built+1)*time.Second, expires: expires, data: data, sigs: tail, mark: mark,
 	}
 	return c.store(&r, name, epoch, c.now())

@@ -126,7 +126,7 @@ func TestSortKeys(t *testing.T) {
 			t.Fatalf("%v and %v: keys %d, names %d", a, b, got, want)
 		}
 		zone := a.Ancestor(rapid.IntRange(0, a.Labels()).Draw(t, "zone"))
-		prefix := appendPrefix(nil, zone, dns.TypeNSEC)
+		prefix := appendPrefix(nil, 0, zone, dns.TypeNSEC)
 		rest := appendSortKey(nil, octetsOf(a.Wire()), zone.Labels())
 		if !bytes.HasPrefix(append(prefix, rest...), ka[:len(ka)-len(rest)]) {
 			t.Fatalf("the key of %v in %v does not begin with the zone", a, zone)
@@ -146,7 +146,7 @@ func TestSortKeys(t *testing.T) {
 		}
 		longest = n
 	}
-	if n := len(appendSortKey(appendPrefix(nil, dns.Root, dns.TypeNSEC), octetsOf(longest.Wire()), 0)); nodeHead+4*maxLevels+n > maxNodeUnits*unit {
+	if n := len(appendSortKey(appendPrefix(nil, 0, dns.Root, dns.TypeNSEC), octetsOf(longest.Wire()), 0)); nodeHead+4*maxLevels+n > maxNodeUnits*unit {
 		t.Errorf("the key of a name of zeros has %d octets", n)
 	}
 	full := make([]byte, 0, 255)
@@ -157,7 +157,7 @@ func TestSortKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(appendSortKey(appendPrefix(nil, dns.Root, dns.TypeNSEC), octetsOf(n.Wire()), 0)); nodeHead+4*maxLevels+n > maxNodeUnits*unit {
+	if n := len(appendSortKey(appendPrefix(nil, 0, dns.Root, dns.TypeNSEC), octetsOf(n.Wire()), 0)); nodeHead+4*maxLevels+n > maxNodeUnits*unit {
 		t.Errorf("the key of a name of zeros has %d octets", n)
 	}
 }

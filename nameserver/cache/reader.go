@@ -40,6 +40,7 @@ type Look struct {
 	Name    []byte // wire form without pointers, any case
 	Type    dns.Type
 	Variant Variant
+	Class   Space // of the client: answers of one are not given to another
 
 	hash  uint64
 	shard *shard
@@ -150,7 +151,7 @@ func (r *Reader) Find(looks []Look) {
 
 // probe finds the slot in the page, and tells whether there is one.
 func (l *Look) probe(c *Cache) bool {
-	id := ident{hash: l.hash, kind: KindImage, typ: l.Type, partition: uint32(l.Variant) + 1}
+	id := ident{hash: l.hash, kind: KindImage, typ: l.Type, partition: l.Variant.partition(l.Class)}
 	want := l.shard.tagOf(&id)
 	slots := c.arena.slots(l.page)
 	i := homeOf(want >> keyBits)
@@ -194,7 +195,7 @@ func (r *Reader) Image(l *Look, generation uint32, now time.Duration) (m Image, 
 		return m, false
 	}
 	b := blob(bytesOf(to))
-	id := ident{kind: KindImage, typ: l.Type, partition: uint32(l.Variant) + 1, name: l.Name}
+	id := ident{kind: KindImage, typ: l.Type, partition: l.Variant.partition(l.Class), name: l.Name}
 	if !b.is(&id) || b.expires() <= now {
 		return m, false
 	}

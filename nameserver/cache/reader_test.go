@@ -63,12 +63,12 @@ func TestImage(t *testing.T) {
 		"all that is below com is purged": {ask: www, change: func(c *Cache, _ *clock) { _, _ = c.Purge(name("com"), true) }},
 		"another name is purged":          {ask: www, found: true, change: func(c *Cache, _ *clock) { _, _ = c.Purge(name("x.example.com"), false) }},
 		"stored again": {ask: www, found: true, change: func(c *Cache, clk *clock) {
-			c.PutImage(www, dns.TypeA, 0, generation, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, epoch(c), c.Mark(www))
+			c.PutImage(www, dns.TypeA, 0, 0, generation, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, epoch(c), c.Mark(www))
 		}},
 		"stored again by work of before a purge": {ask: www, change: func(c *Cache, clk *clock) {
 			before := epoch(c)
 			_, _ = c.Purge(www, false)
-			if v := c.PutImage(www, dns.TypeA, 0, generation, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, before, c.Mark(www)); v != RefusedPurged {
+			if v := c.PutImage(www, dns.TypeA, 0, 0, generation, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, before, c.Mark(www)); v != RefusedPurged {
 				t.Errorf("it was %v", v)
 			}
 		}},
@@ -78,7 +78,7 @@ func TestImage(t *testing.T) {
 			r := k.NewReader()
 			defer r.Close()
 			m := imageWith([]byte("octets"), clk.now())
-			if v := k.PutImage(www, dns.TypeA, 0, generation, m, clk.now()+time.Minute, k.Epoch(), k.Mark(www)); v != Stored {
+			if v := k.PutImage(www, dns.TypeA, 0, 0, generation, m, clk.now()+time.Minute, k.Epoch(), k.Mark(www)); v != Stored {
 				t.Fatal(v)
 			}
 			if c.change != nil {
@@ -114,7 +114,7 @@ func TestImageIsRefused(t *testing.T) {
 	} {
 		m := imageWith([]byte("octets"), clk.now())
 		c.edit(m)
-		if v := k.PutImage(www, dns.TypeA, 0, 1, m, c.end, k.Epoch(), k.Mark(www)); v != c.want {
+		if v := k.PutImage(www, dns.TypeA, 0, 0, 1, m, c.end, k.Epoch(), k.Mark(www)); v != c.want {
 			t.Errorf("%s: %v, want %v", what, v, c.want)
 		}
 	}
@@ -126,7 +126,7 @@ func TestImageKeepsItsRecords(t *testing.T) {
 	r := k.NewReader()
 	www := hostName(0)
 	mustPut(t, k, aRecord(www, 0, clk.now(), time.Hour))
-	k.PutImage(www, dns.TypeA, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Hour, k.Epoch(), k.Mark(www))
+	k.PutImage(www, dns.TypeA, 0, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Hour, k.Epoch(), k.Mark(www))
 	for i := range 100_000 {
 		if i%50 == 0 {
 			if _, ok := imageOfOne(r, www, 0, 1, clk.now()); !ok {
@@ -146,7 +146,7 @@ func TestImageKeepsItsRecords(t *testing.T) {
 func TestReaderAfterClose(t *testing.T) {
 	k, clk := newCache(t, Config{})
 	www := hostName(0)
-	k.PutImage(www, dns.TypeA, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Hour, k.Epoch(), k.Mark(www))
+	k.PutImage(www, dns.TypeA, 0, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Hour, k.Epoch(), k.Mark(www))
 	var wg sync.WaitGroup
 	var ready sync.WaitGroup
 	for range 2 {
@@ -228,7 +228,7 @@ func TestReaderTorture(t *testing.T) {
 				default:
 					version := uint32(round*2 + w)
 					m := Image{Built: version, Wire: stamp(id, 0, version, rng.IntN(600))}
-					c.PutImage(all[id], dns.TypeA, Variant(id%4), 1, &m, clk.now()+time.Minute, c.Epoch(), c.Mark(all[id]))
+					c.PutImage(all[id], dns.TypeA, Variant(id%4), 0, 1, &m, clk.now()+time.Minute, c.Epoch(), c.Mark(all[id]))
 				}
 				if round%64 == 0 {
 					clk.advance(time.Millisecond)
@@ -252,7 +252,7 @@ func BenchmarkReader(b *testing.B) {
 	for i := range wires {
 		n := hostName(i)
 		wires[i] = []byte(n.Wire())
-		c.PutImage(n, dns.TypeA, 0, 1, &Image{Built: 1, TTLs: []byte{6, 0}, Wire: make([]byte, 16)}, clk.now()+time.Hour, c.Epoch(), c.Mark(n))
+		c.PutImage(n, dns.TypeA, 0, 0, 1, &Image{Built: 1, TTLs: []byte{6, 0}, Wire: make([]byte, 16)}, clk.now()+time.Hour, c.Epoch(), c.Mark(n))
 	}
 	r := c.NewReader()
 	defer r.Close()
@@ -289,10 +289,10 @@ func TestImageIsOvertaken(t *testing.T) {
 		if v := put(); v != Stored {
 			t.Fatal(v)
 		}
-		if v := k.PutImage(www, dns.TypeA, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, k.Epoch(), mark); v != RefusedChanged {
+		if v := k.PutImage(www, dns.TypeA, 0, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, k.Epoch(), mark); v != RefusedChanged {
 			t.Errorf("after %s: %v", what, v)
 		}
-		if v := k.PutImage(www, dns.TypeA, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, k.Epoch(), k.Mark(www)); v != Stored {
+		if v := k.PutImage(www, dns.TypeA, 0, 0, 1, imageWith([]byte("octets"), clk.now()), clk.now()+time.Minute, k.Epoch(), k.Mark(www)); v != Stored {
 			t.Errorf("of %s: %v", what, v)
 		}
 	}
@@ -310,7 +310,7 @@ func TestImageIsNotRepeated(t *testing.T) {
 	}
 	put := func(m *Image, generation uint32) {
 		t.Helper()
-		if v := k.PutImage(www, dns.TypeA, 0, generation, m, clk.now()+time.Hour, k.Epoch(), k.Mark(www)); v != Stored {
+		if v := k.PutImage(www, dns.TypeA, 0, 0, generation, m, clk.now()+time.Hour, k.Epoch(), k.Mark(www)); v != Stored {
 			t.Fatal(v)
 		}
 	}

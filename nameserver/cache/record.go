@@ -353,7 +353,7 @@ func (v *view) entry(name dns.Name, buf []byte) (Entry, bool) {
 	buf = append(append(buf[:0], v.data...), v.sigs...)
 	e := Entry{
 		Set:  dns.RRset{Name: name, Type: v.typ, Class: dns.ClassINET, TTL: v.ttl, Data: buf[:d:d]},
-		Rank: v.rank, Security: v.security, Partition: v.partition, Server: v.server, Zone: zone, Stored: v.stored, Expires: v.expires,
+		Rank: v.rank, Security: v.security, Partition: v.partition & partitionMask, Space: spaceOf(v.partition), Server: v.server, Zone: zone, Stored: v.stored, Expires: v.expires,
 	}
 	if len(v.sigs) > 0 {
 		e.Set.Sigs = buf[d:]

@@ -16,7 +16,8 @@ func (c *Cache) Put(e Entry, epoch uint64) Verdict {
 	now, table := c.now(), c.table.Load()
 	set := &e.Set
 	if set.Name.IsZero() || set.Class != dns.ClassINET || set.Type.IsMeta() || len(set.Data) == 0 ||
-		!wellFormed(set.Data) || !wellFormed(set.Sigs) || e.Rank == RankNone || e.Rank >= rankEnd || e.Security >= securityEnd {
+		!wellFormed(set.Data) || !wellFormed(set.Sigs) || e.Rank == RankNone || e.Rank >= rankEnd || e.Security >= securityEnd ||
+		e.Partition > partitionMask || e.Space > MaxSpace {
 		return c.refuse(RefusedForm)
 	}
 	if len(set.Data) > maxPartLen || len(set.Sigs) > maxPartLen {
@@ -27,7 +28,7 @@ func (c *Cache) Put(e Entry, epoch uint64) Verdict {
 		c.m.ttlsCut.Inc()
 	}
 	r := record{
-		kind: KindRRset, name: octetsOf(set.Name.Wire()), typ: set.Type, partition: e.Partition, rank: e.Rank, security: e.Security,
+		kind: KindRRset, name: octetsOf(set.Name.Wire()), typ: set.Type, partition: e.Space.of(e.Partition), rank: e.Rank, security: e.Security,
 		ttl: set.TTL, stored: e.Stored, expires: e.Expires, server: e.Server.WithZone(""), data: set.Data, sigs: set.Sigs,
 	}
 	r.setZone(set.Name, e.Zone)
@@ -41,7 +42,7 @@ func (c *Cache) Put(e Entry, epoch uint64) Verdict {
 func (c *Cache) PutDenial(d Denial, epoch uint64) Verdict {
 	now, table := c.now(), c.table.Load()
 	if d.Name.IsZero() || (d.Kind == NXDomain) != (d.Type == dns.TypeNone) || d.Kind > NXDomain || d.Type.IsMeta() && d.Type != dns.TypeNone ||
-		d.Rank == RankNone || d.Rank >= rankEnd || d.Security >= securityEnd {
+		d.Rank == RankNone || d.Rank >= rankEnd || d.Security >= securityEnd || d.Space > MaxSpace {
 		return c.refuse(RefusedForm)
 	}
 	if limit := d.Stored + table.NegativeMaxTTL; d.Expires > limit {
@@ -57,7 +58,7 @@ func (c *Cache) PutDenial(d Denial, epoch uint64) Verdict {
 		return c.refuse(RefusedSize)
 	}
 	r := record{
-		kind: KindDenial, name: octetsOf(d.Name.Wire()), typ: d.Type, rank: d.Rank, security: d.Security,
+		kind: KindDenial, name: octetsOf(d.Name.Wire()), typ: d.Type, partition: d.Space.of(0), rank: d.Rank, security: d.Security,
 		ttl: d.SOA.TTL, stored: d.Stored, expires: d.Expires, server: d.Server.WithZone(""), data: data,
 	}
 	r.setZone(d.Name, d.Zone)
@@ -82,7 +83,7 @@ func (c *Cache) putProof(d *Denial, set *dns.RRset, epoch uint64, now time.Durat
 		return
 	}
 	r := record{
-		kind: KindProof, name: octetsOf(set.Name.Wire()), typ: set.Type, partition: uint32(d.Zone.Labels()), rank: d.Rank, security: d.Security,
+		kind: KindProof, name: octetsOf(set.Name.Wire()), typ: set.Type, partition: d.Space.of(uint32(d.Zone.Labels())), rank: d.Rank, security: d.Security,
 		// RFC 9077: an NSEC or NSEC3 lives no longer than the denial that it came with.
 		ttl: set.TTL, stored: d.Stored, expires: min(d.Expires, d.Stored+time.Duration(set.TTL)*time.Second), server: d.Server.WithZone(""),
 		data: set.Data, sigs: set.Sigs,
@@ -157,7 +158,7 @@ func (c *Cache) store(r *record, name dns.Name, epoch uint64, now time.Duration)
 	s.n.entries[r.kind]++
 	s.n.liveUnits += int64(len(b) / unit)
 	if r.kind == KindProof {
-		c.proofs.add(r.zone, name, r.typ, r.expires)
+		c.proofs.add(spaceOf(r.partition), r.zone, name, r.typ, r.expires)
 		return Stored
 	}
 	s.contradict(&id, r, now)
@@ -186,7 +187,7 @@ func mayReplace(old blob, r *record, now time.Duration) Verdict {
 
 // contradict takes out what can't be true any more after r was stored as id, if r may replace it.
 func (s *shard) contradict(id *ident, r *record, now time.Duration) {
-	if r.kind == KindRRset && r.partition != 0 || r.kind == KindImage {
+	if r.kind == KindRRset && r.partition&partitionMask != 0 || r.kind == KindImage {
 		return
 	}
 	s.c.changes[id.hash%changeStripes].Add(1)
@@ -198,7 +199,7 @@ func (s *shard) contradict(id *ident, r *record, now time.Duration) {
 			s.drop(page, slot, notEvicted)
 			continue
 		}
-		if b == nil || b.partition() != 0 {
+		if b == nil || b.partition() != r.partition { // of another space, or no answer
 			continue
 		}
 		kind, typ, gone := b.kind(), b.typ(), false

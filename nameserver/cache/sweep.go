@@ -61,11 +61,18 @@ func (p *purge) sweep(do act) {
 	}
 	for zone := name; ; zone = zone.Parent() {
 		if zone != name {
-			c.actOn(KindDenial, zone, dns.TypeNone, 0, do)
+			c.actOnDenials(zone, do)
 		}
-		p.sweepProofs(zone, do)
 		if zone.IsRoot() {
 			break
+		}
+	}
+	for space, ok := Space(0), true; ok; space, ok = c.proofs.after(space) {
+		for zone := name; ; zone = zone.Parent() {
+			p.sweepProofs(space, zone, do)
+			if zone.IsRoot() {
+				break
+			}
 		}
 	}
 }
@@ -101,6 +108,20 @@ func (s *shard) each(locs []uint64, do act) {
 	}
 }
 
+// actOnDenials does act to what denies that a name exists, in all spaces.
+func (c *Cache) actOnDenials(name dns.Name, do act) {
+	wire := octetsOf(name.Wire())
+	hash := c.key.name(wire)
+	s := c.shardOf(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.each(s.ofName(hash, wire, nil), func(s *shard, page uint32, slot int, b blob) {
+		if b.kind() == KindDenial && b.typ() == dns.TypeNone {
+			do(s, page, slot, b)
+		}
+	})
+}
+
 // actOn does act to one entry, if it is there.
 func (c *Cache) actOn(kind Kind, name dns.Name, typ dns.Type, partition uint32, do act) {
 	id := c.ident(kind, name, typ, partition)
@@ -115,11 +136,11 @@ func (c *Cache) actOn(kind Kind, name dns.Name, typ dns.Type, partition uint32, 
 // sweepProofs does act to the proofs of a zone that may deny what is purged: each NSEC whose interval holds it, for a zone
 // that changes leaves intervals behind that overlap; and all NSEC3, for whose hash lies where is not known without hashing
 // under each set of parameters.
-func (p *purge) sweepProofs(zone dns.Name, do act) {
+func (p *purge) sweepProofs(space Space, zone dns.Name, do act) {
 	name, wire := p.what.name, octetsOf(p.what.name.Wire())
-	prefix := appendPrefix(nil, zone, dns.TypeNSEC)
+	prefix := appendPrefix(nil, space, zone, dns.TypeNSEC)
 	last := appendSortKey(bytes.Clone(prefix), wire, zone.Labels())
-	p.eachProof(zone, dns.TypeNSEC, prefix, last, func(owner dns.Name) act {
+	p.eachProof(space, zone, dns.TypeNSEC, prefix, last, func(owner dns.Name) act {
 		return func(s *shard, page uint32, slot int, b blob) {
 			if v, ok := b.view(); ok {
 				e, ok := v.entry(owner, nil)
@@ -130,19 +151,19 @@ func (p *purge) sweepProofs(zone dns.Name, do act) {
 			do(s, page, slot, b)
 		}
 	})
-	prefix = appendPrefix(nil, zone, dns.TypeNSEC3)
+	prefix = appendPrefix(nil, space, zone, dns.TypeNSEC3)
 	last = append(bytes.Clone(prefix[:len(prefix)-1]), byte(dns.TypeNSEC3)+1)
-	p.eachProof(zone, dns.TypeNSEC3, prefix, last, func(dns.Name) act { return do })
+	p.eachProof(space, zone, dns.TypeNSEC3, prefix, last, func(dns.Name) act { return do })
 }
 
 // eachProof does what `do` returns for their owner to the proofs with keys from prefix to last.
-func (p *purge) eachProof(zone dns.Name, typ dns.Type, prefix, last []byte, do func(owner dns.Name) act) {
+func (p *purge) eachProof(space Space, zone dns.Name, typ dns.Type, prefix, last []byte, do func(owner dns.Name) act) {
 	for from := prefix; from != nil; {
 		var keys [][]byte
 		keys, from = p.c.proofs.keys(prefix, from, last)
 		for _, key := range keys {
 			if owner, ok := ownerOf(key[len(prefix):], zone); ok {
-				p.c.actOn(KindProof, owner, typ, uint32(zone.Labels()), do(owner))
+				p.c.actOn(KindProof, owner, typ, space.of(uint32(zone.Labels())), do(owner))
 			}
 		}
 	}
