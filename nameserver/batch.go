@@ -134,10 +134,10 @@ func (l *loop) passes(t *Table, i int, wall int64, now time.Duration) bool {
 	lower(l.name[:n])
 	l.drawn += 0x9e3779b97f4a7c15
 	l.asked = plugin.Query{
-		Name: l.name[:n], Type: look.Type, Flags: a.flags, DO: a.do, Transport: uint8(listen.UDP), Client: a.query.Client.Addr(), Now: wall, Seed: l.drawn,
+		Name: l.name[:n], Type: look.Type, Flags: a.flags, DO: a.do, Transport: uint8(listen.UDP), Client: a.query.Client.Addr(), Tenant: t.Clients.Tag(a.query.Client.Addr()), Groups: t.Recursion, Now: wall, Seed: l.drawn,
 	}
 	pass := false
-	pass, a.said = t.Plugins.Passes(l.core, &l.asked)
+	pass, a.said = t.Plugins.Passes(l.core, &l.asked, t.Clients.tagged())
 	return pass
 }
 
@@ -153,6 +153,7 @@ func (l *loop) log(t *Table, i int, m *cache.Image, wall int64) {
 	defer l.pen.End()
 	a, look := &l.asks[i], &l.looks[i]
 	line.Time, line.Took, line.Client, line.Tag, line.RCode, line.Type = wall, 0, a.query.Client.Addr(), "", m.RCode, look.Type
+	line.Tenant = t.Clients.Tag(a.query.Client.Addr())
 	line.Flags, line.DO, line.Transport = a.flags, a.do, uint8(listen.UDP)
 	line.Cached, line.Stale, line.Blocked = true, false, m.Ended
 	n := copy(line.Name[:], look.Name)
@@ -223,6 +224,7 @@ func (l *loop) read(q *listen.Query, n int, t *Table) bool {
 	}
 	a.limit = min(a.limit, t.Limits.UDPAnswer)
 	look.Variant = variantOf(a.do, a.flags&dns.FlagCD != 0)
+	look.Class = t.Clients.Class(q.Client.Addr())
 	return t.Access.Allowed(q.Client.Addr())
 }
 

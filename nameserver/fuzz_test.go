@@ -77,7 +77,7 @@ func compiled(t testing.TB, l *lab.Lab, change func(*recurse.Settings)) *recurse
 	rs.RootHints, rs.TrustAnchors = "hints", "none"
 	rs.Limits.Sockets = 64
 	change(&rs)
-	rt, err := recurse.Compile(rs, ct, nil, nil, func(string) ([]byte, error) { return []byte(l.RootHints()), nil })
+	rt, err := recurse.Compile(rs, ct, nil, nil, nil, func(string) ([]byte, error) { return []byte(l.RootHints()), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func newServedAt(t testing.TB, clock recurse.Clock) (*Server, *telemetry.Crashes
 	rt := compiled(t, l, func(s *recurse.Settings) { limits = s.Limits })
 	table, err := Compile(AccessSettings{
 		Allow: prefixes("127.0.0.0/8", "::1/128", "10.0.0.0/8"), CacheOnly: prefixes("10.0.0.0/8"),
-	}, LimitDefaults(), SamplingDefaults(), rt)
+	}, LimitDefaults(), SamplingDefaults(), nil, nil, rt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func (s *Server) keep(q *query, a *recurse.Answer, generation uint32, epoch uint
 	if uint32(now/time.Second) != m.Built {
 		return
 	}
-	s.cache.PutImage(q.name.Lower(), q.Type, variantOf(q.validates(), q.checkingDisabled()), 0, generation, &m, until, epoch, mark)
+	s.cache.PutImage(q.name.Lower(), q.Type, variantOf(q.validates(), q.checkingDisabled()), q.class, generation, &m, until, epoch, mark)
 }
 
 // image makes the image of an answer; false if it has none.

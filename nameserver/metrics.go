@@ -18,7 +18,7 @@ type metrics struct {
 	dropped, refused, truncated, panics *telemetry.Counter
 	accountsGiven                       *telemetry.Counter
 	samples, samplesLost                *telemetry.Counter
-	limits                              *telemetry.CounterVec
+	limits, groups                      *telemetry.CounterVec
 }
 
 func newMetrics(t *telemetry.Metrics) *metrics {
@@ -32,6 +32,7 @@ func newMetrics(t *telemetry.Metrics) *metrics {
 		samples:       t.Counter("ananas_nameserver_samples_total", "Queries that were written down as samples."),
 		samplesLost:   t.Counter("ananas_nameserver_samples_lost_total", "Samples that were left out because another one was being written or all of them read."),
 		limits:        t.CounterVec("ananas_nameserver_limits_total", "Queries turned away by a limit, by its name.", "limit"),
+		groups:        t.CounterVec("ananas_nameserver_group_queries_total", "Queries that a module or a view has sent to a group, by its name. Of answers that are given as they were kept only the first counts.", "group"),
 	}
 	for _, name := range [...]string{"queries", "queries_per_client", "client_time", "client_rate"} {
 		m.limits.With(name) // 0, so that the first one is a change

@@ -21,8 +21,8 @@ func (s *Server) asked(q *query) plugin.Query {
 	}
 	return plugin.Query{
 		Said: said,
-		Name: []byte(q.name.Lower().Wire()), Type: q.Type, Flags: q.Flags, DO: q.validates(), Transport: uint8(q.Transport), Client: q.Client.Addr(),
-		Now: s.clock.Wall().UnixNano(), Seed: s.random(),
+		Name: []byte(q.name.Lower().Wire()), Type: q.Type, Flags: q.Flags, DO: q.validates(), Transport: uint8(q.Transport), Client: q.Client.Addr(), Tenant: q.table.Clients.Tag(q.Client.Addr()),
+		Groups: q.table.Recursion, Now: s.clock.Wall().UnixNano(), Seed: s.random(),
 	}
 }
 
@@ -34,7 +34,7 @@ func (s *Server) write(q *query, a *recurse.Answer) {
 	}
 	defer s.pen.End()
 	*l = plugin.Line{
-		Time: s.clock.Wall().UnixNano(), Took: s.clock.Boot() - q.start, Client: q.Client.Addr(), Tag: q.tag, RCode: a.RCode, Type: q.Type, Flags: q.Flags, DO: q.validates(),
+		Time: s.clock.Wall().UnixNano(), Took: s.clock.Boot() - q.start, Client: q.Client.Addr(), Tenant: q.table.Clients.Tag(q.Client.Addr()), Tag: q.tag, RCode: a.RCode, Type: q.Type, Flags: q.Flags, DO: q.validates(),
 		Transport: uint8(q.Transport), Cached: q.looked && !a.Asked, Stale: a.Stale, Blocked: q.ended,
 	}
 	l.NameLen = uint8(copy(l.Name[:], q.name.Lower().Wire()))
@@ -50,6 +50,7 @@ type Outcome struct {
 	Dropped bool   // there is to be no answer at all
 	Ended   bool   // a module has ended it, or changed what was found
 	Tag     string // that modules gave it, for logs
+	Group   string // whose servers it was sent to; "": those of all queries
 }
 
 // told is what the modules of phase query have said of a query.
@@ -100,22 +101,34 @@ func unanswered(why *dns.EDE) recurse.Answer {
 func (s *Server) programmed(ctx context.Context, q *query, o recurse.Opts) (Outcome, error) {
 	c, t := q.table.Plugins, q.told
 	if t == nil {
-		return Programmed(ctx, s.resolver, c, s.asked(q), q.question(), q.core(), o, s.clock.Boot(), nil)
+		return Programmed(ctx, s.resolver, c, q.table.Clients, s.asked(q), q.question(), q.core(), o, s.clock.Boot(), nil)
 	}
 	t.mayAsk(ctx, s.resolver, &o)
-	return decided(ctx, s.resolver, c, t, q.question(), q.core(), o, s.clock.Boot(), nil)
+	return decided(ctx, s.resolver, c, q.table.Clients, t, q.question(), q.core(), o, s.clock.Boot(), nil)
 }
 
 // Programmed resolves a question with the modules of a chain around it: they are shown the query, then it is resolved if they let it, and then they are shown the answer. now is boot time; see is told what each module said, nil: nobody
 // wants to know.
-func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, asked plugin.Query, question dns.Question, core int, o recurse.Opts, now time.Duration, see func(plugin.Step)) (out Outcome, err error) {
+func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, views *Clients, asked plugin.Query, question dns.Question, core int, o recurse.Opts, now time.Duration, see func(plugin.Step)) (out Outcome, err error) {
 	t := told{asked: asked}
 	t.mayAsk(ctx, r, &o)
 	t.verdict, t.fail = c.Query(ctx, core, &t.asked, question.Name, see)
-	return decided(ctx, r, c, &t, question, core, o, now, see)
+	return decided(ctx, r, c, views, &t, question, core, o, now, see)
 }
 
-// mayAsk lets modules ask questions of their own, within the budget of the query.
+// send has a question resolved by a group's servers; false if there is no such group, as "" is none.
+func send(o *recurse.Opts, group string) bool {
+	if group == "" {
+		return false
+	}
+	t, ok := o.Table.Group(group)
+	if ok {
+		o.Table = t
+	}
+	return ok
+}
+
+// mayAsk lets modules ask questions of their own, within the budget of the query, and as one without group.
 func (t *told) mayAsk(ctx context.Context, r *recurse.Resolver, o *recurse.Opts) {
 	if o.Budget == nil {
 		o.Budget = r.NewBudget(o.Table)
@@ -131,7 +144,7 @@ func (t *told) mayAsk(ctx context.Context, r *recurse.Resolver, o *recurse.Opts)
 }
 
 // decided does what the modules of phase query have said, and has those of phase answer see what comes of it.
-func decided(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, t *told, question dns.Question, core int, o recurse.Opts, now time.Duration, see func(plugin.Step)) (out Outcome, err error) {
+func decided(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, views *Clients, t *told, question dns.Question, core int, o recurse.Opts, now time.Duration, see func(plugin.Step)) (out Outcome, err error) {
 	defer func() {
 		out.Keeps = out.Keeps && (out.Tag == "" || !c.Logs()) // an image has no tag
 	}()
@@ -140,6 +153,17 @@ func decided(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, t *told,
 	}
 	v := t.verdict
 	out.Keeps, out.Ended, out.Tag = c.Keeps() && !v.Bypass && !v.Failed, v.Action != plugin.GoOn, v.Tag
+	if v.Action == plugin.GoOn || v.Action == plugin.Rewrite {
+		group, by := v.Group, v.GroupBy
+		if group == "" {
+			group, by = views.group(v.Tag, t.asked.Client), v.TagBy
+		}
+		if send(&o, group) {
+			out.Group = group
+		}
+		// What a module says that sees clients is not so for others of the class; that it has said nothing is seen by Passes, each time.
+		out.Keeps = out.Keeps && (by == "" || v.Group == "" && !views.tagged() || c.Decides(by))
+	}
 	if v.Bypass {
 		o.Fresh, o.Stale, o.Ahead = recurse.FreshAnswer, false, false
 	}

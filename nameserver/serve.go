@@ -115,6 +115,7 @@ type query struct {
 	ended  bool          // a module has ended it, or changed what was found
 	tag    string        // that modules gave it
 	told   *told         // what modules have said of it; nil: they have not seen it
+	class  cache.Space   // of the client: see [Clients.Class]
 }
 
 // Serve answers one query: at once, if the settings say all, or later from a goroutine of its own, so that no loop is kept from what it has images for
@@ -181,9 +182,9 @@ func (s *Server) atOnce(q *query, limit string) recurse.Answer {
 		s.m.limits.With(limit).Inc()
 		return tooMany(limit)
 	}
-	a, err := s.resolver.Resolve(s.ctx, q.question(), recurse.Opts{
-		Table: q.table.Recursion, Cached: true, Stale: true, CD: q.checkingDisabled(), Proofs: q.validates(),
-	})
+	o := recurse.Opts{Table: q.table.Recursion, Cached: true, Stale: true, CD: q.checkingDisabled(), Proofs: q.validates()}
+	send(&o, q.table.Clients.group("", q.Client.Addr()))
+	a, err := s.resolver.Resolve(s.ctx, q.question(), o)
 	if err == recurse.ErrNotCached {
 		s.m.limits.With(limit).Inc()
 		return tooMany(limit)
@@ -214,7 +215,11 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 	var ans recurse.Answer
 	var keeps bool
 	var err error
+	q.class = q.table.Clients.Class(q.Client.Addr())
 	if q.table.Plugins == nil {
+		if group := q.table.Clients.group("", q.Client.Addr()); send(&o, group) {
+			s.m.groups.With(group).Inc()
+		}
 		ans, err = s.resolver.Resolve(ctx, q.question(), o)
 		keeps = len(ans.EDEs) == 0 // what is told beside an answer is of the moment
 	} else {
@@ -224,6 +229,9 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 			return nil
 		}
 		ans, keeps, q.ended, q.tag = out.Answer, out.Keeps, out.Ended, out.Tag
+		if out.Group != "" {
+			s.m.groups.With(out.Group).Inc()
+		}
 	}
 	q.looked = err != recurse.ErrNotCached
 	switch {

@@ -78,6 +78,7 @@ type Table struct {
 	Rate      Rate
 	Sampling  SamplingSettings
 	Plugins   *plugin.Chain // nil: no modules run
+	Clients   *Clients      // nil: there are neither tenants nor views
 
 	answers string // names all that records of answers depend on
 }
@@ -93,14 +94,15 @@ func (a *Access) CacheOnlyAllowed(client netip.Addr) bool { return a.cacheOnly.C
 
 // Compile checks the settings and makes a table of them and of what was compiled of recursion. The error is a
 // [*strictyaml.Errors] with paths as within the part "settings" of a file.
-func Compile(a AccessSettings, l Limits, p SamplingSettings, r *recurse.Table) (*Table, error) {
+func Compile(a AccessSettings, l Limits, p SamplingSettings, tenants []Tenant, views []View, r *recurse.Table) (*Table, error) {
 	var e strictyaml.Errors
 	if l.QueriesPerClient > l.Queries {
 		e.Addf("limits.queries_per_client", "", "%d is more than limits.queries, which is %d", l.QueriesPerClient, l.Queries)
 	}
 	t := &Table{Recursion: r, Access: Access{prefixset.New(a.Allow), prefixset.New(a.CacheOnly)}, Limits: l, Rate: rateOf(l.ClientRate), Sampling: p}
+	t.Clients = compileClients(&e, tenants, views, r)
 	if r != nil { // else it has errors of its own
-		t.answers = r.Fingerprint()
+		t.named()
 	}
 	for i, p := range a.CacheOnly {
 		if !t.Access.Allowed(p.Addr()) {
@@ -129,7 +131,7 @@ func (t *Table) WithPlugins(c *plugin.Chain) *Table {
 
 // named sets what answers depend on.
 func (t *Table) named() *Table {
-	t.answers = t.Recursion.Fingerprint()
+	t.answers = t.Recursion.Fingerprint() + t.Clients.print()
 	if t.Plugins != nil {
 		t.answers += " " + t.Plugins.Epoch()
 	}

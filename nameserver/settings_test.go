@@ -16,7 +16,7 @@ func prefixes(list ...string) []netip.Prefix {
 }
 
 func TestCompile(t *testing.T) {
-	table, err := Compile(AccessDefaults(), LimitDefaults(), SamplingDefaults(), &recurse.Table{})
+	table, err := Compile(AccessDefaults(), LimitDefaults(), SamplingDefaults(), nil, nil, &recurse.Table{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestCompile(t *testing.T) {
 			t.Errorf("%s may look into the cache", addr)
 		}
 	}
-	some, err := Compile(AccessSettings{prefixes("10.0.0.0/8"), prefixes("10.1.0.0/16")}, LimitDefaults(), SamplingDefaults(), &recurse.Table{})
+	some, err := Compile(AccessSettings{prefixes("10.0.0.0/8"), prefixes("10.1.0.0/16")}, LimitDefaults(), SamplingDefaults(), nil, nil, &recurse.Table{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestCompile(t *testing.T) {
 	if some.Fingerprint() == table.Fingerprint() {
 		t.Error("two tables have one fingerprint")
 	}
-	same, _ := Compile(AccessSettings{prefixes("10.0.0.0/9", "10.128.0.0/9"), prefixes("10.1.0.0/16")}, LimitDefaults(), SamplingDefaults(), &recurse.Table{})
+	same, _ := Compile(AccessSettings{prefixes("10.0.0.0/9", "10.128.0.0/9"), prefixes("10.1.0.0/16")}, LimitDefaults(), SamplingDefaults(), nil, nil, &recurse.Table{})
 	if some.Fingerprint() != same.Fingerprint() {
 		t.Error("one table has two fingerprints")
 	}
@@ -47,7 +47,7 @@ func TestCompile(t *testing.T) {
 func TestCompileErrors(t *testing.T) {
 	l := LimitDefaults()
 	l.QueriesPerClient = l.Queries + 1
-	_, err := Compile(AccessSettings{prefixes("10.0.0.0/8"), prefixes("10.1.0.0/16", "192.0.2.0/24")}, l, SamplingDefaults(), &recurse.Table{})
+	_, err := Compile(AccessSettings{prefixes("10.0.0.0/8"), prefixes("10.1.0.0/16", "192.0.2.0/24")}, l, SamplingDefaults(), nil, nil, &recurse.Table{})
 	want := `limits.queries_per_client: 20001 is more than limits.queries, which is 20000
 access.cache_only[1]: 192.0.2.0/24 may not ask at all
 	hint: add it to access.allow too`

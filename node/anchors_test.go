@@ -166,11 +166,11 @@ func newFollower(t *testing.T, text string, anchored ...string) *follower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rt, err := recurse.Compile(rs, ct, nil, nil, func(name string) ([]byte, error) { return []byte(files[name]), nil })
+	rt, err := recurse.Compile(rs, ct, nil, nil, nil, func(name string) ([]byte, error) { return []byte(files[name]), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, err := nameserver.Compile(nameserver.AccessDefaults(), nameserver.LimitDefaults(), nameserver.SamplingDefaults(), rt)
+	base, err := nameserver.Compile(nameserver.AccessDefaults(), nameserver.LimitDefaults(), nameserver.SamplingDefaults(), nil, nil, rt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,8 @@ func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(
 			cancel() // nobody listens any more
 		}
 	})
-	t := n.server.Table().Recursion
+	table := n.server.Table()
+	t := table.Recursion
 	o := recurse.Opts{Table: t, Stale: true, Trace: trace, Budget: n.resolver.NewBudget(t)}
 	if req.Fresh {
 		o.Fresh, o.Stale = recurse.FreshAll, false
@@ -39,33 +40,28 @@ func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(
 	ctx, stop := context.WithTimeout(ctx, t.Limits.QueryTime)
 	defer stop()
 	question := dns.Question{Name: req.Name, Type: req.Type, Class: dns.ClassINET}
-	var a recurse.Answer
-	var err error
-	dropped := false
-	if chain := n.server.Table().Plugins; chain == nil {
-		a, err = n.resolver.Resolve(ctx, question, o)
-	} else {
-		asked := plugin.Query{Name: []byte(req.Name.Lower().Wire()), Type: req.Type, Flags: dns.FlagRD, Client: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Now: n.clock.Wall().UnixNano()}
-		var out nameserver.Outcome
-		out, err = nameserver.Programmed(ctx, n.resolver, chain, asked, question, 0, o, start, func(s plugin.Step) { tellStep(trace, s) })
-		a, dropped = out.Answer, out.Dropped
+	clients, here := table.Clients, netip.AddrFrom4([4]byte{127, 0, 0, 1}) // it is this machine that asks
+	asked := plugin.Query{
+		Name: []byte(req.Name.Lower().Wire()), Type: req.Type, Flags: dns.FlagRD, Client: here, Tenant: clients.Tag(here), Groups: t, Now: n.clock.Wall().UnixNano(),
 	}
+	out, err := nameserver.Programmed(ctx, n.resolver, table.Plugins, clients, asked, question, 0, o, start, func(s plugin.Step) { tellStep(trace, s) })
+	a, dropped := out.Answer, out.Dropped
 	if dropped {
 		trace.Event(recurse.KindAnswer, "no answer at all: a module has dropped the query")
 	}
 	trace.Close()
-	out := admin.ExplainAnswer{
+	told := admin.ExplainAnswer{
 		Name: req.Name.String(), Type: req.Type.String(), RCode: a.RCode.String(), Security: securityName(a.Security),
 		Answer: texts(a.Answer), Authority: texts(a.Authority), Errors: []admin.EDE{},
 		UpstreamQuestions: t.Limits.UpstreamQuestions - o.Budget.Left(), DurationUS: (n.clock.Boot() - start).Microseconds(),
 	}
 	for _, e := range a.EDEs {
-		out.Errors = append(out.Errors, admin.EDE{Code: uint16(e.Code), Name: e.Code.String(), Text: e.Text})
+		told.Errors = append(told.Errors, admin.EDE{Code: uint16(e.Code), Name: e.Code.String(), Text: e.Text})
 	}
 	if err != nil && a.RCode != dns.RCodeServerFailure {
-		return out, err
+		return told, err
 	}
-	return out, nil
+	return told, nil
 }
 
 // tellStep tells what one module said.

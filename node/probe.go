@@ -119,12 +119,12 @@ func judged(q dns.Question, out *nameserver.Outcome, err error) error {
 func (s *shared) probed(ctx context.Context, q dns.Question) (nameserver.Outcome, error) {
 	t := s.n.server.Table()
 	o := recurse.Opts{Table: t.Recursion, Fresh: recurse.FreshAnswer}
-	if t.Plugins == nil {
+	if t.Plugins == nil && t.Clients == nil {
 		a, err := s.n.resolver.Resolve(ctx, q, o)
 		return nameserver.Outcome{Answer: a}, err
 	}
-	asked := plugin.Query{Name: []byte(q.Name.Lower().Wire()), Type: q.Type, Flags: dns.FlagRD, Now: s.n.clock.Wall().UnixNano()}
-	return nameserver.Programmed(ctx, s.n.resolver, t.Plugins, asked, q, 0, o, s.n.clock.Boot(), nil)
+	asked := plugin.Query{Name: []byte(q.Name.Lower().Wire()), Type: q.Type, Flags: dns.FlagRD, Groups: t.Recursion, Now: s.n.clock.Wall().UnixNano()}
+	return nameserver.Programmed(ctx, s.n.resolver, t.Plugins, t.Clients, asked, q, 0, o, s.n.clock.Boot(), nil)
 }
 
 // failureText says how an answer failed: SERVFAIL (No Reachable Authority: no reply from 192.0.2.1; Network Error).

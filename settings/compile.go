@@ -100,13 +100,16 @@ func (s *Settings) compile(listeners []netip.AddrPort, files func(string) ([]byt
 	if err != nil {
 		c = new(cache.Table) // so that what is wrong with the rest is told too
 	}
-	r, err := recurse.Compile(s.Recursion, c, s.Stub, s.Forward, files)
+	r, err := recurse.Compile(s.Recursion, c, s.Stub, s.Forward, s.Groups, files)
 	e.Join("", err)
 	for i, u := range s.Stub {
 		checkLoop(&e, fmt.Sprintf("stub[%d]", i), "servers", u.Servers, listeners)
 	}
 	for i, u := range s.Forward {
 		checkLoop(&e, fmt.Sprintf("forward[%d]", i), "servers", u.Servers, listeners)
+	}
+	for i, u := range s.Groups {
+		checkLoop(&e, fmt.Sprintf("groups[%d]", i), "servers", u.Servers, listeners)
 	}
 	checkLoop(&e, "recursion.local_root", "axfr", s.Recursion.LocalRoot.AXFR, listeners)
 	if r != nil {
@@ -116,7 +119,7 @@ func (s *Settings) compile(listeners []netip.AddrPort, files func(string) ([]byt
 	e.Join("rollout", err)
 	p, err := plugin.Compile(s.Modules, s.Data, s.Plugins, files)
 	e.Join("", err)
-	n, err := nameserver.Compile(s.Access, s.Limits, s.Sampling, r)
+	n, err := nameserver.Compile(s.Access, s.Limits, s.Sampling, s.Tenants, s.Views, r)
 	e.Join("", err)
 	if err := e.OrNil(); err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/google/go-cmp/cmp"
@@ -208,6 +209,8 @@ var same = cmp.Options{cmpopts.EquateComparable(netip.AddrPort{}, netip.Prefix{}
 	cmpopts.SortSlices(func(a, b recurse.Stub) bool { return a.Zone.Compare(b.Zone) < 0 }),
 	cmpopts.SortSlices(func(a, b plugin.Data) bool { return a.Name < b.Name }),
 	cmpopts.SortSlices(func(a, b plugin.Module) bool { return a.Name < b.Name }),
+	cmpopts.SortSlices(func(a, b recurse.Group) bool { return a.Name < b.Name }),
+	cmpopts.SortSlices(func(a, b nameserver.Tenant) bool { return a.Tag < b.Tag }),
 	cmpopts.SortSlices(func(a, b recurse.Forward) bool { return a.Zone.Compare(b.Zone) < 0 }),
 	cmpopts.SortSlices(func(a, b recurse.NegativeTrustAnchor) bool { return a.Zone.Compare(b.Zone) < 0 }),
 	cmp.FilterValues(func(a, b any) bool {

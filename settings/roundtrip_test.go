@@ -15,7 +15,9 @@ import (
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
+	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/rollout"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -38,15 +40,15 @@ func (w *writer) section(v reflect.Value, indent, path string) {
 			continue
 		}
 		t := f.Value.Type()
-		if strings.HasPrefix(t.String(), "[]plugin.") && rapid.IntRange(0, 7).Draw(w.t, p+" at all") > 0 {
-			continue // what they name is no module, so that such a file does not compile
+		if (strings.HasPrefix(t.String(), "[]plugin.") || t == reflect.TypeFor[[]nameserver.View]()) && rapid.IntRange(0, 7).Draw(w.t, p+" at all") > 0 {
+			continue // what they name is no module, or no group, so that such a file does not compile
 		}
 		fmt.Fprintf(&w.b, "%s%s:", indent, f.Key)
 		switch {
 		case t.Kind() == reflect.Struct && strictyaml.IsSection(t):
 			w.b.WriteByte('\n')
 			w.section(f.Value, indent+"  ", p)
-		case t.Kind() == reflect.Slice && strictyaml.IsSection(t.Elem()) && t.Elem().Kind() == reflect.Struct && (hasName(t.Elem()) || t == reflect.TypeFor[[]plugin.Plugin]()):
+		case t.Kind() == reflect.Slice && strictyaml.IsSection(t.Elem()) && t.Elem().Kind() == reflect.Struct && (hasName(t.Elem()) || t == reflect.TypeFor[[]plugin.Plugin]() || t == reflect.TypeFor[[]nameserver.View]()):
 			w.list(t.Elem(), indent+"  ", p)
 		case t.Kind() == reflect.Slice:
 			var list []string
@@ -89,6 +91,12 @@ func (w *writer) list(entry reflect.Type, indent, p string) {
 			fmt.Fprintf(&w.b, "%s- name: %s\n", indent, rapid.SampledFrom([]string{"family", "a-b", `"7"`}).Draw(w.t, p))
 		case reflect.TypeFor[plugin.Plugin]():
 			fmt.Fprintf(&w.b, "%s- module: %s\n%s  phase: answer\n", indent, rapid.SampledFrom([]string{"family", "a-b", `"7"`}).Draw(w.t, p), indent)
+		case reflect.TypeFor[recurse.Group]():
+			fmt.Fprintf(&w.b, "%s- name: %s\n", indent, rapid.SampledFrom([]string{"filtered", "a-b", `"7"`}).Draw(w.t, p))
+		case reflect.TypeFor[nameserver.Tenant]():
+			fmt.Fprintf(&w.b, "%s- tag: %s\n", indent, rapid.SampledFrom([]string{"office", "a-b", `"7"`}).Draw(w.t, p))
+		case reflect.TypeFor[nameserver.View]():
+			fmt.Fprintf(&w.b, "%s- tags: [office, \"7\"]\n%s  group: filtered\n", indent, indent)
 		default:
 			fmt.Fprintf(&w.b, "%s- zone: %s\n", indent, w.name(p))
 		}
@@ -96,6 +104,10 @@ func (w *writer) list(entry reflect.Type, indent, p string) {
 			switch f.Key {
 			case "servers":
 				fmt.Fprintf(&w.b, "%s  servers: [%s, 203.0.113.1]\n", indent, w.scalar(f.Value.Type().Elem(), f.Tag, p))
+			case "kind":
+				fmt.Fprintf(&w.b, "%s  kind: %s\n", indent, w.scalar(f.Value.Type(), f.Tag, p))
+			case "clients":
+				fmt.Fprintf(&w.b, "%s  clients: [10.%d.0.0/16]\n", indent, rapid.IntRange(0, 255).Draw(w.t, p+" clients"))
 			case "file":
 				fmt.Fprintf(&w.b, "%s  file: %s\n", indent, w.file(f, p))
 			case "format":

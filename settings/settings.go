@@ -112,6 +112,9 @@ type Settings struct {
 	Cache     cache.Settings              `yaml:"cache"`
 	Stub      []recurse.Stub              `yaml:"stub"`
 	Forward   []recurse.Forward           `yaml:"forward"`
+	Groups    []recurse.Group             `yaml:"groups"`
+	Tenants   []nameserver.Tenant         `yaml:"tenants"`
+	Views     []nameserver.View           `yaml:"views"`
 	Access    nameserver.AccessSettings   `yaml:"access"`
 	Limits    nameserver.Limits           `yaml:"limits"`
 	Sampling  nameserver.SamplingSettings `yaml:"sampling"`

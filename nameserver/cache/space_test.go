@@ -38,7 +38,9 @@ func TestSpacesAreCachesOfTheirOwn(t *testing.T) {
 		state := func(t *rapid.T) (Rank, Security) {
 			return rapid.SampledFrom([]Rank{RankAnswer, RankAuthAnswer}).Draw(t, "rank"), rapid.SampledFrom([]Security{Unchecked, Secure, Bogus}).Draw(t, "security")
 		}
-		life := func(t *rapid.T) time.Duration { return time.Duration(rapid.IntRange(1, 20).Draw(t, "ttl")) * time.Second }
+		life := func(t *rapid.T) time.Duration {
+			return time.Duration(rapid.IntRange(1, 20).Draw(t, "ttl")) * time.Second
+		}
 		n := 0
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {

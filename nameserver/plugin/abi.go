@@ -24,7 +24,7 @@ const (
 	answerBuffer = 73_728
 
 	maxText = 1024 // octets of the text of an extended error
-	maxTag  = 63   // octets of a tag
+	maxTag  = 63   // octets of a tag, or of a group's name
 )
 
 // Bits of a query's flags.
@@ -43,12 +43,16 @@ type Query struct {
 	DO        bool
 	Transport uint8 // 0 UDP, 1 TCP
 	Client    netip.Addr
+	Tenant    string // the client's; "" is none
 
 	Now  int64  // wall time, in nanoseconds since 1970
 	Seed uint64 // of random numbers
 
 	// Said is what modules have said of it before: they are not asked again. nil: nothing.
 	Said *Said
+
+	// Groups tells which groups there are that a verdict may send the query to. nil: any.
+	Groups interface{ HasGroup(name string) bool }
 
 	// Resolve asks for something else within the budget of the client's query, and waits. nil: nothing may be asked now.
 	Resolve func(dns.Name, dns.Type) (*Reply, error)
@@ -92,7 +96,11 @@ func (q *Query) appendQuery(b []byte, to sees) []byte {
 			copy(h[16:], sixteen[:])
 		}
 	}
-	return append(append(b, h[:]...), q.Name...)
+	if to == seesNobody {
+		return append(append(b, h[:]...), q.Name...)
+	}
+	binary.LittleEndian.PutUint16(h[12:], uint16(len(q.Tenant)))
+	return append(append(append(b, h[:]...), q.Name...), q.Tenant...)
 }
 
 func bit(set bool, bit byte) byte {
@@ -134,7 +142,10 @@ type Verdict struct {
 	Addrs   []netip.Addr
 	Name    dns.Name // of Rewrite
 	Records []dns.RR // of Answer; of NXDomain and NoData none, or the SOA record of the zone
+	Group   string   // whose servers are to be asked; "" is none
+	GroupBy string   // the module that has said so
 	Tag     string   // for logs and views; "" is none
+	TagBy   string   // the module that has said so
 	Module  string   // whose it is
 	Failed  bool     // a module failed and was passed over this time: what comes of the query may not be kept
 }
@@ -160,6 +171,9 @@ func (v Verdict) String() string {
 	}
 	if v.Bypass {
 		out += ", past the cache"
+	}
+	if v.Group != "" {
+		out += ", to group " + v.Group
 	}
 	if v.Tag != "" {
 		out += ", tagged " + v.Tag
@@ -189,14 +203,15 @@ func parseVerdict(b []byte, owner dns.Name) (v Verdict, err error) {
 	v.TTL = min(le.Uint32(b[8:]), maxTTL)
 	text, group, tag, data := int(le.Uint16(b[6:])), int(le.Uint16(b[12:])), int(le.Uint16(b[14:])), int(le.Uint32(b[16:]))
 	rest := b[head:]
-	if text > maxText || group != 0 || tag > maxTag || data > len(rest) || text+tag+data != len(rest) {
+	if text > maxText || group > maxTag || tag > maxTag || data > len(rest) || text+group+tag+data != len(rest) {
 		return v, errVerdict
 	}
 	if code := le.Uint16(b[4:]); code > 0 {
 		v.EDE = &dns.EDE{Code: dns.EDECode(code - 1), Text: printable(rest[:text])}
 	}
-	v.Tag = printable(rest[text : text+tag])
-	rest = rest[text+tag:]
+	rest = rest[text:]
+	v.Group, v.Tag = printable(rest[:group]), printable(rest[group:group+tag])
+	rest = rest[group+tag:]
 	switch v.Action {
 	case Address:
 		v.Addrs, err = parseAddrs(rest)

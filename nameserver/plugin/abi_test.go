@@ -24,7 +24,7 @@ func TestGoesOnIsAVerdict(t *testing.T) {
 		}
 		v, err := parseVerdict(b, owner)
 		tag, ok := goesOn(b)
-		if want := err == nil && v.Action == GoOn && !v.Bypass; ok != want || ok && printable(tag) != v.Tag {
+		if want := err == nil && v.Action == GoOn && !v.Bypass && v.Group == ""; ok != want || ok && printable(tag) != v.Tag {
 			t.Fatalf("%x: it passes %v with tag %q; the long way says %+v, %v", b, ok, tag, v, err)
 		}
 		if ok && len(b) > 0 {
@@ -42,6 +42,13 @@ func TestPureSeesNoFlags(t *testing.T) {
 	plain := Query{Name: owner(), Type: dns.TypeA}
 	if got, want := string(q.appendQuery(nil, seesNobody)), string(plain.appendQuery(nil, seesNobody)); got != want {
 		t.Errorf("it sees %x", got)
+	}
+	q.Tenant = "office"
+	if got := q.appendQuery(nil, seesNobody); string(got) != string(plain.appendQuery(nil, seesNobody)) {
+		t.Errorf("it sees %x of a client with a tenant", got)
+	}
+	if got := q.appendQuery(nil, seesPrefix); got[12] != 6 || string(got[queryHead+len(q.Name):]) != "office" {
+		t.Errorf("others see %x of a tenant", got)
 	}
 	if got := q.appendQuery(nil, seesPrefix); got[2] != 3 || got[3] != askRD|askCD|askAD|askDO {
 		t.Errorf("others see %x", got)

@@ -104,43 +104,52 @@ func (c *Chain) Impure() (impure, inLoop bool) {
 // passedOver tells that the module was taken out, and that queries are as if it were not there.
 func (r *runner) passedOver() bool { return r.out.Load() && r.use.Mode == Open }
 
-// Passes shows a query for which there is a kept answer to the modules that have to see each. What they have said is for when it goes the long way, which false has it do: none is asked twice. It neither waits nor allocates
-// where they let it pass.
-func (c *Chain) Passes(core int, q *Query) (pass bool, said *Said) {
+// Passes shows a query for which there is a kept answer to the modules that have to see each. What they have said is for when it goes the long way, which false has it do: none is asked twice; nil: nothing. It neither waits nor
+// allocates where they let it pass. tags says that a tag is more than a word for the log: it decides who is asked.
+func (c *Chain) Passes(core int, q *Query, tags bool) (pass bool, said *Said) {
+	quiet := len(c.fast) // how many, from the first on, have said nothing at all: a tag that is of no use now may be when the query is looked at again, by other settings
 	for k, r := range c.fast {
 		if r.passedOver() {
 			continue
 		}
 		if r.out.Load() {
-			return false, c.said(k, nil)
+			return false, c.said(min(k, quiet), k, nil)
 		}
 		i := r.pool.Take(core)
 		if i == nil {
-			return false, c.said(k, nil)
+			return false, c.said(min(k, quiet), k, nil)
 		}
-		if said := c.pass(core, k, i, q); said != nil {
+		said, tagged := c.pass(core, min(k, quiet), k, i, q, tags)
+		if said != nil {
 			return false, said
 		}
+		if tagged {
+			quiet = min(quiet, k)
+		}
+	}
+	if quiet < len(c.fast) {
+		return true, nil
 	}
 	return true, c.passed
 }
 
-// pass shows a query to one of them, and returns what was said if it does not let it pass.
-func (c *Chain) pass(core, k int, i *wasm.Instance, q *Query) *Said {
+// pass shows a query to one of them, of which quiet have said nothing before, and returns what was said if it does not let it pass, and else whether it gave a tag.
+func (c *Chain) pass(core, quiet, k int, i *wasm.Instance, q *Query, tags bool) (said *Said, tagged bool) {
 	r := c.fast[k]
 	defer r.pool.Put(core, i)
 	out, err := r.loaded.query(context.Background(), i, q)
-	if tag, pass := goesOn(out); pass && err == nil && (len(tag) == 0 || !c.Logs()) { // who writes the log has no room for a tag in this way
-		return nil
+	if tag, pass := goesOn(out); pass && err == nil && (len(tag) == 0 || !tags && !c.Logs()) { // who writes the log has no room for a tag in this way
+		return nil, len(tag) > 0
 	}
 	var v Verdict
 	if err == nil {
 		var owner dns.Name
 		if owner, err = dns.NameFromWire(q.Name); err == nil {
-			v, err = parseVerdict(out, owner)
+			v, err = q.verdict(out, owner)
 		}
 	}
-	return c.said(k, &saying{v, c.heard(r.loaded, r, &v, err)})
+	err = c.heard(r.loaded, r, &v, err)
+	return c.said(quiet, k, &saying{v, err}), false
 }
 
 // Said is what modules have said in [Chain.Passes] of a query that goes the long way.
@@ -155,9 +164,9 @@ type saying struct {
 	err error
 }
 
-// said is what the first k of the modules that have to see each query have said, which was nothing, and the next one if it said something.
-func (c *Chain) said(k int, last *saying) *Said {
-	s := &Said{goOn: c.fast[:k]}
+// said is what the first of the modules that have to see each query have said, which was nothing, and the one at k if it said something.
+func (c *Chain) said(quiet, k int, last *saying) *Said {
+	s := &Said{goOn: c.fast[:quiet]}
 	if last != nil {
 		s.by, s.saying = c.fast[k], *last
 	}
@@ -195,13 +204,13 @@ func (c *Chain) AtOnce(core int, q *Query, owner dns.Name) (v Verdict, fail *dns
 
 // tell is both: without wait, ok is false if one has no instance that is free.
 func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, see func(Step), wait bool) (v Verdict, fail *dns.EDE, ok bool) {
-	bypass, failed, tag := false, false, ""
+	bypass, failed, said := false, false, Verdict{}
 	for k := range c.query {
 		r := &c.query[k]
 		one, err := c.ask(ctx, core, r, q.Said, see, wait, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
 			out, err := l.query(ctx, i, q)
 			if err == nil {
-				v, err = parseVerdict(out, owner)
+				v, err = q.verdict(out, owner)
 			}
 			if err == nil && l.pure {
 				c.loader.repeat(ctx, l, out, func(i *wasm.Instance) ([]byte, error) { return l.query(ctx, i, q) })
@@ -219,15 +228,19 @@ func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, se
 			continue
 		}
 		bypass, failed = bypass || one.Bypass, failed || one.Failed
+		if one.Group != "" {
+			said.Group, said.GroupBy = one.Group, r.use.Module
+		}
 		if one.Tag != "" {
-			tag = one.Tag
+			said.Tag, said.TagBy = one.Tag, r.use.Module
 		}
 		if one.Action != GoOn {
 			v = one
 			break
 		}
 	}
-	v.Bypass, v.Tag, v.Failed = bypass, tag, failed
+	v.Bypass, v.Failed = bypass, failed
+	v.Group, v.GroupBy, v.Tag, v.TagBy = said.Group, said.GroupBy, said.Tag, said.TagBy
 	return v, nil, true
 }
 
@@ -246,7 +259,7 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 			in = rep.appendReply(in[:0], q, l.sees)
 			out, err := l.answer(ctx, i, in, q)
 			if err == nil {
-				if v, err = parseVerdict(out, owner); err == nil && v.Action == Rewrite {
+				if v, err = parseVerdict(out, owner); err == nil && (v.Action == Rewrite || v.Group != "") { // it has been asked already
 					err = errVerdict
 				}
 			}
@@ -345,6 +358,22 @@ func (c *Chain) heard(l *loaded, r *runner, v *Verdict, err error) error {
 var errLarge = errors.New("the answer does not fit into the module's buffer, names uncompressed")
 
 var errOut error = hinted{fmt.Errorf("it was taken out, since it failed %d times in %v", maxFaults, faultTime), "push a version that does not; ananas module ls and the log of the node say how it failed"}
+
+var errGroup = errors.New("a group that is not there:")
+
+// verdict reads what a module returned for the query. A group that is not there is a fault.
+func (q *Query) verdict(out []byte, owner dns.Name) (Verdict, error) {
+	v, err := parseVerdict(out, owner)
+	if err == nil && v.Group != "" && q.Groups != nil && !q.Groups.HasGroup(v.Group) {
+		return Verdict{}, noGroup(v.Group)
+	}
+	return v, err
+}
+
+// noGroup is why a module fails that sends a query to a group which is not there.
+func noGroup(name string) error {
+	return hinted{fmt.Errorf("it sends the query to %w %q", errGroup, name), "add it to settings.groups, or have the module name another one"}
+}
 
 // errBusy is why a module was not asked where nobody may wait.
 var errBusy = errors.New("all its instances are in use")

@@ -144,7 +144,7 @@ func (l *Loader) Load(ctx context.Context, t *Table, before *Chain) (*Chain, err
 	if uses == 0 && e.OrNil() == nil {
 		return nil, nil
 	}
-	c.passed = c.said(len(c.fast), nil)
+	c.passed = c.said(len(c.fast), len(c.fast), nil)
 	c.epoch = hex.EncodeToString(h.Sum(nil)[:16])
 	if err := e.OrNil(); err != nil {
 		c.Release()

@@ -37,6 +37,7 @@ type Line struct {
 	Time      int64 // of the answer, wall time in nanoseconds since 1970
 	Took      time.Duration
 	Client    netip.Addr
+	Tenant    string
 	Tag       string
 	RCode     dns.RCode
 	Type      dns.Type
@@ -254,7 +255,7 @@ const logBlocked = 4
 func (l *Line) appendLine(b []byte, to sees) []byte {
 	at := len(b)
 	b = append(b, make([]byte, 4+logHead)...)
-	q := Query{Name: l.Name[:l.NameLen], Type: l.Type, Flags: l.Flags, DO: l.DO, Transport: l.Transport, Client: l.Client}
+	q := Query{Name: l.Name[:l.NameLen], Type: l.Type, Flags: l.Flags, DO: l.DO, Transport: l.Transport, Client: l.Client, Tenant: l.Tenant}
 	from := len(b)
 	b = q.appendQuery(b, to)
 	size := len(b) - from

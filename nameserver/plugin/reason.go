@@ -16,7 +16,7 @@ func (e *StartError) Error() string {
 	return fmt.Sprintf("ananas_start: %v: %d", errReturned, e.Code)
 }
 
-// Reason names, in a word or two, why a call failed: a cause of the sandbox ([wasm.Cause]), "verdict" for what is no verdict, "returned" for an error that the module returned, "start N" for an error of its start. "" if the module
+// Reason names, in a word or two, why a call failed: a cause of the sandbox ([wasm.Cause]), "verdict" for what is no verdict, "group" for a verdict with a group that is not there, "returned" for an error that the module returned, "start N" for an error of its start. "" if the module
 // is not at fault.
 func Reason(err error) string {
 	var fault *wasm.Fault
@@ -26,6 +26,8 @@ func Reason(err error) string {
 		return fmt.Sprintf("start %d", refused.Code)
 	case errors.As(err, &fault):
 		return string(fault.Cause)
+	case errors.Is(err, errGroup):
+		return "group"
 	case errors.Is(err, errVerdict):
 		return "verdict"
 	case errors.Is(err, errReturned):

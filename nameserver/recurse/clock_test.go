@@ -9,7 +9,7 @@ import (
 func TestProofOfTime(t *testing.T) {
 	right := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 	now := right
-	r := &Resolver{clock: Clock{Wall: func() time.Time { return now }}, earliest: right.Add(-100 * 24 * time.Hour)}
+	r := &Resolver{state: &state{clock: Clock{Wall: func() time.Time { return now }}, earliest: right.Add(-100 * 24 * time.Hour)}}
 	day := 24 * time.Hour
 	for _, step := range []struct {
 		name            string

@@ -32,13 +32,14 @@ var (
 	builtinAnchors []byte
 
 	errNoMinimisation = errors.New("neither relaxed nor strict nor off")
+	errNoGroupKind    = errors.New("neither forward nor stub")
 )
 
 // Compile checks the settings and makes a table of them. c is the section cache,
 // compiled; files reads a file that the settings name. The error is a
 // [*strictyaml.Errors] with all that is wrong, its paths as within the part "settings" of a file: recursion.root_hints,
 // stub[0].zone.
-func Compile(s Settings, c *cache.Table, stub []Stub, forward []Forward, files func(path string) ([]byte, error)) (*Table, error) {
+func Compile(s Settings, c *cache.Table, stub []Stub, forward []Forward, groups []Group, files func(path string) ([]byte, error)) (*Table, error) {
 	t := &Table{
 		Limits: s.Limits, Minimisation: s.QNAMEMinimisation, IPv4: s.IPv4, IPv6: s.IPv6,
 		ErrorReports: s.ErrorReports, TrustAnchorUpdates: s.TrustAnchorUpdates,
@@ -58,6 +59,7 @@ func Compile(s Settings, c *cache.Table, stub []Stub, forward []Forward, files f
 	}
 	t.validation = v
 	t.compileUpstreams(&e, stub, forward)
+	t.checkGroups(&e, groups)
 	t.compileNever(s.NeverQuery)
 	t.compileHints(&e, s.RootHints, files)
 	t.compileAnchors(&e, s.TrustAnchors, files)
@@ -67,8 +69,10 @@ func Compile(s Settings, c *cache.Table, stub []Stub, forward []Forward, files f
 		return nil, err
 	}
 	t.compileAbove()
+	t.groups = t.compiledGroups(groups)
 	t.agreed = fmt.Sprintf("%+v", s.Validation)
 	t.agree()
+	t.regroup()
 	return t, nil
 }
 
@@ -87,22 +91,12 @@ func (t *Table) compileUpstreams(e *strictyaml.Errors, stub []Stub, forward []Fo
 			return
 		}
 		first[key] = path
-		usable := false
-		seen := make(map[netip.AddrPort]bool)
-		for i, s := range servers {
-			a := s.Addr()
-			if seen[s] {
-				e.Addf(fmt.Sprintf("%s.servers[%d]", path, i), "remove one of the two", "%v is there twice", s)
-			}
-			seen[s] = true
-			usable = usable || a.Is4() && t.IPv4 || a.Is6() && t.IPv6
+		t.checkServers(e, path, servers)
+		for _, s := range servers {
 			// What a zone says of its servers means port 53; another port is known to the settings only.
 			if s.Port() == dnsPort {
-				t.exempt[a] = struct{}{}
+				t.exempt[s.Addr()] = struct{}{}
 			}
-		}
-		if !usable && (t.IPv4 || t.IPv6) {
-			e.Addf(path+".servers", "turn that family on, or name a server of the other", "all are of a family that is off in settings.recursion")
 		}
 		t.upstreams[key] = upstream{kind, slices.Clone(servers)}
 	}
@@ -111,6 +105,22 @@ func (t *Table) compileUpstreams(e *strictyaml.Errors, stub []Stub, forward []Fo
 	}
 	for i, f := range forward {
 		add(fmt.Sprintf("forward[%d]", i), KindForward, f.Zone, f.Servers)
+	}
+}
+
+// checkServers checks the servers of a stub, a forward or a group.
+func (t *Table) checkServers(e *strictyaml.Errors, path string, servers []netip.AddrPort) {
+	usable := false
+	seen := make(map[netip.AddrPort]bool)
+	for i, s := range servers {
+		if seen[s] {
+			e.Addf(fmt.Sprintf("%s.servers[%d]", path, i), "remove one of the two", "%v is there twice", s)
+		}
+		seen[s] = true
+		usable = usable || t.Speaks(s.Addr())
+	}
+	if !usable && (t.IPv4 || t.IPv6) {
+		e.Addf(path+".servers", "turn that family on, or name a server of the other", "all are of a family that is off in settings.recursion")
 	}
 }
 

@@ -14,7 +14,8 @@ type delegation struct {
 	zone  dns.Name
 	from  source
 	names []nsName         // by NS record, with the addresses that are known
-	fixed []netip.AddrPort // of a stub or forward
+	fixed []netip.AddrPort // of a stub, forward or group
+	group string           // whose they are; "": no group's
 	fresh bool             // what the cache knows of its servers' addresses is not used
 	until time.Duration    // boot time: a delegation never outlives the parent's TTL (ghost domains)
 }
@@ -76,7 +77,7 @@ func (r *Resolver) deepest(t *Table, q dns.Question, fresh Fresh) *delegation {
 		if kind == KindForward {
 			from = fromForward
 		}
-		return &delegation{zone: zone, from: from, fixed: servers}
+		return &delegation{zone: zone, from: from, fixed: servers, group: t.groupOf(zone)}
 	}
 	if r.localUsable(t) {
 		return &delegation{zone: dns.Root, from: fromLocal}
@@ -203,6 +204,9 @@ func (d *delegation) describe() string {
 	case fromLocal:
 		return "the local root"
 	case fromStub, fromForward:
+		if d.group != "" {
+			return fmt.Sprintf("group %s (%v %v): %v", d.group, d.from, d.zone, d.fixed)
+		}
 		return fmt.Sprintf("%v %v: %v", d.from, d.zone, d.fixed)
 	}
 	return fmt.Sprintf("zone %v, %d name servers, from %v", d.zone, len(d.names), d.from)

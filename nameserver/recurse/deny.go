@@ -79,7 +79,7 @@ func (r *Resolver) nearestSecure(name dns.Name, table *Table, now time.Duration)
 		floor = max(floor, zone.Labels())
 	}
 	for n := name; n.Labels() >= floor; n = n.Parent() {
-		if t, ok := r.trusts.get(trustKey{n, table.terms}, now); ok {
+		if t, ok := r.trusts.get(trustKey{n, r.space, table.terms}, now); ok {
 			return n, t, t.security == cache.Secure && t.zone == n
 		}
 		if n.IsRoot() {

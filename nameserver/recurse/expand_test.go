@@ -28,12 +28,12 @@ func TestExpandedComesWithItsProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := Compile(Defaults(), ct, nil, nil, nil)
+	table, err := Compile(Defaults(), ct, nil, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	zone, now := dns.MustParseName("example."), r.clock.Boot()
-	r.trusts.put(trustKey{zone, table.terms}, trust{zone: zone, security: cache.Secure, expires: now + time.Hour, hashes: true}, now)
+	r.trusts.put(trustKey{zone, 0, table.terms}, trust{zone: zone, security: cache.Secure, expires: now + time.Hour, hashes: true}, now)
 	signed := func(name string, typ dns.Type, data []byte) dns.RRset {
 		sig := binary.BigEndian.AppendUint16(nil, uint16(typ))
 		sig = append(append(sig, 13, 1), make([]byte, 14)...)

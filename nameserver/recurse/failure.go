@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/nameserver/cache"
 )
 
 // failure is why a resolution came to nothing, in the terms of RFC 8914: it names the server or the record at fault.
@@ -53,8 +54,9 @@ func asFailure(err error) *failure {
 
 // failureKey names what failed.
 type failureKey struct {
-	name dns.Name
-	typ  dns.Type
+	name  dns.Name
+	typ   dns.Type
+	space cache.Space
 }
 
 // remembered is a failure that is answered from memory.

@@ -76,7 +76,7 @@ func (r *Resolver) runJob(j *job) {
 		r.m.limits.With("query_time").Inc()
 	}
 	r.m.jobSeconds.Observe(r.clock.Boot() - start)
-	k := failureKey{j.q.Name, j.q.Type}
+	k := failureKey{j.q.Name, j.q.Type, r.space}
 	if j.out.err == nil {
 		r.failures.clear(k, j.key.cd)
 		return

@@ -42,7 +42,7 @@ func (r *Resolver) link(ctx context.Context, q dns.Question, o Opts, begin time.
 			}
 		}
 	}
-	k := failureKey{q.Name, q.Type}
+	k := failureKey{q.Name, q.Type, r.space}
 	if o.Fresh == FreshNot {
 		if f, ok := r.failures.get(k, now, old != nil && o.Stale); ok && !(f.bogus && o.CD) {
 			r.m.cachedFailures.Inc()
@@ -106,6 +106,9 @@ func (r *Resolver) awaitOne(ctx context.Context, q dns.Question, o Opts, begin, 
 	t := o.Table
 	key := jobKey{q.Name, q.Type, t, o.Fresh, r.cache.Epoch(), o.server, o.CD, o.above}
 	limit := t.Limits.Jobs
+	if r.space != 0 {
+		limit = max(1, limit/groupJobs)
+	}
 	if o.waiter != nil {
 		limit *= 2 // what a running job needs is not refused for want of room, or nothing would ever end
 	}
@@ -270,7 +273,7 @@ func (r *Resolver) refreshAhead(q dns.Question, e *cache.Entry, now time.Duratio
 	if e.Expires-e.Stored < aheadMin || e.Hits == 0 || now < renewal(e) || !o.Ahead {
 		return
 	}
-	k := failureKey{q.Name, q.Type}
+	k := failureKey{q.Name, q.Type, r.space}
 	if _, failed := r.failures.get(k, now, true); failed {
 		return // it was tried a moment ago
 	}

@@ -65,7 +65,7 @@ func (j *job) report(f *failure) {
 		return
 	}
 	q := dns.Question{Name: name, Type: dns.TypeTXT, Class: dns.ClassINET}
-	if _, failed := r.failures.get(failureKey{q.Name, q.Type}, r.clock.Boot(), false); failed || !r.mayReport() {
+	if _, failed := r.failures.get(failureKey{q.Name, q.Type, r.space}, r.clock.Boot(), false); failed || !r.mayReport() {
 		r.m.reports.With("left out").Inc()
 		return
 	}

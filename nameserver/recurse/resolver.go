@@ -45,11 +45,20 @@ type Config struct {
 }
 
 // Resolver resolves. It holds what was learned (servers, failures, connections, jobs under way); settings come with each query.
+//
+// There is one, and one for each group of servers that is in use (see [Resolver.within]): they share the state, and differ in the space in which what they learn of names is kept, so that nothing of what one was told is known to another.
 type Resolver struct {
+	*state
+	cache cache.View  // from the space
+	space cache.Space // 0: of all queries without a group
+}
+
+// state is what all of them share.
+type state struct {
 	network Network
 	clock   Clock
 	random  func() uint64
-	cache   *cache.Cache
+	whole   *cache.Cache
 	crashes *telemetry.Crashes
 	log     *slog.Logger
 	local   LocalRoot
@@ -78,6 +87,7 @@ type Resolver struct {
 	reportsBegun, reportsSince atomic.Int64  // in the interval since that boot time
 	ahead                      chan struct{} // prefetches under way, as many at a time
 	refreshing                 sync.Map      // failureKey of each
+	groups                     groups
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -89,10 +99,10 @@ const maxSpare = 64
 
 // New returns a resolver that is ready. Close it.
 func New(c Config) *Resolver {
-	r := &Resolver{
-		network: c.Network, clock: c.Clock, random: c.Random, cache: c.Cache, crashes: c.Crashes, log: c.Log, local: c.LocalRoot, earliest: c.Earliest,
+	r := &Resolver{cache: c.Cache.In(0), state: &state{
+		network: c.Network, clock: c.Clock, random: c.Random, whole: c.Cache, crashes: c.Crashes, log: c.Log, local: c.LocalRoot, earliest: c.Earliest,
 		ahead: make(chan struct{}, maxAhead), reports: make(chan struct{}, maxReports),
-	}
+	}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -102,10 +112,11 @@ func New(c Config) *Resolver {
 	r.crew = crew.New(maxSpare, r.ctx.Done())
 	r.servers = newServers(c.Limits.Servers, func() { r.m.limits.With("servers").Inc() })
 	r.failures = newFailures(maxFailures, func() { r.m.limits.With("failures").Inc() })
-	r.renewals.m = make(map[dns.Name]time.Duration)
+	r.renewals.m = make(map[spaceName]time.Duration)
 	r.trusts = newTrusts(func() { r.m.limits.With("trusts").Inc() })
 	r.flight.jobs, r.flight.parts = make(map[jobKey]*job), make(map[partKey]*part)
-	r.zones.m = make(map[dns.Name]int)
+	r.zones.m = make(map[spaceName]int)
+	r.groups.m = make(map[string]*Resolver)
 	r.udp4 = newSockets(r, false, &c.Limits)
 	r.udp6 = newSockets(r, true, &c.Limits)
 	r.tcp = newTCPPool(r, c.Limits.TCPConnections, &r.wg)
@@ -181,6 +192,10 @@ func inWords(about fmt.Stringer) (text string) {
 // the extended errors of the Answer do. The question's name may be in any case.
 func (r *Resolver) Resolve(ctx context.Context, q dns.Question, o Opts) (Answer, error) {
 	q.Name = q.Name.Lower()
+	r, full := r.within(o.Table)
+	if full != nil {
+		return r.failed(o, full)
+	}
 	if o.Budget == nil && !o.Cached {
 		o.Budget = r.NewBudget(o.Table)
 	}

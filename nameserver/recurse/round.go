@@ -131,11 +131,11 @@ func (j *job) ask(ctx context.Context, d *delegation, q dns.Question, minimised 
 	if d.from == fromForward { // it stands for all that lies below: two labels more are about what has servers of its own
 		zone = q.Name.Ancestor(zone.Labels() + 2)
 	}
-	if !j.r.zones.enter(zone, j.table.Limits.ZoneFetches) {
+	if !j.r.zones.enter(spaceName{j.r.space, zone}, j.table.Limits.ZoneFetches) {
 		j.r.m.limits.With("zone_fetches").Inc()
 		return nil, fail(forget, dns.EDEOther, fmt.Sprintf("as many questions to %v are under way as recursion.limits.zone_fetches allows", d.zone))
 	}
-	defer j.r.zones.leave(zone)
+	defer j.r.zones.leave(spaceName{j.r.space, zone})
 	ro := j.newRound(d, q, minimised)
 	var rep *reply
 	defer func() { ro.close(rep != nil) }() // a panic too gives back what the round has taken

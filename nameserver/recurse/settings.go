@@ -142,6 +142,43 @@ type Forward struct {
 	Servers []netip.AddrPort `yaml:"servers" required:"true" items:"1" port:"53"`
 }
 
+// Group is name servers that are asked for nothing unless a module or a view sends a query to them: then they are asked for all of it that lies in their zone, aliases that it leads through included. What they say is given to no other query.
+type Group struct {
+	Name    string           `yaml:"name" required:"true" key:"true"`
+	Kind    GroupKind        `yaml:"kind"`
+	Zone    dns.Name         `yaml:"zone"` // of which they know; none: the root, which is everything
+	Servers []netip.AddrPort `yaml:"servers" required:"true" items:"1" port:"53"`
+}
+
+// GroupKind says how the servers of a group are asked.
+type GroupKind uint8
+
+// Kinds of groups.
+const (
+	GroupForward GroupKind = iota // recursively, as those of a [Forward]
+	GroupStub                     // iteratively, as those of a [Stub]
+)
+
+// Values are the words for it in a file.
+func (GroupKind) Values() []string { return []string{"forward", "stub"} }
+
+// String returns the word.
+func (k GroupKind) String() string { return k.Values()[k] }
+
+// MarshalText returns the word.
+func (k GroupKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads the word.
+func (k *GroupKind) UnmarshalText(b []byte) error {
+	for i, v := range k.Values() {
+		if v == string(b) {
+			*k = GroupKind(i)
+			return nil
+		}
+	}
+	return errNoGroupKind
+}
+
 // NegativeTrustAnchor is a zone that is not validated. In a file it is a name, or a section with a time at which it ends.
 type NegativeTrustAnchor struct {
 	Zone  dns.Name  `yaml:"zone" required:"true" key:"true"`

@@ -20,6 +20,7 @@ type given struct {
 	Settings
 	stub    []Stub
 	forward []Forward
+	groups  []Group
 	files   map[string]string
 }
 
@@ -28,7 +29,7 @@ func (g given) compile() (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Compile(g.Settings, c, g.stub, g.forward, func(path string) ([]byte, error) {
+	return Compile(g.Settings, c, g.stub, g.forward, g.groups, func(path string) ([]byte, error) {
 		text, ok := g.files[path]
 		if !ok {
 			return nil, fmt.Errorf("open %s: %w", path, fs.ErrNotExist)

@@ -30,7 +30,7 @@ func (r *Resolver) Purge(name dns.Name, subtree bool) (cache.PurgeReport, int, e
 	}
 	failures := r.failures.purge(name, subtree)
 	r.trusts.purge(name, subtree)
-	report, err := r.cache.Purge(name, subtree)
+	report, err := r.whole.Purge(name, subtree)
 	if err != nil {
 		return report, failures, fmt.Errorf("purging %v: %w", name, err)
 	}

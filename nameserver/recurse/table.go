@@ -46,6 +46,8 @@ type Table struct {
 	exempt     map[netip.Addr]struct{} // but here they may be,
 	own        map[netip.Addr]struct{} // and here we are
 	implicit   bool                    // never is the default, so own belongs to it
+	groups     []*Table                // of each group, by name: this table, but with the group
+	group      *group                  // nil: none
 }
 
 // Hint is one server of the root.
@@ -95,6 +97,7 @@ func (t *Table) WithListeners(listeners []netip.AddrPort) *Table {
 			n.own[a.Unmap().WithZone("")] = struct{}{}
 		}
 	}
+	n.regroup()
 	return &n
 }
 
@@ -120,6 +123,7 @@ func (t *Table) WithAnchors(anchors ...Anchor) *Table {
 		}
 	}
 	n.agree()
+	n.regroup()
 	return &n
 }
 
@@ -129,9 +133,12 @@ func (t *Table) Validation() *dnssec.Table { return t.validation }
 // Hints returns the servers of the root that the settings name. The caller must not change them.
 func (t *Table) Hints() []Hint { return t.hints }
 
-// Lookup returns the deepest zone at or above name that has servers in the settings, and how those are asked. A DS record
+// Lookup returns the deepest zone at or above name that has servers in the settings, and how those are asked: with a group, whatever lies in its zone is its servers'. A DS record
 // belongs to the parent's side of a cut: look up its name's parent.
 func (t *Table) Lookup(name dns.Name) (zone dns.Name, servers []netip.AddrPort, kind SourceKind, ok bool) {
+	if g := t.group; g != nil && name.Lower().IsWithin(g.zone) {
+		return g.zone, g.servers, g.kind, true
+	}
 	if len(t.upstreams) == 0 {
 		return dns.Name{}, nil, 0, false
 	}
@@ -152,6 +159,9 @@ func (t *Table) NeverQuery(a netip.Addr) bool {
 	if _, ok := t.exempt[a]; ok {
 		return false
 	}
+	if t.group != nil && t.group.has(a) {
+		return false
+	}
 	if t.never.Contains(a) {
 		return true
 	}
@@ -165,7 +175,11 @@ func (t *Table) NeverQuery(a netip.Addr) bool {
 // Overrides tells whether a stub, a forward or a trust anchor is at name or below it, so that a special name (RFC 6303, RFC 6761) there
 // is meant to be resolved.
 func (t *Table) Overrides(name dns.Name) bool {
-	_, ok := t.above[name.Lower()]
+	name = name.Lower()
+	if t.group != nil && t.group.zone.IsWithin(name) {
+		return true
+	}
+	_, ok := t.above[name]
 	return ok
 }
 
@@ -221,6 +235,9 @@ func (t *Table) Fingerprint() string {
 	for _, z := range slices.SortedFunc(maps.Keys(t.upstreams), dns.Name.Compare) {
 		fmt.Fprintf(h, "upstream %v %v\n", z, t.upstreams[z])
 	}
+	for _, g := range t.groups {
+		fmt.Fprintf(h, "group %s\n", g.group.print)
+	}
 	fmt.Fprintf(h, "local root %+v\n", t.LocalRoot)
 	fmt.Fprintf(h, "never %v %v", t.never.String(), t.implicit)
 	if t.implicit {
@@ -244,7 +261,7 @@ func (t *Table) agree() {
 
 // Elsewhere returns what tells whether a name belongs to another stub or forward than name does; nil if there are none.
 func (t *Table) Elsewhere(name dns.Name) func(dns.Name) bool {
-	if len(t.upstreams) == 0 {
+	if len(t.upstreams) == 0 && t.group == nil {
 		return nil
 	}
 	own, _, _, _ := t.Lookup(name)

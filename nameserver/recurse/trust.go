@@ -53,6 +53,7 @@ type trusts struct {
 
 type trustKey struct {
 	zone  dns.Name
+	space cache.Space
 	terms [16]byte // Table.terms: anchors, and what is supported
 }
 
@@ -134,7 +135,7 @@ func (j *job) trusts() *trusts {
 	return j.r.trusts
 }
 
-func (j *job) trustKey(zone dns.Name) trustKey { return trustKey{zone, j.table.terms} }
+func (j *job) trustKey(zone dns.Name) trustKey { return trustKey{zone, j.r.space, j.table.terms} }
 
 // anchored tells whether a name is to be validated at all: the deepest trust anchor at or above it, unless a negative one (RFC 7646) is as
 // deep. ok is false where it is not, and then why says so.
@@ -562,14 +563,14 @@ func (r *Resolver) prove(at, since time.Time) {
 // renewals remembers whose DS records were asked for anew a moment ago, so that a broken zone does not have them asked for with each query.
 type renewals struct {
 	mu sync.Mutex
-	m  map[dns.Name]time.Duration // boot time
+	m  map[spaceName]time.Duration // boot time
 }
 
 // maxRenewals bounds that: a zone each that failed within the last seconds, 500 a second.
 const maxRenewals = 5000
 
 // claim tells whether the DS records of a zone may be asked for anew now; then they may not be for renewAfter.
-func (s *renewals) claim(zone dns.Name, now time.Duration) bool {
+func (s *renewals) claim(zone spaceName, now time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if at, ok := s.m[zone]; ok && now-at < renewAfter {

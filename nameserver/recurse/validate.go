@@ -285,7 +285,7 @@ func (j *job) checkApex(ctx context.Context, set *dns.RRset, anchor Anchor) (fin
 // renewDS asks for the DS records of a zone anew, if those that are known were not just asked for: the zone may have rolled its keys.
 func (j *job) renewDS(ctx context.Context, zone dns.Name, old signers) (signers, bool) {
 	e, ok := j.r.peek(zone, dns.TypeDS)
-	if now := j.r.clock.Boot(); ok && now-e.Stored < renewAfter || !j.r.renewals.claim(zone, now) {
+	if now := j.r.clock.Boot(); ok && now-e.Stored < renewAfter || !j.r.renewals.claim(spaceName{j.r.space, zone}, now) {
 		return old, false
 	}
 	j.span.event(KindValidate, fmt.Sprintf("the cached DS records of %v do not fit: ask for them anew", zone))

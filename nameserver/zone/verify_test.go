@@ -21,7 +21,7 @@ func table(t testing.TB, anchors string, change ...func(*recurse.Settings)) *rec
 	for _, c := range change {
 		c(&s)
 	}
-	out, err := recurse.Compile(s, &cache.Table{MaxTTL: 24 * time.Hour}, nil, nil, func(path string) ([]byte, error) {
+	out, err := recurse.Compile(s, &cache.Table{MaxTTL: 24 * time.Hour}, nil, nil, nil, func(path string) ([]byte, error) {
 		if path == "lab" {
 			return []byte(anchors), nil
 		}
