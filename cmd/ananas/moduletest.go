@@ -24,7 +24,7 @@ func (moduleTestCommand) Help() string {
 
   settings zones=ads.example
 
-  query www.ads.example A do cd client 192.0.2.7 tcp
+  query www.ads.example A do cd client 192.0.2.7 tenant lobby tcp
   -> NXDOMAIN ttl=60 ede="15 blocked"
 
   query www.example.com A

@@ -93,10 +93,11 @@ export enum Type { A = 1, CNAME = 5, SOA = 6, TXT = 16, AAAA = 28, HTTPS = 65 }
 // Room of the buffer: what phases answer and log need.
 const ROOM: i32 = 73728;
 const HEAD: i32 = 24;
-const DATA: i32 = ROOM - HEAD - 1024 - 63;
+const DATA: i32 = ROOM - HEAD - 1024 - 2 * 63;
 
 const memory_ = memory.data(ROOM, 8);
 const text_ = memory.data(1024);
+const group_ = memory.data(63);
 const tag_ = memory.data(63);
 const data_ = memory.data(DATA, 8);
 
@@ -241,6 +242,7 @@ export class Verdict {
   ede: u16 = 0;
   ttl: u32 = 0;
   textLength: i32 = 0;
+  groupLength: i32 = 0;
   tagLength: i32 = 0;
   dataLength: i32 = 0;
 
@@ -301,6 +303,8 @@ export class Verdict {
     this.ede = code + 1;
     this.textLength = ascii(text, text_, 1024);
   }
+  /** The group of servers that is to resolve the query, if it goes on or is rewritten: one of the node's settings. Phase query. */
+  group(name: string): void { this.groupLength = ascii(name, group_, 63); }
   /** A word for logs and views. */
   tag(text: string): void { this.tagLength = ascii(text, tag_, 63); }
   /** Neither what is cached nor what would be kept is used for this query. */
@@ -340,13 +344,14 @@ export function begin(): Verdict {
   v.flags = 0;
   v.ede = 0;
   v.textLength = 0;
+  v.groupLength = 0;
   v.tagLength = 0;
   return v;
 }
 
 /** Says the verdict: what the plugin's function returns. */
 export function end(v: Verdict): i32 {
-  if (v.action == 0 && v.flags == 0 && v.ede == 0 && v.tagLength == 0) return 0;
+  if (v.action == 0 && v.flags == 0 && v.ede == 0 && v.groupLength == 0 && v.tagLength == 0) return 0;
   memory.fill(memory_, 0, HEAD);
   store<u16>(memory_, HEAD);
   store<u8>(memory_, v.action, 2);
@@ -354,11 +359,14 @@ export function end(v: Verdict): i32 {
   store<u16>(memory_, v.ede, 4);
   store<u16>(memory_, v.textLength, 6);
   store<u32>(memory_, v.ttl, 8);
+  store<u16>(memory_, v.groupLength, 12);
   store<u16>(memory_, v.tagLength, 14);
   store<u32>(memory_, v.dataLength, 16);
   let at = memory_ + HEAD;
   memory.copy(at, text_, v.textLength);
   at += v.textLength;
+  memory.copy(at, group_, v.groupLength);
+  at += v.groupLength;
   memory.copy(at, tag_, v.tagLength);
   at += v.tagLength;
   memory.copy(at, data_, v.dataLength);

@@ -192,7 +192,7 @@ static inline int ananas_within(const uint8_t *name, size_t len, const uint8_t *
 #define ANANAS_BUFFER 4096
 #endif
 
-/* How much of a verdict the text, the tag and the data may have together. */
+/* How much of a verdict the text, the group, the tag and the data may have together. */
 #define ANANAS_REST_ (ANANAS_BUFFER - sizeof(ananas_verdict))
 
 static inline uint8_t *ananas_data(ananas_verdict *v) { return v->rest + v->text_len + v->group_len + v->tag_len; }
@@ -225,6 +225,13 @@ static inline void ananas_why(ananas_verdict *v, uint16_t code, const char *text
     v->ede = (uint16_t)(code + 1);
     if (len > 1024) len = 1024;
     if (ananas_part_(v, v->rest, &v->text_len, len)) ananas_copy(v->rest, text, len);
+}
+
+/* The group of servers that is to resolve the query, if it goes on or is rewritten: one of the node's settings. Phase query. */
+static inline void ananas_group(ananas_verdict *v, const char *name, size_t len) {
+    uint8_t *at = v->rest + v->text_len;
+    if (len > 63) len = 63;
+    if (ananas_part_(v, at, &v->group_len, len)) ananas_copy(at, name, len);
 }
 
 /* A word for views and logs. */

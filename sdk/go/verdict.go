@@ -13,8 +13,8 @@ const room = 73_728
 const (
 	headLen = 24
 	maxText = 1024
-	maxTag  = 63
-	maxData = room - headLen - maxText - maxTag
+	maxTag  = 63 // of a group too
+	maxData = room - headLen - maxText - 2*maxTag
 )
 
 // Verdict is what is to become of a query. Texts that have no room are cut.
@@ -23,10 +23,10 @@ type Verdict struct {
 	ede           uint16
 	ttl           uint32
 	text          [maxText]byte
-	tag           [maxTag]byte
+	group, tag    [maxTag]byte
 	data          [maxData]byte
 
-	textLen, tagLen, dataLen int
+	textLen, groupLen, tagLen, dataLen int
 }
 
 const (
@@ -42,7 +42,7 @@ const (
 
 func (v *Verdict) begin() {
 	v.act(actGoOn, 0)
-	v.flags, v.ede, v.textLen, v.tagLen = 0, 0, 0, 0
+	v.flags, v.ede, v.textLen, v.groupLen, v.tagLen = 0, 0, 0, 0, 0
 }
 
 func (v *Verdict) act(action uint8, ttl uint32) { v.action, v.ttl, v.dataLen = action, ttl, 0 }
@@ -114,6 +114,9 @@ func (v *Verdict) Why(code uint16, text string) {
 	v.ede, v.textLen = code+1, copy(v.text[:], text)
 }
 
+// Group is the group of servers that is to resolve the query, if it goes on or is rewritten: one of the node's settings. Phase query.
+func (v *Verdict) Group(name string) { v.groupLen = copy(v.group[:], name) }
+
 // Tag is a word for logs and views.
 func (v *Verdict) Tag(text string) { v.tagLen = copy(v.tag[:], text) }
 
@@ -121,7 +124,7 @@ func (v *Verdict) Tag(text string) { v.tagLen = copy(v.tag[:], text) }
 func (v *Verdict) NoCache() { v.flags |= 1 }
 
 func (v *Verdict) end(b []byte) int32 {
-	if v.action == actGoOn && v.flags == 0 && v.ede == 0 && v.tagLen == 0 {
+	if v.action == actGoOn && v.flags == 0 && v.ede == 0 && v.groupLen == 0 && v.tagLen == 0 {
 		return 0
 	}
 	le := binary.LittleEndian
@@ -131,10 +134,12 @@ func (v *Verdict) end(b []byte) int32 {
 	le.PutUint16(b[4:], v.ede)
 	le.PutUint16(b[6:], uint16(v.textLen))
 	le.PutUint32(b[8:], v.ttl)
+	le.PutUint16(b[12:], uint16(v.groupLen))
 	le.PutUint16(b[14:], uint16(v.tagLen))
 	le.PutUint32(b[16:], uint32(v.dataLen))
 	n := headLen
 	n += copy(b[n:], v.text[:v.textLen])
+	n += copy(b[n:], v.group[:v.groupLen])
 	n += copy(b[n:], v.tag[:v.tagLen])
 	n += copy(b[n:], v.data[:v.dataLen])
 	return int32(n)

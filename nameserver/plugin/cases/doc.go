@@ -3,7 +3,7 @@
 // A file ([Parse]) has blocks with empty lines between them, and comments, which begin with #. A block is a case:
 //
 //	settings zones=ads.example
-//	query www.ads.example A do cd client 192.0.2.7 tcp
+//	query www.ads.example A do cd client 192.0.2.7 tenant lobby tcp
 //	-> NXDOMAIN ttl=60 ede="15 blocked"
 //
 // A block of settings alone holds for those behind it. A case of phase answer has the records that are shown, and may say how they are:
@@ -32,7 +32,7 @@
 //	-> records                          their lines behind it
 //	-> fault fuel                       or another reason: see [plugin.Reason]
 //
-// with ede="CODE TEXT", tag="TEXT" and bypass behind it. What is not said must not be there.
+// with ede="CODE TEXT", group="NAME", tag="TEXT" and bypass behind it. What is not said must not be there. Any group is there.
 //
 // [Runner] runs them through the same chain that a node has, with the fuel that the module's manifest asks for and granted all that it needs, and what it wants of the data sets that there are. Its clock stands, and its random numbers are the same each time.
 package cases

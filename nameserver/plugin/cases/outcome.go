@@ -42,6 +42,9 @@ func (o Outcome) String() string {
 	if v.EDE != nil {
 		parts = append(parts, "ede="+strconv.Quote(strings.TrimSpace(fmt.Sprintf("%d %s", v.EDE.Code, v.EDE.Text))))
 	}
+	if v.Group != "" {
+		parts = append(parts, "group="+strconv.Quote(v.Group))
+	}
 	if v.Tag != "" {
 		parts = append(parts, "tag="+strconv.Quote(v.Tag))
 	}
@@ -62,7 +65,7 @@ func parseOutcome(text string, lines []string) (o Outcome, err error) {
 	if word == "fault" {
 		o.Fault = strings.TrimSpace(rest)
 		if o.Fault == "" {
-			return o, errors.New("a fault without a reason; it may be fuel, memory, trap, host_calls, host, stack, verdict, returned or start NUMBER")
+			return o, errors.New("a fault without a reason; it may be fuel, memory, trap, host_calls, host, stack, verdict, group, returned or start NUMBER")
 		}
 		return o, nil
 	}
@@ -116,7 +119,7 @@ func (o *Outcome) attribute(text string) (rest string, err error) {
 		case v.Action == plugin.Rewrite && v.Name.IsZero():
 			v.Name, err = dns.ParseName(word)
 		default:
-			err = fmt.Errorf("%q behind the verdict; there are ttl=, ede=, tag= and bypass", word)
+			err = fmt.Errorf("%q behind the verdict; there are ttl=, ede=, group=, tag= and bypass", word)
 		}
 		return more, err
 	}
@@ -137,10 +140,12 @@ func (o *Outcome) attribute(text string) (rest string, err error) {
 			return "", fmt.Errorf("%q is no number of an extended error", code)
 		}
 		v.EDE = &dns.EDE{Code: dns.EDECode(n), Text: text}
+	case "group":
+		v.Group = value
 	case "tag":
 		v.Tag = value
 	default:
-		return "", fmt.Errorf("%q behind the verdict; there are ttl=, ede=, tag= and bypass", key)
+		return "", fmt.Errorf("%q behind the verdict; there are ttl=, ede=, group=, tag= and bypass", key)
 	}
 	return rest, nil
 }

@@ -55,6 +55,9 @@ const (
 	seed = 1
 )
 
+// maxTag is how long the tag of a tenant may be, in octets.
+const maxTag = 63
+
 // Parse reads a file. The error names the line.
 func Parse(name, text string) (*File, error) {
 	f := &File{Name: name, lines: strings.Split(text, "\n")}
@@ -133,7 +136,7 @@ func (f *File) block(at, end int, standing map[string]string) (c *Case, line int
 	return c, at, nil
 }
 
-// query reads NAME TYPE [rd] [ad] [do] [cd] [tcp] [client ADDRESS].
+// query reads NAME TYPE [rd] [ad] [do] [cd] [tcp] [client ADDRESS] [tenant TAG].
 func (c *Case) query(text string) error {
 	words := strings.Fields(text)
 	if len(words) < 2 {
@@ -168,8 +171,17 @@ func (c *Case) query(text string) error {
 				return fmt.Errorf("reading the client's address: %w", err)
 			}
 			words = words[1:]
+		case "tenant":
+			if len(words) == 1 {
+				return errors.New("tenant, and no tag")
+			}
+			if len(words[1]) > maxTag {
+				return fmt.Errorf("the tag of a tenant has at most %d octets", maxTag)
+			}
+			q.Tenant = words[1]
+			words = words[1:]
 		default:
-			return fmt.Errorf("%q behind a query; there are do, cd, ad, tcp and client ADDRESS", words[0])
+			return fmt.Errorf("%q behind a query; there are do, cd, ad, tcp, client ADDRESS and tenant TAG", words[0])
 		}
 	}
 	return nil

@@ -252,7 +252,7 @@ pub struct Line<'a> {
 /// Room of the buffer: what phases answer and log need.
 const ROOM: usize = 73_728;
 const HEAD: usize = 24;
-const BODY: usize = ROOM - HEAD - 1024 - 63;
+const BODY: usize = ROOM - HEAD - 1024 - 2 * 63;
 
 /// What is to become of a query. Texts and records that have no room are cut or left out.
 pub struct Verdict {
@@ -261,16 +261,18 @@ pub struct Verdict {
     ede: u16,
     ttl: u32,
     text_len: usize,
+    group_len: usize,
     tag_len: usize,
     data_len: usize,
     text: [u8; 1024],
+    group: [u8; 63],
     tag: [u8; 63],
     data: [u8; BODY],
 }
 
 impl Verdict {
     const fn new() -> Verdict {
-        Verdict { action: 0, flags: 0, ede: 0, ttl: 0, text_len: 0, tag_len: 0, data_len: 0, text: [0; 1024], tag: [0; 63], data: [0; BODY] }
+        Verdict { action: 0, flags: 0, ede: 0, ttl: 0, text_len: 0, group_len: 0, tag_len: 0, data_len: 0, text: [0; 1024], group: [0; 63], tag: [0; 63], data: [0; BODY] }
     }
 
     fn act(&mut self, action: u8, ttl: u32) {
@@ -347,6 +349,11 @@ impl Verdict {
         self.text_len = copy(&mut self.text, text.as_bytes());
     }
 
+    /// The group of servers that is to resolve the query, if it goes on or is rewritten: one of the node's settings. Phase query.
+    pub fn group(&mut self, name: &str) {
+        self.group_len = copy(&mut self.group, name.as_bytes());
+    }
+
     /// A word for logs and views.
     pub fn tag(&mut self, text: &str) {
         self.tag_len = copy(&mut self.tag, text.as_bytes());
@@ -358,7 +365,7 @@ impl Verdict {
     }
 
     fn end(&self, out: &mut [u8]) -> i32 {
-        if self.action == 0 && self.flags == 0 && self.ede == 0 && self.tag_len == 0 {
+        if self.action == 0 && self.flags == 0 && self.ede == 0 && self.group_len == 0 && self.tag_len == 0 {
             return 0;
         }
         out[..HEAD].fill(0);
@@ -368,10 +375,11 @@ impl Verdict {
         out[4..6].copy_from_slice(&self.ede.to_le_bytes());
         out[6..8].copy_from_slice(&(self.text_len as u16).to_le_bytes());
         out[8..12].copy_from_slice(&self.ttl.to_le_bytes());
+        out[12..14].copy_from_slice(&(self.group_len as u16).to_le_bytes());
         out[14..16].copy_from_slice(&(self.tag_len as u16).to_le_bytes());
         out[16..20].copy_from_slice(&(self.data_len as u32).to_le_bytes());
         let mut at = HEAD;
-        for part in [&self.text[..self.text_len], &self.tag[..self.tag_len], &self.data[..self.data_len]] {
+        for part in [&self.text[..self.text_len], &self.group[..self.group_len], &self.tag[..self.tag_len], &self.data[..self.data_len]] {
             out[at..at + part.len()].copy_from_slice(part);
             at += part.len();
         }
@@ -411,6 +419,7 @@ pub mod abi {
         v.flags = 0;
         v.ede = 0;
         v.text_len = 0;
+        v.group_len = 0;
         v.tag_len = 0;
         (b, v)
     }

@@ -67,6 +67,14 @@ export function ananas_query(length: i32): i32 {
   if (is(q, "drop")) v.drop();
   if (is(q, "rewrite")) v.rewrite(300, www.dataStart, wwwLength);
   if (is(q, "nocache")) v.noCache();
+  if (is(q, "group")) v.group("filtered");
+  if (is(q, "all")) {
+    v.rewrite(300, www.dataStart, wwwLength);
+    v.tag("seen");
+    v.group("filtered");
+    v.why(17, "elsewhere");
+  }
+  if (is(q, "tenant") && q.tenantLength == 6 && load<u8>(q.tenant) == 111 && load<u8>(q.tenant, 5) == 101) v.nodata(1); // o, e
   if (is(q, "tag")) v.tag("seen");
   if (is(q, "records")) {
     const data = new Uint8Array(4), r = record;

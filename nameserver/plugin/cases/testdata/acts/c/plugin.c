@@ -62,6 +62,14 @@ ANANAS_QUERY(q, v) {
     if (is(q, ANANAS_TEXT("drop"))) ananas_drop(v);
     if (is(q, ANANAS_TEXT("rewrite"))) ananas_rewrite(v, 300, ANANAS_NAME("\3www\7example"));
     if (is(q, ANANAS_TEXT("nocache"))) ananas_no_cache(v);
+    if (is(q, ANANAS_TEXT("group"))) ananas_group(v, ANANAS_TEXT("filtered"));
+    if (is(q, ANANAS_TEXT("all"))) { /* the parts in another order than that in which they stand */
+        ananas_rewrite(v, 300, ANANAS_NAME("\3www\7example"));
+        ananas_tag(v, ANANAS_TEXT("seen"));
+        ananas_group(v, ANANAS_TEXT("filtered"));
+        ananas_why(v, 17, ANANAS_TEXT("elsewhere"));
+    }
+    if (is(q, ANANAS_TEXT("tenant")) && q->tenant_len == 6 && ananas_equal(ananas_tenant(q), (const uint8_t *)"office", 6)) ananas_nodata(v, 1);
     if (is(q, ANANAS_TEXT("tag"))) ananas_tag(v, ANANAS_TEXT("seen"));
     if (is(q, ANANAS_TEXT("records"))) {
         uint8_t data[] = {192, 0, 2, 7};

@@ -43,6 +43,14 @@ impl Plugin for Acts {
             b"drop" => v.drop_query(),
             b"rewrite" => v.rewrite(300, b"\x03www\x07example\x00"),
             b"nocache" => v.no_cache(),
+            b"group" => v.group("filtered"),
+            b"all" => {
+                v.rewrite(300, b"\x03www\x07example\x00");
+                v.tag("seen");
+                v.group("filtered");
+                v.why(17, "elsewhere");
+            }
+            b"tenant" if q.tenant == b"office" => v.nodata(1),
             b"tag" => v.tag("seen"),
             b"records" => {
                 v.answer();
