@@ -13,6 +13,7 @@ import (
 
 	miekg "github.com/miekg/dns"
 
+	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/lab"
 	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver/cache"
@@ -36,6 +37,15 @@ bytes    TYPE65280 \# 4 01020304
 $GENERATE 1-100 big A 192.0.2.$
 $GENERATE 1-5 few TXT $
 big      HTTPS 1 . alpn="h2"
+group    A     192.0.2.80
+some     A     192.0.2.80
+tagged   A     192.0.2.80
+tenant   A     192.0.2.80
+[zone example at=10.0.0.53 servers=10.0.0.53 delegate=off]
+group    A     10.0.0.80
+some     A     10.0.0.80
+tagged   A     10.0.0.80
+tenant   A     10.0.0.80
 [zone refused.example servers=192.0.2.2]
 [zone compact.example compact=true servers=192.0.2.3]
 [server 192.0.2.2]
@@ -66,6 +76,9 @@ func servedLab(t testing.TB) *lab.Lab {
 	return l
 }
 
+// inside is the group that queries of tests are sent to.
+var inside = []recurse.Group{{Name: "inside", Kind: recurse.GroupStub, Zone: dns.MustParseName("example"), Servers: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.53:53")}}}
+
 // compiled is the settings of recursion for the world of a lab, but for what change changes.
 func compiled(t testing.TB, l *lab.Lab, change func(*recurse.Settings)) *recurse.Table {
 	t.Helper()
@@ -77,7 +90,7 @@ func compiled(t testing.TB, l *lab.Lab, change func(*recurse.Settings)) *recurse
 	rs.RootHints, rs.TrustAnchors = "hints", "none"
 	rs.Limits.Sockets = 64
 	change(&rs)
-	rt, err := recurse.Compile(rs, ct, nil, nil, nil, func(string) ([]byte, error) { return []byte(l.RootHints()), nil })
+	rt, err := recurse.Compile(rs, ct, nil, nil, inside, func(string) ([]byte, error) { return []byte(l.RootHints()), nil })
 	if err != nil {
 		t.Fatal(err)
 	}

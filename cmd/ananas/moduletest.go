@@ -38,7 +38,7 @@ func (moduleTestCommand) Help() string {
   -> records
       mirror.example. 300 IN A 192.0.2.1
 
-Verdicts are: go on, NXDOMAIN, NODATA, address ADDRESS..., REFUSED, drop, rewrite NAME, records, fault REASON; behind them ttl=, ede=, tag= and bypass. A case with a reply or records to show is of phase answer; resolved is what a question of the module's own finds. A pure module is asked each case twice.
+Verdicts are: go on, NXDOMAIN, NODATA, address ADDRESS..., REFUSED, drop, rewrite NAME, records, fault REASON; behind them ttl=, ede=, group=, tag= and bypass. A case with a reply or records to show is of phase answer; resolved is what a question of the module's own finds. A pure module is asked each case twice.
 
 Example:
 

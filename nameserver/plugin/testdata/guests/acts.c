@@ -51,6 +51,11 @@ ANANAS_QUERY(q, v) {
     if (is(q, "prefix") && q->family == 4 && q->bits == 24 && q->client[3] == 0) ananas_nxdomain(v, 60);
     if (is(q, "nobody") && q->family == 0) ananas_nxdomain(v, 60);
     if (is(q, "calls") && calls % 2 == 0) ananas_nxdomain(v, 60);
+    if (is(q, "group")) ananas_group(v, "inside", 6);
+    if (is(q, "unknown")) ananas_group(v, "nowhere", 7);
+    if (is(q, "some") && q->family == 4 && q->client[2] == 2) ananas_group(v, "inside", 6);
+    if (is(q, "tagged") && (!q->family || q->client[2] == 2)) ananas_tag(v, "guest", 5);
+    if (is(q, "tenant") && q->tenant_len) ananas_group(v, (const char *)ananas_tenant(q), q->tenant_len);
     if (is(q, "setting")) {
         char value[8];
         if (ananas_setting("color", 5, value, sizeof value) == 3 && value[0] == 'r') ananas_nxdomain(v, 60);
