@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -160,6 +161,13 @@ func decided(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, views *C
 		}
 		if send(&o, group) {
 			out.Group = group
+			if o.Trace != nil {
+				why := "a view"
+				if v.Group != "" {
+					why = "the module " + by
+				}
+				o.Trace.Event(recurse.KindModule, fmt.Sprintf("the query goes to the servers of group %s: %s says so", group, why), "group", group)
+			}
 		}
 		// What a module says that sees clients is not so for others of the class; that it has said nothing is seen by Passes, each time.
 		out.Keeps = out.Keeps && (by == "" || v.Group == "" && !views.tagged() || c.Decides(by))

@@ -18,9 +18,21 @@ func (n *Node) ListCache(_ context.Context, q admin.CacheQuery) (admin.CacheList
 	now := n.clock.Boot()
 	out := admin.CacheList{Entries: []admin.CacheEntry{}, More: more}
 	for i := range items {
-		out.Entries = append(out.Entries, cacheEntry(&items[i], now))
+		out.Entries = append(out.Entries, n.cacheEntry(&items[i], now))
 	}
 	return out, nil
+}
+
+func (n *Node) cacheEntry(i *cache.Item, now time.Duration) admin.CacheEntry {
+	e := cacheEntry(i, now)
+	if space := max(i.Entry.Space, i.Denial.Space); space != 0 {
+		group := n.resolver.GroupIn(space)
+		if group == "" {
+			group = "that is gone"
+		}
+		e.Source += ", group " + group
+	}
+	return e
 }
 
 func cacheEntry(i *cache.Item, now time.Duration) admin.CacheEntry {

@@ -72,20 +72,26 @@ func (t *Table) warnLocalRoot() []Warning {
 // section 4, RFC 8375 section 7).
 func (t *Table) warnUpstreams() []Warning {
 	var out []Warning
-	for _, zone := range slices.SortedFunc(maps.Keys(t.upstreams), dns.Name.Compare) {
+	check := func(path, what string, zone dns.Name) {
 		anchor, ok := t.Anchor(zone)
 		if !ok || anchor.Zone == zone || delegatedUnsigned(zone) {
-			continue
+			return
 		}
 		if negative, _, ok := t.NegativeAnchor(zone, time.Time{}); ok && negative.Labels() >= anchor.Zone.Labels() {
-			continue
+			return
 		}
 		out = append(out, Warning{
-			Path: t.upstreams[zone].kind.String(), Zone: zone,
-			Text: fmt.Sprintf("the %v zone %v lies below the trust anchor of %v: if the zone above it is signed and does not delegate it, all of its names will be bogus",
-				t.upstreams[zone].kind, zone, anchor.Zone),
+			Path: path, Zone: zone,
+			Text: fmt.Sprintf("the %s zone %v lies below the trust anchor of %v: if the zone above it is signed and does not delegate it, all of its names will be bogus", what, zone, anchor.Zone),
 			Hint: fmt.Sprintf("if it exists in your network only, add it to recursion.negative_trust_anchors, or its key to recursion.trust_anchors (%v)", zone),
 		})
+	}
+	for _, zone := range slices.SortedFunc(maps.Keys(t.upstreams), dns.Name.Compare) {
+		kind := t.upstreams[zone].kind.String()
+		check(kind, kind, zone)
+	}
+	for _, g := range t.groups {
+		check("groups", "group "+g.group.name+"'s", g.group.zone)
 	}
 	return out
 }
