@@ -3,11 +3,13 @@ package nameserver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
@@ -182,5 +184,23 @@ func TestClasses(t *testing.T) {
 		table.Clients.group("x", guestClient.Addr())
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A module that names a group which is not there has failed, and is told what to do.
+func TestUnknownGroup(t *testing.T) {
+	s := grouped(t, newPrograms(t), "phases: [query]\npure: true\n", nil, nil)
+	table := s.Table()
+	name := dns.MustParseName("unknown.example")
+	var steps []plugin.Step
+	asked := plugin.Query{Name: []byte(name.Wire()), Type: dns.TypeA, Groups: table.Recursion}
+	_, fail := table.Plugins.Query(t.Context(), 0, &asked, name, func(s plugin.Step) { steps = append(steps, s) })
+	if fail == nil || len(steps) != 1 || steps[0].Err == nil {
+		t.Fatalf("it has not failed: %v, %+v", fail, steps)
+	}
+	err := steps[0].Err
+	var hint interface{ Hint() string }
+	if got := err.Error(); got != `it sends the query to a group that is not there: "nowhere"` || plugin.Reason(err) != "group" || !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "settings.groups") {
+		t.Errorf("it failed with %q (%s)", got, plugin.Reason(err))
 	}
 }

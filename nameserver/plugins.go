@@ -108,7 +108,8 @@ func (s *Server) programmed(ctx context.Context, q *query, o recurse.Opts) (Outc
 	return decided(ctx, s.resolver, c, q.table.Clients, t, q.question(), q.core(), o, s.clock.Boot(), nil)
 }
 
-// Programmed resolves a question with the modules of a chain around it: they are shown the query, then it is resolved if they let it, and then they are shown the answer. now is boot time; see is told what each module said, nil: nobody
+// Programmed resolves a question with the modules of a chain around it: they are shown the query, then it is resolved if they let it, and then they are shown the answer. views say where a query goes that no module has
+// sent anywhere. now is boot time; see is told what each module said, nil: nobody
 // wants to know.
 func Programmed(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, views *Clients, asked plugin.Query, question dns.Question, core int, o recurse.Opts, now time.Duration, see func(plugin.Step)) (out Outcome, err error) {
 	t := told{asked: asked}

@@ -55,4 +55,18 @@ func TestPureSeesNoFlags(t *testing.T) {
 	}
 }
 
+// What is written down for modules of phase log has the tenant behind the name, and the tags behind that.
+func TestLineHasTheTenant(t *testing.T) {
+	l := Line{Type: dns.TypeA, Tenant: "office", Tag: "seen"}
+	l.NameLen = uint8(copy(l.Name[:], owner()))
+	b := l.appendLine(nil, seesPrefix)
+	want := string(owner()) + "office" + "seen"
+	if got := string(b[4+logHead+queryHead:]); got != want || b[4+20] != byte(queryHead+len(owner())+6) || b[4+22] != 4 {
+		t.Errorf("behind the fixed parts stands %q, want %q: %x", got, want, b)
+	}
+	if got := string(l.appendLine(nil, seesNobody)[4+logHead+queryHead:]); got != string(owner())+"seen" {
+		t.Errorf("who sees nobody is shown %q", got)
+	}
+}
+
 func owner() []byte { return []byte("\x01x\x04test\x00") }
