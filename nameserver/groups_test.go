@@ -11,6 +11,7 @@ import (
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/listen"
+	"github.com/ananas-edge/ananas/nameserver/cache"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
@@ -202,5 +203,38 @@ func TestUnknownGroup(t *testing.T) {
 	var hint interface{ Hint() string }
 	if got := err.Error(); got != `it sends the query to a group that is not there: "nowhere"` || plugin.Reason(err) != "group" || !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "settings.groups") {
 		t.Errorf("it failed with %q (%s)", got, plugin.Reason(err))
+	}
+}
+
+// A group that is gone when the query comes to be resolved is not replaced by the servers of all.
+func TestGroupThatIsGone(t *testing.T) {
+	s := grouped(t, newPrograms(t), "phases: [query]\npure: true\n", nil, nil)
+	name := dns.MustParseName("group.example")
+	without, err := recurse.Compile(recurse.Defaults(), new(cache.Table), nil, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := plugin.Query{Name: []byte(name.Wire()), Type: dns.TypeA, Groups: s.Table().Recursion}
+	out, err := Programmed(t.Context(), s.resolver, s.Table().Plugins, nil, asked, dns.Question{Name: name, Type: dns.TypeA, Class: dns.ClassINET}, 0, recurse.Opts{Table: without}, 0, nil)
+	if err != nil || out.Answer.RCode != dns.RCodeServerFailure || out.Keeps || len(out.Answer.EDEs) != 1 || !strings.Contains(out.Answer.EDEs[0].Text, "inside") {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+// A tag that decides nothing as long as there are no views does not make its module count as one that has said nothing: the next look may be by settings that have some.
+func TestTagIsNotForgotten(t *testing.T) {
+	p := newPrograms(t)
+	c := p.load(map[string][]byte{
+		"acts": guest(t, "acts", "phases: [query]\nneeds: [client]\n"), "told": guest(t, "told", "phases: [query]\n"),
+	}, nil, plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery, Grant: []string{"client"}}, plugin.Plugin{Module: "told", Phase: plugin.PhaseQuery})
+	name := dns.MustParseName("tagged.example")
+	asked := plugin.Query{Name: []byte(name.Wire()), Type: dns.TypeA, Client: guestClient.Addr()}
+	pass, said := c.Passes(0, &asked, false)
+	if pass {
+		t.Fatal("it passes")
+	}
+	asked.Said = said
+	if v, fail := c.Query(t.Context(), 0, &asked, name, nil); fail != nil || v.Tag != "guest" || v.TagBy != "acts" || v.Action != plugin.Address {
+		t.Errorf("%v by %q, %v, of %s", v, v.TagBy, fail, v.Module)
 	}
 }

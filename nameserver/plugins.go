@@ -160,7 +160,8 @@ func decided(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, views *C
 		if group == "" {
 			group, by = views.group(v.Tag, t.asked.Client), v.TagBy
 		}
-		if send(&o, group) {
+		switch {
+		case send(&o, group):
 			out.Group = group
 			if o.Trace != nil {
 				why := "a view"
@@ -169,6 +170,8 @@ func decided(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, views *C
 				}
 				o.Trace.Event(recurse.KindModule, fmt.Sprintf("the query goes to the servers of group %s: %s says so", group, why), "group", group)
 			}
+		case group != "": // it went with a change of settings since the module was asked; nobody else may be asked in its place
+			return Outcome{Answer: unanswered(&dns.EDE{Code: dns.EDENotReady, Text: "the group " + group + ", to which a module sends this query, is not in the settings any more"}), Ended: true}, nil
 		}
 		// What a module says that sees clients is not so for others of the class; that it has said nothing is seen by Passes, each time.
 		out.Keeps = out.Keeps && (by == "" || v.Group == "" && !views.tagged() || c.Decides(by))

@@ -359,7 +359,7 @@ var errLarge = errors.New("the answer does not fit into the module's buffer, nam
 
 var errOut error = hinted{fmt.Errorf("it was taken out, since it failed %d times in %v", maxFaults, faultTime), "push a version that does not; ananas module ls and the log of the node say how it failed"}
 
-var errGroup = errors.New("a group that is not there:")
+var errGroup = errors.New("a group that is not there")
 
 // verdict reads what a module returned for the query. A group that is not there is a fault.
 func (q *Query) verdict(out []byte, owner dns.Name) (Verdict, error) {
@@ -372,7 +372,7 @@ func (q *Query) verdict(out []byte, owner dns.Name) (Verdict, error) {
 
 // noGroup is why a module fails that sends a query to a group which is not there.
 func noGroup(name string) error {
-	return hinted{fmt.Errorf("it sends the query to %w %q", errGroup, name), "add it to settings.groups, or have the module name another one"}
+	return hinted{fmt.Errorf("it sends the query to %w: %q", errGroup, name), "add it to settings.groups, or have the module name another one"}
 }
 
 // errBusy is why a module was not asked where nobody may wait.
