@@ -23,7 +23,7 @@ type changeFlags struct {
 	Yes    bool   `short:"y" help:"Do not ask."`
 	Reason string `placeholder:"TEXT" help:"Why, for the history."`
 	Now    bool   `help:"To all nodes at once, past the waves. Needs a reason, and is marked in the history. Ends rollouts of the same keys."`
-	Wait   bool   `negatable:"" default:"true" help:"Follow the rollout to its end (the default), or with --no-wait return at once."`
+	Wait   bool   `negatable:"" default:"true" help:"Follow the rollout to its end, and what goes to all nodes at once until they have it in use (the default), or with --no-wait return at once."`
 	JSON   bool   `help:"Print what was changed as JSON, and the rollout as it ended."`
 }
 
@@ -55,6 +55,7 @@ func userName(uid string, lookup func(uid string) (*user.User, error)) string {
 type changed struct {
 	admin.Applied
 	Outcome *admin.Rollout `json:"outcome,omitempty"` // the rollout, as it was when it was not followed any further
+	Uptake  *uptake        `json:"uptake,omitempty"`  // of what went past the waves: the nodes that have it in use
 }
 
 // change shows what a change would do, asks, does it, and follows the rollout that carries it. do is called twice: dry, and with the text that names what was shown.
@@ -109,6 +110,9 @@ func (c *changeFlags) follow(p *process, node *client.Client, done admin.Applied
 		}
 		f := &following{p: p, node: node, id: done.Rollout, screen: screen, quiet: c.JSON, fresh: true}
 		out.Outcome, err = f.toTheEnd()
+	}
+	if c.Now && c.Wait && done.Rollout == "" && done.Version > 0 {
+		out.Uptake, err = awaitUptake(p, node, done.Version, c.JSON)
 	}
 	if c.JSON {
 		err = errors.Join(p.printJSON(out), err)
