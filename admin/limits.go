@@ -21,6 +21,10 @@ const (
 	MaxBodyBytes = 64 << 10
 	// MaxApplyBytes of a request that applies files: MaxApplyText as JSON escapes it, and named files of some 8 MiB in base64 (4/3).
 	MaxApplyBytes = 16 << 20
+	// MaxBlobBytes of a file that is put there before it is applied: the largest that settings may name.
+	MaxBlobBytes = 256 << 20
+	// MaxUploads of such files at one time. Each is on its way for as long as its line takes, and in memory with some hundred KiB.
+	MaxUploads = 4
 	// MaxApplyText is the size of the text of all files of settings together: what a commit of the store may have.
 	MaxApplyText = 4 << 20
 	// MaxApplyFiles of one request: a file for each section, several times over.
@@ -63,6 +67,8 @@ const (
 	requestTimeout = 20 * time.Second
 	// applyTimeout is for an apply or a rollback: 16 MiB at 1 MiB/s, blobs that go to a majority of the root, and a commit whose outcome is looked up.
 	applyTimeout = 60 * time.Second
+	// uploadTimeout is for a file that is put there: the largest at 150 KiB/s. That it comes at all is seen every readTimeout.
+	uploadTimeout = 30 * time.Minute
 	// explainTimeout bounds an explain: a resolution gives up long before.
 	explainTimeout = 60 * time.Second
 	// writeTimeout is for the answer, from the end of the request's header; for an explain, from each event.

@@ -37,7 +37,9 @@ func TestDescriptionHasTheRoutes(t *testing.T) {
 			var params []string
 			list, _ := operation.(map[string]any)["parameters"].([]any)
 			for _, p := range list {
-				params = append(params, p.(map[string]any)["name"].(string))
+				if one := p.(map[string]any); one["in"] != "path" {
+					params = append(params, one["name"].(string))
+				}
 			}
 			slices.Sort(params)
 			described[fmt.Sprint(strings.ToUpper(method), " ", path, " ", params)] = true
@@ -132,6 +134,9 @@ var calls = []struct {
 	{"no history", "GET", "/api/v1/settings/history", "", nothingStored, 200},
 	{"watch", "GET", "/api/v1/settings/watch?after=0", "", nil, 200},
 	{"snapshot", "GET", "/api/v1/snapshot", "", nil, 200},
+	{"blob", "GET", blobPrefix + strings.Repeat("0a", 32), "", nil, 200},
+	{"put a blob", "PUT", blobPrefix + strings.Repeat("0a", 32), "content", nil, 200},
+	{"put what is no blob", "PUT", blobPrefix + "0a", "content", nil, 400},
 	{"rollouts", "GET", "/api/v1/rollouts?id=42", "", nil, 200},
 	{"no rollouts", "GET", "/api/v1/rollouts", "", nothingStored, 200},
 	{"steer", "POST", "/api/v1/rollouts", `{"id":"42","action":"promote"}`, nil, 200},
@@ -163,13 +168,20 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			if c.change != nil {
 				c.change(b)
 			}
-			w := b.do(b.request(c.method, c.target, c.body))
+			r := b.request(c.method, c.target, c.body)
+			if c.method == http.MethodPut {
+				r.Header.Set("Content-Type", octets)
+			}
+			w := b.do(r)
 			if w.Code != c.status {
 				t.Fatalf("HTTP %d %s, want %d", w.Code, w.Body, c.status)
 			}
 			path, _, _ := strings.Cut(c.target, "?")
 			if strings.HasPrefix(path, pprofPath) {
 				path = pprofPath
+			}
+			if strings.HasPrefix(path, blobPrefix) {
+				path = blobPath
 			}
 			called[c.method+" "+path] = true
 			responses := d.at("paths", path, strings.ToLower(c.method), "responses")

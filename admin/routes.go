@@ -19,9 +19,11 @@ import (
 type route struct {
 	get    handler
 	post   handler
+	put    handler
 	params []string // of GET
 	stream bool     // sets its own deadlines
 	apply  bool     // has the body and the deadlines of an apply
+	upload bool     // has the body of a blob, and sets its own deadlines
 	always bool     // answered however much is in work
 }
 
@@ -49,6 +51,7 @@ func (s *Server) routing() map[string]route {
 		"/api/v1/explain":     {get: s.explain, params: []string{"name", "type", "fresh", "depth"}, stream: true},
 
 		"/api/v1/apply":            {post: s.apply, apply: true},
+		blobPath:                   {get: s.blob, put: s.putBlob, upload: true},
 		"/api/v1/rollback":         {post: s.rollback, apply: true},
 		"/api/v1/settings":         {get: s.settingsList, params: []string{"prefix", "version", "limit", "after", "system", "held"}},
 		"/api/v1/settings/diff":    {get: s.settingsDiff, params: []string{"from", "to", "prefix"}},
@@ -180,7 +183,11 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		control.SetReadDeadline(time.Now().Add(applyTimeout))
 		control.SetWriteDeadline(time.Now().Add(applyTimeout + writeTimeout))
 	}
-	if !rt.stream {
+	upload := rt.upload && r.Method == http.MethodPut
+	if upload {
+		body = MaxBlobBytes
+	}
+	if !rt.stream && !upload {
 		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
 		r = r.WithContext(ctx)
@@ -202,6 +209,9 @@ func (s *Server) find(r *http.Request) (name string, rt route, p *Problem) {
 	name = r.URL.Path
 	if strings.HasPrefix(name, pprofPath) {
 		name = pprofPath
+	}
+	if strings.HasPrefix(name, blobPrefix) {
+		name = blobPath
 	}
 	rt, ok := s.routes[name]
 	if !ok {
@@ -229,6 +239,8 @@ func (rt route) handler(method string) handler {
 		return rt.get
 	case http.MethodPost:
 		return rt.post
+	case http.MethodPut:
+		return rt.put
 	}
 	return nil
 }
@@ -242,6 +254,9 @@ func (rt route) methods() []string {
 	if rt.post != nil {
 		all = append(all, http.MethodPost)
 	}
+	if rt.put != nil {
+		all = append(all, http.MethodPut)
+	}
 	return all
 }
 
@@ -249,7 +264,7 @@ func (rt route) methods() []string {
 // purge or show something else than was meant.
 func checkParams(r *http.Request, known []string) *Problem {
 	hint := "this path takes no parameters"
-	if r.Method == http.MethodPost {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		known = nil
 	}
 	if len(known) > 0 {

@@ -55,6 +55,7 @@ type Server struct {
 	requests chan struct{} // one for each request in work
 	explains chan struct{}
 	applies  chan struct{}
+	uploads  chan struct{}
 	watches  chan struct{}
 	dumps    chan struct{}   // snapshots that are read
 	closing  context.Context // done when Shutdown begins: streams end
@@ -103,6 +104,7 @@ func New(c Config) (*Server, error) {
 		requests: make(chan struct{}, MaxRequests),
 		explains: make(chan struct{}, MaxExplains),
 		applies:  make(chan struct{}, MaxApplies),
+		uploads:  make(chan struct{}, MaxUploads),
 		watches:  make(chan struct{}, MaxWatches),
 		dumps:    make(chan struct{}, MaxSnapshots),
 	}

@@ -12,6 +12,10 @@ import (
 type SettingsStore interface {
 	// Apply makes each section that the files name equal to them.
 	Apply(ctx context.Context, a Apply) (Applied, error)
+	// HasBlob returns the size of a blob, in octets. One that is here stays for a day at least, for the apply that names it. One that is not is [Absent].
+	HasBlob(ctx context.Context, sum [32]byte) (int64, error)
+	// PutBlob keeps a content with that SHA-256, whole or not at all: as long as a version names it, and for a day before one does.
+	PutBlob(ctx context.Context, sum [32]byte, content io.Reader) error
 	// Rollback makes all settings what they were at a version.
 	Rollback(ctx context.Context, r Rollback) (Applied, error)
 
@@ -70,6 +74,7 @@ const (
 	Full                   // there is no room in the store
 	Unreachable            // the root can't be reached, or does not decide
 	Unknown                // it is not known whether it was done
+	Another                // what came is another content than was said
 )
 
 // Apply is files to make the settings equal to; the body of the request.
@@ -90,6 +95,8 @@ type SettingsFile struct {
 	Name  string            `json:"name"` // for messages
 	Text  string            `json:"text"`
 	Named map[string][]byte `json:"named"`
+	// Blobs are those of them that were put there as blobs before: too large for the request.
+	Blobs map[string]Blob `json:"blobs,omitempty"`
 }
 
 // Rollback is the body of the request.

@@ -26,6 +26,7 @@ type shelf struct {
 	applied func(context.Context) (Applied, error)
 	watch   func(ctx context.Context, after uint64, emit func(Commit) error) error
 	save    func(io.Writer) error
+	put     func([32]byte, io.Reader) error
 	root    *Root
 	all     []Rollout
 }
@@ -119,6 +120,19 @@ func (s *shelf) Watch(ctx context.Context, after uint64, emit func(Commit) error
 	return s.err
 }
 
+func (s *shelf) HasBlob(_ context.Context, sum [32]byte) (int64, error) {
+	s.note(sum)
+	return 7, s.err
+}
+
+func (s *shelf) PutBlob(_ context.Context, sum [32]byte, content io.Reader) error {
+	if s.put != nil {
+		return s.put(sum, content)
+	}
+	_, err := io.Copy(io.Discard, content)
+	return errors.Join(err, s.err)
+}
+
 func (s *shelf) SaveSnapshot(_ context.Context, w io.Writer) error {
 	if s.save != nil {
 		return s.save(w)
@@ -199,7 +213,7 @@ var storeBodies = []struct {
 	path, body string
 	taken      bool
 }{
-	{"/api/v1/apply", `{"files":[{"name":"a.yaml","text":"settings: {}","named":{"ta.txt":"AAEC"}}],"reason":"why","author":"ana","now":true,"dry":false,"confirm":"x"}`, true},
+	{"/api/v1/apply", `{"files":[{"name":"a.yaml","text":"settings: {}","named":{"ta.txt":"AAEC"},"blobs":{"l":{"sha256":"00","size":7}}}],"reason":"why","author":"ana","now":true,"dry":false,"confirm":"x"}`, true},
 	{"/api/v1/apply", `{"files":[{"name":"a.yaml"}]}`, true},
 	{"/api/v1/apply", `{"files":[{"text":"settings: {}"}]}`, false},
 	{"/api/v1/apply", `{"files":[{"name":"a.yaml","txt":""}]}`, false},
@@ -256,8 +270,8 @@ func TestWhatIsAskedOfTheStore(t *testing.T) {
 		{"GET", "/api/v1/settings/watch?after=7", "", uint64(7)},
 		{"GET", "/api/v1/settings/watch?after=0", "", uint64(0)},
 		{"GET", "/api/v1/settings/watch", "", uint64(42)},
-		{"POST", "/api/v1/apply", `{"files":[{"name":"a.yaml","text":"settings: {}","named":{"ta.txt":"AAEC"}}],"author":"ana","reason":"r","now":true,"confirm":"x"}`,
-			Apply{Files: []SettingsFile{{"a.yaml", "settings: {}", map[string][]byte{"ta.txt": {0, 1, 2}}}}, Author: "ana", Reason: "r", Now: true, Confirm: "x"}},
+		{"POST", "/api/v1/apply", `{"files":[{"name":"a.yaml","text":"settings: {}","named":{"ta.txt":"AAEC"},"blobs":{"l":{"sha256":"00","size":7}}}],"author":"ana","reason":"r","now":true,"confirm":"x"}`,
+			Apply{Files: []SettingsFile{{Name: "a.yaml", Text: "settings: {}", Named: map[string][]byte{"ta.txt": {0, 1, 2}}, Blobs: map[string]Blob{"l": {"00", 7}}}}, Author: "ana", Reason: "r", Now: true, Confirm: "x"}},
 		{"POST", "/api/v1/rollback", `{"version":41,"dry":true}`, Rollback{Version: 41, Author: "somebody", Dry: true}},
 		{"POST", "/api/v1/rollouts", `{"id":"42","action":"abort","reason":"r","author":"ana"}`, Steer{"42", "abort", "r", "ana"}},
 		{"POST", "/api/v1/root/token", `{"name":"x","labels":{"site":"lis"},"root":true,"ttl_ms":1000}`, NewToken{"x", map[string]string{"site": "lis"}, true, 1000, "somebody"}},

@@ -13,6 +13,7 @@ import (
 	miekg "github.com/miekg/dns"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/testchild"
 	"github.com/ananas-edge/ananas/internal/wholefile"
 	"github.com/ananas-edge/ananas/listen"
@@ -87,7 +88,9 @@ func (p *programs) load(files map[string][]byte, data []plugin.Data, uses ...plu
 	for _, u := range uses {
 		modules = append(modules, plugin.Module{Name: u.Module, File: u.Module})
 	}
-	table, err := plugin.Compile(modules, data, uses, func(name string) ([]byte, error) { return files[name], nil })
+	table, err := plugin.Compile(modules, data, uses, func(name string, most int64) (*namedfile.File, error) {
+		return namedfile.Of(files[name]).AtMost(name, most)
+	})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -232,8 +235,8 @@ func TestImagesOfAModuleThatWasOut(t *testing.T) {
 		s, _ := newServedAt(t, hand.clock())
 		p := newPrograms(t)
 		plain := s.Table()
-		table, err := plugin.Compile([]plugin.Module{{Name: "acts", File: "acts"}}, nil, []plugin.Plugin{{Module: "acts", Phase: plugin.PhaseQuery, Mode: mode}}, func(string) ([]byte, error) {
-			return guest(t, "acts", "phases: [query]\npure: true\n"), nil
+		table, err := plugin.Compile([]plugin.Module{{Name: "acts", File: "acts"}}, nil, []plugin.Plugin{{Module: "acts", Phase: plugin.PhaseQuery, Mode: mode}}, func(string, int64) (*namedfile.File, error) {
+			return namedfile.Of(guest(t, "acts", "phases: [query]\npure: true\n")), nil
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store"
 	"github.com/ananas-edge/ananas/store/blobs"
@@ -50,9 +51,23 @@ func (b feedBlobs) Begin(sum [32]byte) (feed.BlobWriter, error) {
 	return w, nil
 }
 
-// blob returns content that a document names. One that was lost is asked for anew, in the background.
-func (s *shared) blob(sum [32]byte) ([]byte, error) {
-	content, err := s.blobs.Read(sum, settings.MaxNamedFile)
+// blob returns content that a document names; it is read when somebody wants it. One that was lost, or is found spoilt then, is asked for anew, in the background.
+func (s *shared) blob(sum [32]byte) (*namedfile.File, error) {
+	size, err := s.blobs.Size(sum)
+	if err != nil {
+		return nil, s.missed(err)
+	}
+	return namedfile.At(sum, size, func() (io.ReadCloser, error) {
+		r, err := s.blobs.Stream(sum)
+		if err != nil {
+			return nil, s.missed(err)
+		}
+		return missing{r, s}, nil
+	}), nil
+}
+
+// missed has a blob asked for anew, if that is what an error says.
+func (s *shared) missed(err error) error {
 	var missing *blobs.MissingError
 	if errors.As(err, &missing) {
 		select {
@@ -60,14 +75,32 @@ func (s *shared) blob(sum [32]byte) ([]byte, error) {
 		default:
 		}
 	}
-	return content, err
+	return err
+}
+
+// missing is a blob that is read, and may turn out to be spoilt.
+type missing struct {
+	io.ReadCloser
+	s *shared
+}
+
+// Verified is that of blobs.Folder's streams.
+func (missing) Verified() {}
+
+// Read is that of io.Reader.
+func (m missing) Read(b []byte) (int, error) {
+	n, err := m.ReadCloser.Read(b)
+	if err != nil && err != io.EOF {
+		err = m.s.missed(err)
+	}
+	return n, err
 }
 
 // putBlobs keeps contents that documents of a commit name, here and on so many members of the root that a majority has them.
 func (s *shared) putBlobs(ctx context.Context, entries []*settings.Entries) error {
 	for _, e := range entries {
 		for sum, content := range e.Blobs {
-			if _, err := s.blobs.Put(bytes.NewReader(content)); err != nil {
+			if err := s.keepBlob(sum, content); err != nil {
 				return err
 			}
 			if err := s.spread(ctx, sum); err != nil {
@@ -76,6 +109,41 @@ func (s *shared) putBlobs(ctx context.Context, entries []*settings.Entries) erro
 		}
 	}
 	return nil
+}
+
+// keepBlob puts a content here, if it is not.
+func (s *shared) keepBlob(sum [32]byte, content *namedfile.File) error {
+	if s.blobs.Has(sum) {
+		return nil
+	}
+	r, err := content.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = s.blobs.Put(r)
+	return err
+}
+
+// takeBlob takes in a content that somebody uploads, for a commit that is to name it, and hands it to so many members of the root that a majority has it: the commit has not to wait for that.
+func (s *shared) takeBlob(ctx context.Context, sum [32]byte, content io.Reader) error {
+	lost := slices.Contains(s.lostBlobs(), sum)
+	w, err := s.blobs.Begin(sum)
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{content}, make([]byte, feed.BlobChunk)); err != nil {
+		return err
+	}
+	if err := w.Commit(); err != nil {
+		return err
+	}
+	if lost {
+		s.n.log.Info("what was uploaded has put a blob back that was lost")
+		s.use.again.Store(true)
+	}
+	return s.spread(ctx, sum)
 }
 
 // bringBack sees to it that a majority of the members of the root has the blobs of a version that is to be gone back to: the logs of the others may not reach as far as this one's.
@@ -105,8 +173,7 @@ func (s *shared) mendBlobs(entries []*settings.Entries) {
 	for _, sum := range s.lostBlobs() {
 		for _, e := range entries {
 			if content, ok := e.Blobs[sum]; ok {
-				_, err := s.blobs.Put(bytes.NewReader(content))
-				mended = mended || err == nil
+				mended = s.keepBlob(sum, content) == nil || mended
 			}
 		}
 	}

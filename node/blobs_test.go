@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store"
@@ -117,7 +118,7 @@ func TestLostBlobs(t *testing.T) {
 		t.Errorf("%x", lost)
 	}
 	w.s.use = &user{}
-	w.s.mendBlobs([]*settings.Entries{{Blobs: map[[32]byte][]byte{sum: []byte("second"), {1}: []byte("not named")}}})
+	w.s.mendBlobs([]*settings.Entries{{Blobs: map[[32]byte]*namedfile.File{sum: namedfile.Of([]byte("second")), {1}: namedfile.Of([]byte("not named"))}}})
 	if lost := w.s.lostBlobs(); len(lost) != 0 || w.s.blobs.Len() != 2 || !w.s.use.again.Load() {
 		t.Errorf("%x, %d blobs", lost, w.s.blobs.Len())
 	}

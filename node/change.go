@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/rollout"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store"
@@ -32,7 +34,7 @@ type change struct {
 	reason  string
 	now     bool
 	confirm string
-	blobs   map[[32]byte][]byte // contents that it names and that may not be here: of a change that is only tried
+	blobs   map[[32]byte]*namedfile.File // contents that it names and that may not be here: of a change that is only tried
 }
 
 // drafted is a change made for one version.
@@ -231,8 +233,8 @@ func wantFiles(files []*settings.Entries, merge bool) func(map[string][]byte, st
 }
 
 // contents returns the contents that documents of files name.
-func contents(files []*settings.Entries) map[[32]byte][]byte {
-	all := make(map[[32]byte][]byte)
+func contents(files []*settings.Entries) map[[32]byte]*namedfile.File {
+	all := make(map[[32]byte]*namedfile.File)
 	for _, f := range files {
 		maps.Copy(all, f.Blobs)
 	}
@@ -261,14 +263,21 @@ func wantVersion(past map[string][]byte, prefix string) func(map[string][]byte, 
 }
 
 // readFiles parses the files of a request. A section may be in one of them alone.
-func readFiles(files []admin.SettingsFile) ([]*settings.Entries, error) {
+func readFiles(files []admin.SettingsFile, blob func([32]byte) (*namedfile.File, error)) ([]*settings.Entries, error) {
 	if len(files) == 0 {
 		return nil, hinted{errors.New("there is no file to apply"), "name one or several"}
 	}
 	var all []*settings.Entries
+	var err error
 	by := make(map[string]string)
 	for _, f := range files {
-		file, err := settings.ParseApply(f.Name, []byte(f.Text), f.Named)
+		named := namedfile.All(f.Named)
+		for name, b := range f.Blobs {
+			if named[name], err = uploaded(name, b, blob); err != nil {
+				return nil, err
+			}
+		}
+		file, err := settings.ParseApply(f.Name, []byte(f.Text), named)
 		if err != nil {
 			return nil, err
 		}
@@ -288,6 +297,22 @@ func readFiles(files []admin.SettingsFile) ([]*settings.Entries, error) {
 		all = append(all, entries)
 	}
 	return all, nil
+}
+
+// uploaded returns a content that was put here before.
+func uploaded(name string, b admin.Blob, blob func([32]byte) (*namedfile.File, error)) (*namedfile.File, error) {
+	var sum [32]byte
+	if n, err := hex.Decode(sum[:], []byte(b.SHA256)); err != nil || n != len(sum) {
+		return nil, fmt.Errorf("%q is no SHA-256 of %q", b.SHA256, name)
+	}
+	f, err := blob(sum)
+	if err != nil {
+		return nil, &admin.Refusal{Why: admin.Absent, Err: hinted{fmt.Errorf("the content of %q: %w", name, err), "put it there first: PUT /api/v1/blobs/" + b.SHA256}}
+	}
+	if f.Size() != b.Size {
+		return nil, fmt.Errorf("the content of %q has %d octets, not %d", name, f.Size(), b.Size)
+	}
+	return f, nil
 }
 
 // checkReason refuses what goes to all nodes at once without a word why.
@@ -326,7 +351,7 @@ func (s *shared) commit(ctx context.Context, c change, dry bool) (admin.Applied,
 		if err := p.Make(view, &p); err != nil {
 			return admin.Applied{}, err
 		}
-		return last.applied(), s.checkWith(store.Overlay(view, p.Edits), p, func(sum [32]byte) ([]byte, error) {
+		return last.applied(), s.checkWith(store.Overlay(view, p.Edits), p, func(sum [32]byte) (*namedfile.File, error) {
 			if content, ok := c.blobs[sum]; ok {
 				return content, nil
 			}

@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"os/exec"
 	"path/filepath"
@@ -116,9 +115,9 @@ func (n *Node) Modules(context.Context) (list admin.ModuleList, err error) {
 	n.modules.mu.Lock()
 	defer n.modules.mu.Unlock()
 	for _, d := range table.Modules {
-		sum := sha256.Sum256(d.Source)
+		sum := d.File.Sum()
 		m := admin.Module{
-			Name: d.Name, Version: d.Manifest.Version, SHA256: hex.EncodeToString(sum[:]), Octets: len(d.Source), Phases: d.Manifest.Phases, Needs: d.Manifest.Needs, Wants: d.Manifest.Wants, Pure: d.Manifest.Pure, Fuel: d.Limits.CallFuel(),
+			Name: d.Name, Version: d.Manifest.Version, SHA256: hex.EncodeToString(sum[:]), Octets: int(d.File.Size()), Phases: d.Manifest.Phases, Needs: d.Manifest.Needs, Wants: d.Manifest.Wants, Pure: d.Manifest.Pure, Fuel: d.Limits.CallFuel(),
 			Alarm: n.modules.alarms[d.Name],
 		}
 		for i, u := range table.Plugins {

@@ -2,7 +2,6 @@ package node
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -18,14 +17,18 @@ const namedFolder = "named"
 
 // localRootFile is where the file is that f names for the local root: where f says, or in the data folder, if its content came with f. One that can't be written down is told of by who reads it.
 func (n *Node) localRootFile(f *settings.File, name string) string {
-	content, came := f.Carried(name)
+	file, came := f.Carried(name)
 	if name == "" || !came {
 		return f.Path(name)
 	}
-	sum := sha256.Sum256(content)
+	sum := file.Sum()
 	folder := filepath.Join(n.began.Node.Data, StoreFolder, namedFolder)
 	path := filepath.Join(folder, hex.EncodeToString(sum[:]))
-	if err := keepNamed(folder, path, content); err != nil {
+	content, err := file.Read()
+	if err == nil {
+		err = keepNamed(folder, path, content)
+	}
+	if err != nil {
 		n.log.Error("a file that came with the settings could not be written down", "error", fmt.Errorf("writing %q as %q: %w", name, path, err), "hint", "make room on the disk of the data folder; the next change of the settings, or a restart, tries it again")
 	}
 	return path

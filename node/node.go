@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/cache"
@@ -75,6 +76,7 @@ type Node struct {
 	file        *settings.File
 	began       *settings.File // what the node was started from
 	fingerprint string
+	disk        *namedfile.Disk // reads the files that settings name
 
 	lastReload atomic.Pointer[lastReload] // what came of it; stored under mu, read by who must not wait
 }
@@ -85,7 +87,7 @@ const shutdownTime = 500 * time.Millisecond
 
 // Start opens a node and serves. The order matters, and each step says why it stands where it does. On an error nothing is left open.
 func Start(o Options) (_ *Node, err error) {
-	n := &Node{reread: o.Reread, version: o.Version, log: o.Log, file: o.File, began: o.File}
+	n := &Node{reread: o.Reread, version: o.Version, log: o.Log, file: o.File, began: o.File, disk: namedfile.NewDisk(namedfile.MachineTime)}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -95,6 +97,7 @@ func Start(o Options) (_ *Node, err error) {
 		}
 	}()
 	own := o.File.Node
+	o.File.ReadBy(n.disk)
 
 	// What is wrong with the settings is told before anything is touched.
 	tables, err := o.File.Compile(listeners(own.Listen.DNS))

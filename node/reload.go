@@ -78,6 +78,7 @@ func (n *Node) reload() (admin.Reloaded, error) {
 		return r, hinted{fmt.Errorf("%q has no settings; it looks like a file that is being written", next.Name()),
 			"reload again when it is written; if all settings are to be the defaults, write {} into it"}
 	}
+	next.ReadBy(n.disk)
 	tables, err := n.compile(next)
 	if err != nil {
 		return r, err

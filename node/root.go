@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/rollout"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store"
@@ -127,7 +128,7 @@ func (s *shared) introduced(ctx context.Context) error {
 func (s *shared) check(next store.Map, p store.Proposal) error { return s.checkWith(next, p, s.blob) }
 
 // checkWith is check with blobs that may not be here yet.
-func (s *shared) checkWith(next store.Map, p store.Proposal, blob func([32]byte) ([]byte, error)) error {
+func (s *shared) checkWith(next store.Map, p store.Proposal, blob func([32]byte) (*namedfile.File, error)) error {
 	if err := identity.CheckEdits(p.Edits); err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func (s *shared) checkWith(next store.Map, p store.Proposal, blob func([32]byte)
 }
 
 // compile makes tables of settings, as this node would.
-func (s *shared) compile(entries map[string][]byte, blob func([32]byte) ([]byte, error)) (*settings.File, *settings.Tables, error) {
+func (s *shared) compile(entries map[string][]byte, blob func([32]byte) (*namedfile.File, error)) (*settings.File, *settings.Tables, error) {
 	file, err := s.use.assemble(entries, blob)
 	if err != nil {
 		return nil, nil, err

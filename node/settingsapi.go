@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store"
+	"github.com/ananas-edge/ananas/store/blobs"
 	"github.com/ananas-edge/ananas/store/etcd"
 	"github.com/ananas-edge/ananas/store/replica"
 )
@@ -42,12 +44,16 @@ func refusal(err error) error {
 	var quorum *store.QuorumError
 	var behind *store.BehindError
 	var known *admin.Refusal
+	var room *blobs.LimitError
+	var another *blobs.DigestError
 	switch {
 	case err == nil || errors.As(err, &known):
 		return err
 	case errors.As(err, &conflict):
 		return &admin.Refusal{Why: admin.Conflict, Err: err}
-	case errors.As(err, &full):
+	case errors.As(err, &another):
+		return &admin.Refusal{Why: admin.Another, Err: hinted{err, "send what has the SHA-256 in the path; nothing was kept"}}
+	case errors.As(err, &full), errors.As(err, &room), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return &admin.Refusal{Why: admin.Full, Err: err}
 	case errors.As(err, &floor):
 		return &admin.Refusal{Why: admin.Absent, Err: err}
@@ -81,7 +87,7 @@ func (a settingsAPI) Apply(ctx context.Context, r admin.Apply) (admin.Applied, e
 	if err != nil {
 		return admin.Applied{}, err
 	}
-	entries, err := readFiles(r.Files)
+	entries, err := readFiles(r.Files, s.blob)
 	if err != nil {
 		return admin.Applied{}, err
 	}
@@ -93,6 +99,29 @@ func (a settingsAPI) Apply(ctx context.Context, r admin.Apply) (admin.Applied, e
 	}
 	done, err := s.commit(ctx, change{wanted: wantFiles(entries, r.Merge), blobs: contents(entries), author: r.Author, reason: r.Reason, now: r.Now, confirm: r.Confirm}, r.Dry)
 	return done, refusal(err)
+}
+
+// HasBlob is that of admin.SettingsStore.
+func (a settingsAPI) HasBlob(_ context.Context, sum [32]byte) (int64, error) {
+	s, err := a.root()
+	if err != nil {
+		return 0, err
+	}
+	size, err := s.blobs.Size(sum)
+	var missing *blobs.MissingError
+	if errors.As(err, &missing) {
+		return 0, &admin.Refusal{Why: admin.Absent, Err: hinted{err, "put it there: PUT /api/v1/blobs/SHA256"}}
+	}
+	return size, err
+}
+
+// PutBlob is that of admin.SettingsStore.
+func (a settingsAPI) PutBlob(ctx context.Context, sum [32]byte, content io.Reader) error {
+	s, err := a.root()
+	if err != nil {
+		return err
+	}
+	return refusal(s.takeBlob(ctx, sum, content))
 }
 
 // Rollback is that of admin.SettingsStore.

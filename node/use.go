@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/wholefile"
 	"github.com/ananas-edge/ananas/rollout"
 	"github.com/ananas-edge/ananas/settings"
@@ -56,7 +57,7 @@ type user struct {
 	n        *Node
 	copy     *replica.Replica
 	member   func(store.Map) rollout.Member
-	blob     func([32]byte) ([]byte, error)
+	blob     func([32]byte) (*namedfile.File, error)
 	silent   func() time.Duration // how long the feed is; 0 on a member of the root that has a quorum
 	behind   func() bool          // the root has a version that the copy has not
 	memory   string               // file with the version in use; "": it is not remembered
@@ -164,7 +165,7 @@ func (u *user) make(m store.Map, v store.Version) (*settings.File, *settings.Tab
 }
 
 // assemble puts a file together.
-func (u *user) assemble(entries map[string][]byte, blob func([32]byte) ([]byte, error)) (*settings.File, error) {
+func (u *user) assemble(entries map[string][]byte, blob func([32]byte) (*namedfile.File, error)) (*settings.File, error) {
 	if before := u.file.Load(); before != nil {
 		return before.Reassemble(entries, blob)
 	}

@@ -3,7 +3,6 @@ package settings
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,33 +11,35 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 )
 
 // Assemble makes the file of a node whose own part is given and whose settings are entries, keys and documents as [File.Entries] makes them; what they do not say is
-// the default of this release. blob returns contents that are not in the documents; none other is ever read. Keys that are the store's own are passed over. The
+// the default of this release. blob returns contents that are not in the documents; none other is ever read, and those that are streamed (see keys.go) only when
+// what is made of them is not there. Keys that are the store's own are passed over. The
 // documents must not be changed later.
 //
 // The error is a [*strictyaml.Errors] with all that is wrong, each with the key as its file and line and path within the document; [File.Compile] of what is
 // returned tells errors in the same way.
-func Assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) ([]byte, error)) (*File, error) {
+func Assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) (*namedfile.File, error)) (*File, error) {
 	return assemble(own, entries, blob, nil)
 }
 
 // Reassemble is [Assemble] for the next version of what f was assembled of. Entries of lists whose documents are as they were are taken from f, and so are contents of
 // files, which is what makes a small change of a large store cheap. The two files share memory.
-func (f *File) Reassemble(entries map[string][]byte, blob func(sha256 [32]byte) ([]byte, error)) (*File, error) {
+func (f *File) Reassemble(entries map[string][]byte, blob func(sha256 [32]byte) (*namedfile.File, error)) (*File, error) {
 	return assemble(f.Node, entries, blob, f)
 }
 
-func assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) ([]byte, error), before *File) (*File, error) {
+func assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) (*namedfile.File, error), before *File) (*File, error) {
 	a := &assembly{entries: maps.Clone(entries), lists: make(map[string][]string)}
 	if before != nil && before.assembly != nil {
-		a.known = before.knownEntries()
-		defer func() { a.known = nil }()
+		a.known, a.before = before.knownEntries(), before
+		defer func() { a.known, a.before = nil, nil }()
 	}
-	f := &File{Node: own, Settings: Default().Settings, doc: new(strictyaml.Document), carried: make(map[string][]byte), blobs: make(map[[32]byte][]byte), assembly: a}
-	blob = f.verified(before, blob)
+	f := &File{Node: own, Settings: Default().Settings, doc: new(strictyaml.Document), carried: make(map[string]*namedfile.File), blobs: make(map[[32]byte]*namedfile.File), assembly: a}
+	blobs := f.verified(before, blob)
 	all := leaves(f.Settings)
 	byKey := make(map[string]leaf, len(all))
 	for _, l := range all {
@@ -53,13 +54,13 @@ func assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) ([
 		l, ok := byKey[key]
 		folder, segment, _ := cutLast(key)
 		switch list, inList := byKey[folder]; {
-		case ok && !l.list && l.tag.Get("file") == "true":
-			e.Join("", a.setFile(f, l, blob, carriedBy))
+		case ok && !l.list && isFile(l.tag):
+			e.Join("", a.setFile(f, l, blobs, carriedBy))
 		case ok && !l.list:
 			_, err := strictyaml.DecodeValue(key, entries[key], l.value.Addr().Interface(), l.tag)
 			e.Join("", err)
 		case inList && list.list:
-			e.Join("", a.add(f, list, key, segment, blob, carriedBy))
+			e.Join("", a.add(f, list, key, segment, blobs, carriedBy))
 		default:
 			e.Add(&strictyaml.Error{File: key, Err: errors.New("unknown key"), Hint: hintUnknown(key, all)})
 		}
@@ -87,12 +88,15 @@ type knownEntry struct {
 	value reflect.Value
 }
 
+// blobReader returns a content that is a blob: to be streamed, or else in memory.
+type blobReader func(sum [32]byte, stream bool) (*namedfile.File, error)
+
 // verified returns contents that f took from blobs already, and asks blob for others, which it looks at.
-func (f *File) verified(before *File, blob func([32]byte) ([]byte, error)) func([32]byte) ([]byte, error) {
+func (f *File) verified(before *File, blob func([32]byte) (*namedfile.File, error)) blobReader {
 	if blob == nil && before == nil {
 		return nil
 	}
-	return func(sum [32]byte) ([]byte, error) {
+	return func(sum [32]byte, stream bool) (*namedfile.File, error) {
 		content, ok := f.blobs[sum]
 		if !ok && before != nil {
 			content, ok = before.blobs[sum]
@@ -105,9 +109,16 @@ func (f *File) verified(before *File, blob func([32]byte) ([]byte, error)) func(
 			if content, err = blob(sum); err != nil {
 				return nil, err
 			}
-			if sha256.Sum256(content) != sum {
+			if content.Sum() != sum {
 				return nil, errNotTheSame
 			}
+		}
+		if !stream && !content.InMemory() {
+			b, err := content.Read()
+			if err != nil {
+				return nil, err
+			}
+			content = namedfile.Of(b)
 		}
 		f.blobs[sum] = content
 		return content, nil
@@ -144,9 +155,9 @@ func hintUnknown(key string, all []leaf) string {
 }
 
 // add appends an entry to a list.
-func (a *assembly) add(f *File, list leaf, key, segment string, blob func([32]byte) ([]byte, error), carriedBy map[string]string) error {
+func (a *assembly) add(f *File, list leaf, key, segment string, blob blobReader, carriedBy map[string]string) error {
 	c := carrierOf(list.value.Type().Elem())
-	if k, ok := a.known[key]; c == nil && ok && bytes.Equal(k.doc, a.entries[key]) {
+	if k, ok := a.known[key]; ok && bytes.Equal(k.doc, a.entries[key]) && a.take(f, c, k, key, carriedBy) {
 		list.value.Set(reflect.Append(list.value, k.value))
 		a.lists[list.path] = append(a.lists[list.path], key)
 		return nil
@@ -174,8 +185,29 @@ func (a *assembly) add(f *File, list leaf, key, segment string, blob func([32]by
 	return nil
 }
 
+// take takes over the file of an entry that is as it was, where entries name files. It is false if that is not to be had so simply.
+func (a *assembly) take(f *File, c *carrier, k knownEntry, key string, carriedBy map[string]string) bool {
+	if c == nil {
+		return true
+	}
+	name := k.value.Field(c.field).String()
+	if name == "" {
+		return true
+	}
+	was, ok := a.before.carried[name]
+	other, twice := f.carried[name]
+	if !ok || twice && other.Sum() != was.Sum() {
+		return false
+	}
+	if _, isBlob := a.before.blobs[was.Sum()]; isBlob {
+		f.blobs[was.Sum()] = was
+	}
+	f.carried[name], carriedBy[name] = was, key
+	return true
+}
+
 // addCarrying reads an entry that names a file, and takes over the content. Its name is set.
-func (a *assembly) addCarrying(f *File, c *carrier, entry reflect.Value, key string, blob func([32]byte) ([]byte, error), carriedBy map[string]string) error {
+func (a *assembly) addCarrying(f *File, c *carrier, entry reflect.Value, key string, blob blobReader, carriedBy map[string]string) error {
 	full := reflect.New(c.doc).Elem()
 	c.copyEntry(full, entry)
 	doc, err := strictyaml.DecodeEntry(key, a.entries[key], full.Addr().Interface())
@@ -200,7 +232,7 @@ func (a *assembly) addCarrying(f *File, c *carrier, entry reflect.Value, key str
 	if n.Name == "" {
 		return fail("name", "", "%q names no file", n.Name)
 	}
-	content, err := n.content(blob, fail)
+	content, err := n.content(blob, isStream(entry.Type().Field(c.field).Tag), mostOfEntry(entry, c), fail)
 	if err == nil {
 		err = f.keep(n.Name, content, key, carriedBy, fail)
 	}
@@ -212,7 +244,7 @@ func (a *assembly) addCarrying(f *File, c *carrier, entry reflect.Value, key str
 }
 
 // setFile sets a leaf that names a file, and takes over the content.
-func (a *assembly) setFile(f *File, l leaf, blob func([32]byte) ([]byte, error), carriedBy map[string]string) error {
+func (a *assembly) setFile(f *File, l leaf, blob blobReader, carriedBy map[string]string) error {
 	var n named
 	doc, err := strictyaml.DecodeValue(l.key, a.entries[l.key], &n, l.tag)
 	if err != nil {
@@ -231,7 +263,7 @@ func (a *assembly) setFile(f *File, l leaf, blob func([32]byte) ([]byte, error),
 	if n.Name == "" || n.Name == l.tag.Get("word") {
 		return fail("name", "write the text alone, without a section", "%q names no file", n.Name)
 	}
-	content, err := n.content(blob, fail)
+	content, err := n.content(blob, isStream(l.tag), mostOf(l.tag), fail)
 	if err == nil {
 		err = f.keep(n.Name, content, l.key, carriedBy, fail)
 	}
@@ -247,6 +279,7 @@ type assembly struct {
 	entries map[string][]byte
 	lists   map[string][]string   // path of a list of entries to their keys, in its order
 	known   map[string]knownEntry // while it is put together, what need not be decoded again
+	before  *File                 // likewise, of which that is
 }
 
 // names tells whether there are keys at or below a path.
@@ -320,7 +353,7 @@ func (a *assembly) place(e *strictyaml.Error) {
 			} else if name.IsValid() {
 				found, _ = strictyaml.DecodeEntry(e.File, doc, entry.Interface())
 			}
-		case l.key == e.File && l.tag.Get("file") != "true":
+		case l.key == e.File && !isFile(l.tag):
 			found, _ = strictyaml.DecodeValue(e.File, doc, l.value.Addr().Interface(), l.tag)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/cache"
@@ -37,7 +38,7 @@ func (t *Tables) Warnings(now time.Time) []recurse.Warning {
 // addresses at which this node answers, those of interfaces in place of one that stands for all: no question may go to them. The
 // error is a [*strictyaml.Errors]; nothing else is returned with it.
 func (f *File) Compile(listeners []netip.AddrPort) (*Tables, error) {
-	t, err := f.Settings.compile(listeners, f.readNamed)
+	t, err := f.Settings.compile(listeners, f.readNamed, f.MostOf)
 	if err != nil {
 		return nil, f.locate(err)
 	}
@@ -92,15 +93,21 @@ func worldwide(p netip.Prefix) bool {
 	return p.Bits() < 12 && p.Overlaps(netip.MustParsePrefix("2000::/3"))
 }
 
-// compile makes the tables of s; files reads a file that s names.
-func (s *Settings) compile(listeners []netip.AddrPort, files func(string) ([]byte, error)) (*Tables, error) {
+// compile makes the tables of s; files returns a file that s names, of at most so many octets, and mostOf how many that are.
+func (s *Settings) compile(listeners []netip.AddrPort, files func(string, int64) (*namedfile.File, error), mostOf func(string) int64) (*Tables, error) {
 	var e strictyaml.Errors
 	c, err := cache.Compile(s.Cache)
 	e.Join("cache", err)
 	if err != nil {
 		c = new(cache.Table) // so that what is wrong with the rest is told too
 	}
-	r, err := recurse.Compile(s.Recursion, c, s.Stub, s.Forward, s.Groups, files)
+	r, err := recurse.Compile(s.Recursion, c, s.Stub, s.Forward, s.Groups, func(name string) ([]byte, error) {
+		f, err := files(name, mostOf(name))
+		if err != nil {
+			return nil, err
+		}
+		return f.Read()
+	})
 	e.Join("", err)
 	for i, u := range s.Stub {
 		checkLoop(&e, fmt.Sprintf("stub[%d]", i), "servers", u.Servers, listeners)

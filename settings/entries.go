@@ -10,14 +10,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 )
 
 // Entries are the settings that somebody wrote, as a store holds them. Defaults are not among them, so that they can change with releases.
 type Entries struct {
-	Docs     map[string][]byte   // key to document: YAML, of which equal values have equal octets
-	Sections []string            // the sections that the file names, those directly below `settings`, sorted
-	Blobs    map[[32]byte][]byte // by their SHA-256, contents that are too large for the documents that name them
+	Docs     map[string][]byte            // key to document: YAML, of which equal values have equal octets
+	Sections []string                     // the sections that the file names, those directly below `settings`, sorted
+	Blobs    map[[32]byte]*namedfile.File // by their SHA-256, contents that are too large for the documents that name them
 }
 
 // Limits of a document with the content of a file. 48 KiB leave room in the 64 KiB that a value of the store may have: the document is up to a third longer
@@ -65,7 +66,7 @@ var errNoDigest = errors.New("is not a SHA-256, 64 digits of lowercase hexadecim
 
 // Entries takes the part `settings` apart and reads the files that it names. The error is a [*strictyaml.Errors].
 func (f *File) Entries() (*Entries, error) {
-	out := &Entries{Docs: make(map[string][]byte), Blobs: make(map[[32]byte][]byte)}
+	out := &Entries{Docs: make(map[string][]byte), Blobs: make(map[[32]byte]*namedfile.File)}
 	for _, s := range strictyaml.Fields(reflect.ValueOf(f.Settings).Elem()) {
 		if f.names(s.Key) {
 			out.Sections = append(out.Sections, s.Key)
@@ -98,7 +99,7 @@ func (f *File) names(path string) bool {
 	return f.doc.Holds("settings." + path)
 }
 
-func (out *Entries) addList(e *strictyaml.Errors, l leaf, read func(string) ([]byte, error)) {
+func (out *Entries) addList(e *strictyaml.Errors, l leaf, read func(string, int64) (*namedfile.File, error)) {
 	c := carrierOf(l.value.Type().Elem())
 	for i := range l.value.Len() {
 		entry := l.value.Index(i)
@@ -119,22 +120,26 @@ func (out *Entries) addList(e *strictyaml.Errors, l leaf, read func(string) ([]b
 		}
 		out.Docs[key] = doc
 		if blob != nil {
-			out.Blobs[sha256.Sum256(blob)] = blob
+			out.Blobs[blob.Sum()] = blob
 		}
 	}
 }
 
-func (out *Entries) addFile(e *strictyaml.Errors, l leaf, read func(string) ([]byte, error)) {
+func (out *Entries) addFile(e *strictyaml.Errors, l leaf, read func(string, int64) (*namedfile.File, error)) {
 	name := l.value.String()
-	content, err := read(name)
+	var doc []byte
+	var blob *namedfile.File
+	content, err := read(name, mostOf(l.tag))
+	if err == nil {
+		doc, blob, err = carry(name, content, func(n named) []byte { return strictyaml.Encode(n, "") })
+	}
 	if err != nil {
 		e.Addf(l.path, hintCarried, "reading %q: %w", name, err)
 		return
 	}
-	doc, blob := carry(name, content, func(n named) []byte { return strictyaml.Encode(n, "") })
 	out.Docs[l.key] = doc
 	if blob != nil {
-		out.Blobs[sha256.Sum256(blob)] = blob
+		out.Blobs[blob.Sum()] = blob
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
@@ -28,7 +29,7 @@ import (
 // entriesOf parses a file and takes it apart.
 func entriesOf(t testing.TB, text string, files map[string][]byte) (*File, *Entries) {
 	t.Helper()
-	f, err := ParseApply("f.yaml", []byte(text), files)
+	f, err := ParseApply("f.yaml", []byte(text), namedfile.All(files))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +38,15 @@ func entriesOf(t testing.TB, text string, files map[string][]byte) (*File, *Entr
 		t.Fatal(err)
 	}
 	return f, e
+}
+
+func contentOf(t testing.TB, f *namedfile.File) string {
+	t.Helper()
+	b, err := f.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // written shows keys and documents as text.
@@ -113,7 +123,7 @@ settings:
 	if want := []string{"access", "cache", "forward", "recursion", "stub"}; !slices.Equal(e.Sections, want) {
 		t.Errorf("sections %v", e.Sections)
 	}
-	if len(e.Blobs) != 1 || !bytes.Equal(e.Blobs[sum], long) {
+	if len(e.Blobs) != 1 || e.Blobs[sum] == nil || e.Blobs[sum].Sum() != sum {
 		t.Errorf("%d blobs", len(e.Blobs))
 	}
 }
@@ -189,15 +199,15 @@ settings:
 }
 
 func TestNamedFiles(t *testing.T) {
-	f, err := ParseApply("/etc/f.yaml", []byte("settings: {recursion: {root_hints: b, trust_anchors: none, local_root: {file: /a}}}"), map[string][]byte{"b": []byte("x")})
+	f, err := ParseApply("/etc/f.yaml", []byte("settings: {recursion: {root_hints: b, trust_anchors: none, local_root: {file: /a}}}"), namedfile.All(map[string][]byte{"b": []byte("x")}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := f.NamedFiles(); !slices.Equal(got, []string{"/a", "b"}) || f.Path("b") != "/etc/b" {
 		t.Errorf("%v, %s", got, f.Path("b"))
 	}
-	if b, ok := f.Carried("b"); !ok || string(b) != "x" {
-		t.Errorf("%q %v", b, ok)
+	if b, ok := f.Carried("b"); !ok || contentOf(t, b) != "x" {
+		t.Errorf("%v %v", b, ok)
 	}
 	if got := Default().NamedFiles(); got != nil {
 		t.Errorf("%v", got)
@@ -227,7 +237,7 @@ func roundTrip(t rapid.TB, f *File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blob := func(sum [32]byte) ([]byte, error) { return e.Blobs[sum], nil }
+	blob := func(sum [32]byte) (*namedfile.File, error) { return e.Blobs[sum], nil }
 	g, err := Assemble(f.Node, e.Docs, blob)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, written(e.Docs))
@@ -257,7 +267,7 @@ func roundTrip(t rapid.TB, f *File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(written(e.Docs), written(again.Docs)); d != "" || !reflect.DeepEqual(e.Blobs, again.Blobs) {
+	if d := cmp.Diff(written(e.Docs), written(again.Docs)); d != "" || !maps.EqualFunc(e.Blobs, again.Blobs, func(a, b *namedfile.File) bool { return a.Sum() == b.Sum() }) {
 		t.Errorf("entries of what was assembled:\n%s", d)
 	}
 }
@@ -279,9 +289,11 @@ func TestGoodFilesRoundTrip(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, n := range f.NamedFiles() {
-				if f.carried[n], err = os.ReadFile(f.Path(n)); err != nil {
-					f.carried[n] = []byte("; nothing yet\n")
+				content, err := os.ReadFile(f.Path(n))
+				if err != nil {
+					content = []byte("; nothing yet\n")
 				}
+				f.carried[n] = namedfile.Of(content)
 			}
 			roundTrip(t, f)
 		})
@@ -307,7 +319,7 @@ func TestAssembleErrors(t *testing.T) {
 				docs[key] = []byte(strings.ReplaceAll(doc, `\n`, "\n") + "\n")
 			}
 		}
-		f, err := Assemble(Default().Node, docs, func([32]byte) ([]byte, error) { return nil, fs.ErrNotExist })
+		f, err := Assemble(Default().Node, docs, func([32]byte) (*namedfile.File, error) { return nil, fs.ErrNotExist })
 		if err == nil {
 			_, err = f.Compile(f.Node.Listen.DNS)
 		}
@@ -345,13 +357,15 @@ func TestAssembleContents(t *testing.T) {
 	gone := errors.New("swept")
 	for _, c := range []struct {
 		name string
-		blob func([32]byte) ([]byte, error)
+		blob func([32]byte) (*namedfile.File, error)
 		want string
 	}{
-		{"good", func(sum [32]byte) ([]byte, error) { return e.Blobs[sum], nil }, ""},
-		{"gone", func([32]byte) ([]byte, error) { return nil, gone }, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": swept`},
-		{"another", func([32]byte) ([]byte, error) { return bytes.Replace(content, []byte("192"), []byte("198"), 1), nil }, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": it is not what it was`},
-		{"cut", func([32]byte) ([]byte, error) { return content[:9], nil }, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": it is not what it was`},
+		{"good", func(sum [32]byte) (*namedfile.File, error) { return e.Blobs[sum], nil }, ""},
+		{"gone", func([32]byte) (*namedfile.File, error) { return nil, gone }, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": swept`},
+		{"another", func([32]byte) (*namedfile.File, error) {
+			return namedfile.Of(bytes.Replace(content, []byte("192"), []byte("198"), 1)), nil
+		}, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": it is not what it was`},
+		{"cut", func([32]byte) (*namedfile.File, error) { return namedfile.Of(content[:9]), nil }, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": it is not what it was`},
 		{"none", nil, `recursion/root_hints:2:9: sha256: there are no blobs here`},
 	} {
 		f, err := Assemble(Default().Node, e.Docs, c.blob)
@@ -371,8 +385,8 @@ func TestAssembleContents(t *testing.T) {
 		if h := tables.Nameserver.Recursion.Hints(); len(h) != 1 || h[0].Name.String() != "a.root." {
 			t.Errorf("hints %v", h)
 		}
-		if b, ok := f.Carried("root.hints"); !ok || !bytes.Equal(b, content) || f.Path("root.hints") != "" || f.HasSettings() || f.Empty() {
-			t.Errorf("carried %q, path %q", b, f.Path("root.hints"))
+		if b, ok := f.Carried("root.hints"); !ok || contentOf(t, b) != string(content) || f.Path("root.hints") != "" || f.HasSettings() || f.Empty() {
+			t.Errorf("carried %v, path %q", b, f.Path("root.hints"))
 		}
 	}
 }
@@ -381,7 +395,7 @@ func TestAssembleContents(t *testing.T) {
 func TestReassemble(t *testing.T) {
 	blobs := 0
 	sum := sha256.Sum256([]byte("x"))
-	blob := func([32]byte) ([]byte, error) { blobs++; return []byte("x"), nil }
+	blob := func([32]byte) (*namedfile.File, error) { blobs++; return namedfile.Of([]byte("x")), nil }
 	first := map[string][]byte{
 		"forward/a": []byte("servers: [192.0.2.1]\n"), "forward/b": []byte("servers: [192.0.2.2]\n"), "forward/c": []byte("servers: [192.0.2.3]\n"),
 		"recursion/local_root/file": fmt.Appendf(nil, "name: x\nsha256: \"%x\"\nsize: 1\n", sum), "cache/stale": []byte("1h\n"),
@@ -425,12 +439,12 @@ func TestContentsHaveRoom(t *testing.T) {
 		if len(e.Blobs) != c.blobs || len(doc) > 64<<10 {
 			t.Errorf("%d octets that begin with %.9q: %d blobs, a document of %d octets", len(c.content), c.content, len(e.Blobs), len(doc))
 		}
-		f, err := Assemble(Default().Node, e.Docs, func(sum [32]byte) ([]byte, error) { return e.Blobs[sum], nil })
+		f, err := Assemble(Default().Node, e.Docs, func(sum [32]byte) (*namedfile.File, error) { return e.Blobs[sum], nil })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b, ok := f.Carried("x"); !ok || string(b) != c.content {
-			t.Errorf("%.9q came back as %.9q", c.content, b)
+		if b, ok := f.Carried("x"); !ok || contentOf(t, b) != c.content {
+			t.Errorf("%.9q came back as %.9q", c.content, contentOf(t, b))
 		}
 	}
 }

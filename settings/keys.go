@@ -20,12 +20,38 @@ import (
 // These tags of fields have a meaning here, beside those of internal/strictyaml:
 //
 //	key     "true": the name of an entry; one field of a section that is in a list
-//	file    "true": names a file, whose content travels with the settings; "" names none
+//	file    the size that it may have at most, such as "8MiB", where the entry has no method MostOctets that says so: names a file, whose content travels with the settings; "" names none
+//	stream  "true": such a file is large, and only read as a stream, where what is made of it is not there yet; else it is in memory as long as the settings are
 //	word    what such a field may say that is no file
 //	secret  "true": the value is not shown to people
 
 // ownKeys is what keys begin with that are the store's own and no settings.
 const ownKeys = "~"
+
+// isFile tells whether a field with this tag names a file.
+func isFile(tag reflect.StructTag) bool { return tag.Get("file") != "" }
+
+// isStream tells whether the file is large, and not kept in memory.
+func isStream(tag reflect.StructTag) bool { return tag.Get("stream") == "true" }
+
+// mostOf is how many octets the file may have that a field with this tag names.
+func mostOf(tag reflect.StructTag) int64 {
+	most, err := strictyaml.ParseBytes(tag.Get("file"))
+	if err != nil {
+		panic(err) // a test looks at all of them
+	}
+	return int64(most)
+}
+
+// mostOfEntry is the same of the file that an entry names: what the entry says itself, if it does.
+func mostOfEntry(entry reflect.Value, c *carrier) int64 {
+	if entry.CanAddr() {
+		if own, ok := entry.Addr().Interface().(interface{ MostOctets() int64 }); ok {
+			return own.MostOctets()
+		}
+	}
+	return mostOf(entry.Type().Field(c.field).Tag)
+}
 
 // leaf is a key, or a folder of entries, and its place in a [Settings].
 type leaf struct {
@@ -72,7 +98,7 @@ func nameOf(entry reflect.Value) reflect.Value {
 
 // names tells whether the leaf holds the name of a file.
 func (l *leaf) names() bool {
-	return l.tag.Get("file") == "true" && l.value.String() != "" && l.value.String() != l.tag.Get("word")
+	return isFile(l.tag) && l.value.String() != "" && l.value.String() != l.tag.Get("word")
 }
 
 // secret tells whether the leaf holds anything that people are not to see.

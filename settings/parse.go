@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 )
 
@@ -58,12 +59,12 @@ func Parse(name string, data []byte) (*File, error) {
 // ParseApply is [Parse] for a file whose settings are to be put into a store. What it names is in files, by the names that it has there ([File.NamedFiles]);
 // nothing is read from the disk. The part `node` is checked, and of no use but to make the file one that is whole: it may name a store although there is a
 // part `settings`.
-func ParseApply(name string, data []byte, files map[string][]byte) (*File, error) {
+func ParseApply(name string, data []byte, files map[string]*namedfile.File) (*File, error) {
 	f, err := parse(name, data)
 	if err != nil {
 		return nil, err
 	}
-	f.carried = make(map[string][]byte, len(files))
+	f.carried = make(map[string]*namedfile.File, len(files))
 	maps.Copy(f.carried, files)
 	return f, nil
 }
@@ -142,47 +143,67 @@ func (f *File) Path(name string) string {
 	return name
 }
 
-// MaxNamedFile bounds the files that settings name, in octets: a list of five million names in a hosts file is 150 MB.
+// MaxNamedFile bounds the files that settings name, in octets: a list of five million names in a hosts file is 150 MB. Those that are no lists may have less, as their fields say.
 const MaxNamedFile = 256 << 20
 
-// readNamed reads a file that f names.
-func (f *File) readNamed(name string) ([]byte, error) {
-	if f.carried == nil {
-		return readFile(f.Path(name), MaxNamedFile)
+// ReadBy has a disk read the files that f names, which remembers those that were read for another file of settings. It is called before f is used.
+func (f *File) ReadBy(d *namedfile.Disk) {
+	if f.disk != d {
+		f.disk = d
 	}
-	b, ok := f.carried[name]
-	switch {
-	case !ok:
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	case len(b) > MaxNamedFile:
-		return nil, fmt.Errorf("%s %w: more than %d octets", name, errTooLarge, MaxNamedFile)
-	}
-	return b, nil
 }
 
-// Carried returns the content of a file that the settings name, if it came with them ([Assemble], [ParseApply]). The caller must not change it.
-func (f *File) Carried(name string) (content []byte, ok bool) {
+// readNamed returns a file that f names, of at most so many octets.
+func (f *File) readNamed(name string, most int64) (*namedfile.File, error) {
+	if f.carried == nil {
+		return f.disk.Read(f.Path(name), most)
+	}
+	b, ok := f.carried[name]
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return b.AtMost(name, most)
+}
+
+// Carried returns a file that the settings name, if it came with them ([Assemble], [ParseApply]).
+func (f *File) Carried(name string) (content *namedfile.File, ok bool) {
 	content, ok = f.carried[name]
 	return content, ok
 }
 
-// NamedFiles lists the files that the part `settings` names, as it names them ([File.Path] says where they are), sorted.
-func (f *File) NamedFiles() []string {
-	var out []string
+// eachNamed calls do with each file that the part `settings` names, and how many octets it may have there.
+func (f *File) eachNamed(do func(name string, most int64)) {
 	for _, l := range leaves(f.Settings) {
 		switch {
 		case l.list:
 			if c := carrierOf(l.value.Type().Elem()); c != nil {
 				for i := range l.value.Len() {
-					if name := l.value.Index(i).Field(c.field).String(); name != "" {
-						out = append(out, name)
+					if entry := l.value.Index(i); entry.Field(c.field).String() != "" {
+						do(entry.Field(c.field).String(), mostOfEntry(entry, c))
 					}
 				}
 			}
 		case l.names():
-			out = append(out, l.value.String())
+			do(l.value.String(), mostOf(l.tag))
 		}
 	}
+}
+
+// MostOf is how many octets a file may have that the part `settings` names: where several settings name it, the least.
+func (f *File) MostOf(name string) int64 {
+	least := int64(MaxNamedFile)
+	f.eachNamed(func(n string, most int64) {
+		if n == name {
+			least = min(least, most)
+		}
+	})
+	return least
+}
+
+// NamedFiles lists the files that the part `settings` names, as it names them ([File.Path] says where they are), sorted.
+func (f *File) NamedFiles() []string {
+	var out []string
+	f.eachNamed(func(name string, _ int64) { out = append(out, name) })
 	slices.Sort(out)
 	return slices.Compact(out)
 }

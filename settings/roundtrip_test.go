@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/nameserver"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
@@ -57,7 +58,7 @@ func (w *writer) section(v reflect.Value, indent, path string) {
 				list = append(list, w.scalar(t.Elem(), f.Tag, fmt.Sprint(p, i)))
 			}
 			fmt.Fprintf(&w.b, " [%s]\n", strings.Join(list, ", "))
-		case f.Tag.Get("file") == "true":
+		case isFile(f.Tag):
 			fmt.Fprintf(&w.b, " %s\n", w.file(f, p))
 		default:
 			fmt.Fprintf(&w.b, " %s\n", w.scalar(t, f.Tag, p))
@@ -199,7 +200,7 @@ func TestEverythingRoundTrips(t *testing.T) {
 		w := &writer{t: t, files: make(map[string][]byte)}
 		w.b.WriteString("settings:\n")
 		w.section(reflect.ValueOf(Default().Settings).Elem(), "  ", "")
-		f, err := ParseApply("f.yaml", []byte(w.b.String()), w.files)
+		f, err := ParseApply("f.yaml", []byte(w.b.String()), namedfile.All(w.files))
 		if err != nil {
 			if strings.Contains(err.Error(), "out of bounds") { // truncated below the least
 				t.Skip()
@@ -258,7 +259,7 @@ func FuzzAssemble(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		parsed, err := ParseApply(name, data, map[string][]byte{"lab.hints": []byte("x"), "lab.anchors": nil, "root.zone": []byte("\xff")})
+		parsed, err := ParseApply(name, data, namedfile.All(map[string][]byte{"lab.hints": []byte("x"), "lab.anchors": nil, "root.zone": []byte("\xff")}))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -272,7 +273,7 @@ func FuzzAssemble(f *testing.F) {
 	}
 	f.Add("recursion/negative_trust_anchors/a", "until: 2027-01-01T00:00:00Z", "recursion/root_hints", "name: a\ncontent: |\n  . NS b.\n")
 	f.Fuzz(func(t *testing.T, key1, doc1, key2, doc2 string) {
-		blob := func(sum [32]byte) ([]byte, error) { return sum[:], nil }
+		blob := func(sum [32]byte) (*namedfile.File, error) { return namedfile.Of(sum[:]), nil }
 		a, err := Assemble(Default().Node, map[string][]byte{key1: []byte(doc1), key2: []byte(doc2)}, blob)
 		if err == nil {
 			_, errCompile := a.Compile(a.Node.Listen.DNS)
@@ -286,7 +287,7 @@ func FuzzAssemble(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := Assemble(a.Node, e.Docs, func(sum [32]byte) ([]byte, error) { return e.Blobs[sum], nil })
+		b, err := Assemble(a.Node, e.Docs, func(sum [32]byte) (*namedfile.File, error) { return e.Blobs[sum], nil })
 		if err != nil {
 			t.Fatalf("%v\n%s", err, written(e.Docs))
 		}

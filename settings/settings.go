@@ -18,6 +18,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver"
@@ -35,9 +36,10 @@ type File struct {
 	name string // as it was given, for messages; "" if there is none
 	doc  *strictyaml.Document
 
-	carried  map[string][]byte   // content of the files that the part settings names, by the names there; nil: they are on the disk
-	blobs    map[[32]byte][]byte // those that came as blobs, by their SHA-256
-	assembly *assembly           // of a file that was put together from keys; else nil
+	disk     *namedfile.Disk              // reads the files that the part settings names; nil: what it reads it does not remember
+	carried  map[string]*namedfile.File   // those that came along, by the names there; nil: they are on the disk
+	blobs    map[[32]byte]*namedfile.File // those that came as blobs, by their SHA-256
+	assembly *assembly                    // of a file that was put together from keys; else nil
 }
 
 // Node is what holds for one machine. A change of any of it needs a restart.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -228,8 +229,8 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		none := func(string) ([]byte, error) { return nil, fs.ErrNotExist }
-		if tables, err := file.Settings.compile(file.Node.Listen.DNS, none); err == nil {
+		none := func(string, int64) (*namedfile.File, error) { return nil, fs.ErrNotExist }
+		if tables, err := file.Settings.compile(file.Node.Listen.DNS, none, file.MostOf); err == nil {
 			tables.Fingerprint()
 		} else if file.doc.Locate("settings", err).Error() == "" {
 			t.Fatal("an error without words")

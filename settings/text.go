@@ -58,7 +58,7 @@ func (t *textWriter) section(prefix string, v reflect.Value, depth int) {
 			t.headed(depth, f.Key, func() { t.list(key+"/", typ.Elem(), depth+1) })
 		case ok:
 			delete(t.left, key)
-			if f.Tag.Get("file") == "true" {
+			if isFile(f.Tag) {
 				t.file(key, f, doc, depth)
 				continue
 			}

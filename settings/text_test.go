@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/ananas-edge/ananas/internal/namedfile"
 )
 
 func TestText(t *testing.T) {
@@ -76,7 +78,7 @@ func TestTextRoundTrips(t *testing.T) {
 		w := &writer{t: t, files: make(map[string][]byte)}
 		w.b.WriteString("settings:\n")
 		w.section(reflect.ValueOf(Default().Settings).Elem(), "  ", "")
-		f, err := ParseApply("f.yaml", []byte(w.b.String()), w.files)
+		f, err := ParseApply("f.yaml", []byte(w.b.String()), namedfile.All(w.files))
 		if err != nil {
 			t.Skip()
 		}
@@ -85,7 +87,7 @@ func TestTextRoundTrips(t *testing.T) {
 			return // a name is there twice
 		}
 		text := Text(e.Docs)
-		again, err := ParseApply("g.yaml", text, w.files)
+		again, err := ParseApply("g.yaml", text, namedfile.All(w.files))
 		if err != nil {
 			t.Fatalf("%s\n%v", text, err)
 		}

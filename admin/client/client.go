@@ -98,6 +98,7 @@ func New(o Options) (*Client, error) {
 			// No proxy: it would see the token.
 			DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
 			MaxResponseHeaderBytes: 64 << 10,
+			ExpectContinueTimeout:  dialTimeout,
 		},
 		// A redirect would carry the token to who knows where; this API has none.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

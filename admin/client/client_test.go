@@ -28,6 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type node struct {
 	asked   []any
 	err     error
+	blobs   map[[32]byte]string
 	explain func(ctx context.Context, emit func(admin.Event) error) error
 	pages   []admin.SettingsList
 	watch   func(ctx context.Context, emit func(admin.Commit) error) error

@@ -52,6 +52,21 @@ func (n *node) Watch(ctx context.Context, after uint64, emit func(admin.Commit) 
 	return n.watch(ctx, emit)
 }
 
+func (n *node) HasBlob(_ context.Context, sum [32]byte) (int64, error) {
+	if n.blobs[sum] == "" {
+		return 0, &admin.Refusal{Why: admin.Absent, Err: errors.New("no")}
+	}
+	return int64(len(n.blobs[sum])), n.err
+}
+
+func (n *node) PutBlob(_ context.Context, sum [32]byte, content io.Reader) error {
+	b, err := io.ReadAll(content)
+	if n.err == nil && err == nil {
+		n.blobs[sum] = string(b)
+	}
+	return errors.Join(err, n.err)
+}
+
 func (n *node) SaveSnapshot(_ context.Context, w io.Writer) error {
 	_, err := io.WriteString(w, strings.Repeat("snapshot", 10_000))
 	return errors.Join(err, n.err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/settings"
 )
 
@@ -42,7 +44,7 @@ func (c *applyCommand) Validate() error {
 
 // Run applies the files.
 func (c *applyCommand) Run(p *process) error {
-	files, err := readSettings(p, c.Files)
+	files, larges, err := readSettings(p, c.Files)
 	if err != nil {
 		return err
 	}
@@ -51,6 +53,9 @@ func (c *applyCommand) Run(p *process) error {
 		return err
 	}
 	defer node.Close()
+	if err := upload(p, node, larges); err != nil {
+		return err
+	}
 	a := admin.Apply{Files: files, Reason: c.Reason, Author: author(p), Now: c.Now}
 	return c.change(p, node, "Apply?", func(ctx context.Context, dry bool, confirm string) (admin.Applied, error) {
 		a.Dry, a.Confirm = dry, confirm
@@ -59,10 +64,9 @@ func (c *applyCommand) Run(p *process) error {
 }
 
 // readSettings reads files and the files that those name. What is wrong with one of them is told here, with its line, as far as it can be seen without the settings
-// that are there. A file that is named [standardInput] is that; what it names is looked for from this folder.
-func readSettings(p *process, names []string) ([]admin.SettingsFile, error) {
-	var out []admin.SettingsFile
-	total := 0
+// that are there. A file that is named [standardInput] is that; what it names is looked for from this folder. What they name and is too large to travel with them is to be uploaded before.
+func readSettings(p *process, names []string) (out []admin.SettingsFile, larges []large, err error) {
+	total, beside := 0, int64(0)
 	for i, name := range names {
 		var text []byte
 		var err error
@@ -76,37 +80,61 @@ func readSettings(p *process, names []string) ([]admin.SettingsFile, error) {
 			text, err = readInput(p.stdin, admin.MaxApplyText)
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		f, err := settings.ParseApply(name, text, nil)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !f.HasSettings() {
-			return nil, hinted{fmt.Errorf("%s has no part settings", name), "write what is to be set below settings:, as in the file of a node"}
+			return nil, nil, hinted{fmt.Errorf("%s has no part settings", name), "write what is to be set below settings:, as in the file of a node"}
 		}
 		one := admin.SettingsFile{Name: name, Text: string(text), Named: map[string][]byte{}}
+		files := make(map[string]*namedfile.File)
 		for _, named := range f.NamedFiles() {
-			content, err := readFile(f.Path(named), admin.MaxApplyBytes)
+			if files[named], err = readNamed(f.Path(named), f.MostOf(named)); err != nil {
+				return nil, nil, fmt.Errorf("%s names a file: %w", name, err)
+			}
+			if beside+files[named].Size() > maxBeside {
+				sum := files[named].Sum()
+				if one.Blobs == nil {
+					one.Blobs = make(map[string]admin.Blob)
+				}
+				one.Blobs[named] = admin.Blob{SHA256: hex.EncodeToString(sum[:]), Size: files[named].Size()}
+				larges = append(larges, large{named, files[named]})
+				continue
+			}
+			content, err := files[named].Read()
 			if err != nil {
-				return nil, fmt.Errorf("%s names a file: %w", name, err)
+				return nil, nil, fmt.Errorf("%s names a file: reading %q: %w", name, named, err)
 			}
 			one.Named[named] = content
-			total += len(content)*4/3 + 4
+			beside += int64(len(content))
 		}
-		if total += len(text); total > admin.MaxApplyBytes {
-			return nil, hinted{fmt.Errorf("the files are larger than %s together", size(admin.MaxApplyBytes)), "apply them one after the other"}
+		if total += len(text); total > admin.MaxApplyText {
+			return nil, nil, hinted{fmt.Errorf("the files are larger than %s together", size(admin.MaxApplyText)), "apply them one after the other"}
 		}
 		// Again, with what it names: then names that are there twice are found here.
-		if f, err = settings.ParseApply(name, text, one.Named); err == nil {
+		if f, err = settings.ParseApply(name, text, files); err == nil {
 			_, err = f.Entries()
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		out = append(out, one)
 	}
-	return out, nil
+	return out, larges, nil
+}
+
+// readNamed returns a file that settings name, of at most so many octets.
+func readNamed(path string, most int64) (*namedfile.File, error) {
+	var none *namedfile.Disk // nothing is read twice
+	f, err := none.Read(path, most)
+	var large *namedfile.TooLargeError
+	if errors.As(err, &large) {
+		return nil, hinted{fmt.Errorf("reading %w", large), large.Hint()}
+	}
+	return f, fileFault(err)
 }
 
 // standardInput is the name that stands for standard input.

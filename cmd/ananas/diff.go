@@ -74,9 +74,10 @@ func (c *diffCommand) Validate() (err error) {
 // Run prints the difference.
 func (c *diffCommand) Run(p *process) error {
 	var files []admin.SettingsFile
+	var larges []large
 	if c.files {
 		var err error
-		if files, err = readSettings(p, c.What); err != nil {
+		if files, larges, err = readSettings(p, c.What); err != nil {
 			return err
 		}
 	}
@@ -87,6 +88,9 @@ func (c *diffCommand) Run(p *process) error {
 	defer node.Close()
 	switch {
 	case c.files:
+		if err := upload(p, node, larges); err != nil {
+			return err
+		}
 		return c.plan(p, node, files)
 	case len(c.What) == 0:
 		return c.last(p, node)

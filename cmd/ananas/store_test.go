@@ -61,6 +61,22 @@ func plannedOrApplied(dry bool) string {
 	return "applied.json"
 }
 
+func (f files) HasBlob(_ context.Context, sum [32]byte) (int64, error) {
+	info, err := os.Stat(filepath.Join(f.dir, fmt.Sprintf("%x", sum)))
+	if err != nil {
+		return 0, &admin.Refusal{Why: admin.Absent, Err: err}
+	}
+	return info.Size(), nil
+}
+
+func (f files) PutBlob(_ context.Context, sum [32]byte, content io.Reader) error {
+	b, err := io.ReadAll(content)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(f.dir, fmt.Sprintf("%x", sum)), b, 0o644)
+	}
+	return err
+}
+
 func (f files) Rollback(_ context.Context, r admin.Rollback) (admin.Applied, error) {
 	return stored[admin.Applied](f, plannedOrApplied(r.Dry), fmt.Sprintf("rollback %d dry=%v now=%v confirm=%q author=%q reason=%q", r.Version, r.Dry, r.Now, r.Confirm, r.Author, r.Reason))
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/testchild"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/telemetry"
@@ -115,7 +116,7 @@ func (b *bench) load(files map[string][]byte, before *plugin.Chain, plugins ...p
 	for name := range files {
 		modules = append(modules, plugin.Module{Name: name, File: name})
 	}
-	t, err := plugin.Compile(modules, nil, plugins, func(name string) ([]byte, error) { return files[name], nil })
+	t, err := plugin.Compile(modules, nil, plugins, filesOf(func(name string) []byte { return files[name] }))
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +289,7 @@ func TestStale(t *testing.T) {
 	}
 	// The next version is one of phase answer that is to be asked at phase query as well: it has no such function, and is refused. One with too little fuel fails at each call.
 	files := map[string][]byte{"acts": guest(t, "acts", onQuery+"version: '2'\n")}
-	table, err := plugin.Compile([]plugin.Module{{Name: "acts", File: "acts", Limits: plugin.Limits{Fuel: 150}}}, nil, []plugin.Plugin{use}, func(n string) ([]byte, error) { return files[n], nil })
+	table, err := plugin.Compile([]plugin.Module{{Name: "acts", File: "acts", Limits: plugin.Limits{Fuel: 150}}}, nil, []plugin.Plugin{use}, filesOf(func(name string) []byte { return files[name] }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -425,7 +426,7 @@ func TestUnusedIsCheckedOnce(t *testing.T) {
 	l := plugin.NewLoader(plugin.Config{Engine: e, Cores: 1, Boot: func() time.Duration { return 0 }, Metrics: telemetry.NewMetrics()})
 	load := func(source []byte, want int) {
 		t.Helper()
-		table, err := plugin.Compile([]plugin.Module{{Name: "acts", File: "acts"}}, nil, nil, func(string) ([]byte, error) { return source, nil })
+		table, err := plugin.Compile([]plugin.Module{{Name: "acts", File: "acts"}}, nil, nil, filesOf(func(string) []byte { return source }))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -551,6 +552,13 @@ func TestRefusedModules(t *testing.T) {
 	later = []byte(strings.Replace(string(later), "abi: 1", "abi: 2", 1))
 	if _, err := b.load(map[string][]byte{"acts": later}, nil, use); err == nil || !strings.Contains(err.Error(), "speaks version 2 of the interface, and this release 1") {
 		t.Error(err)
+	}
+}
+
+// filesOf are files of these contents.
+func filesOf(content func(name string) []byte) plugin.Files {
+	return func(name string, most int64) (*namedfile.File, error) {
+		return namedfile.Of(content(name)).AtMost(name, most)
 	}
 }
 

@@ -1,8 +1,6 @@
 package plugin
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/nameserver/dataset"
 	"github.com/ananas-edge/ananas/wasm"
@@ -19,7 +18,7 @@ import (
 // Data is a list of names or prefixes that the settings bring along, for modules that have the grant data/NAME to ask.
 type Data struct {
 	Name string `yaml:"name" required:"true" key:"true"`
-	File string `yaml:"file" required:"true" file:"true"`
+	File string `yaml:"file" required:"true" file:"256MiB" stream:"true"`
 
 	// Format is how it is written; auto takes that of the first line.
 	Format Format `yaml:"format"`
@@ -53,16 +52,19 @@ const maxData = 64
 // dataGrant begins the grant of a data set.
 const dataGrant = "data/"
 
-// Listed is a data set, named by its text. The text itself, of some 20 octets a name, is read again when it is needed, and not kept as long as the settings are.
+// MaxData is the size of a list in octets: five million names in a hosts file are 150 MB.
+const MaxData = 256 << 20
+
+// Listed is a data set, named by its text. The text itself, of some 20 octets a name, is read when it has to be compiled, and not kept as long as the settings are.
 type Listed struct {
 	Data
 	Path string // in the settings, for errors
 	Key  dataset.Key
-	text func() ([]byte, error)
+	file *namedfile.File
 }
 
-// compileData reads the texts of data sets.
-func compileData(e *strictyaml.Errors, data []Data, files func(string) ([]byte, error)) map[string]*Listed {
+// compileData finds the texts of data sets.
+func compileData(e *strictyaml.Errors, data []Data, files Files) map[string]*Listed {
 	if len(data) > maxData {
 		e.Addf("data", "", "%d data sets, at most %d", len(data), maxData)
 	}
@@ -77,12 +79,17 @@ func compileData(e *strictyaml.Errors, data []Data, files func(string) ([]byte, 
 			e.Addf(path+".name", "remove one of the two", "there are two data sets %q", d.Name)
 			continue
 		}
-		source, err := files(d.File)
+		file, err := files(d.File, MaxData)
+		var large *namedfile.TooLargeError
+		if errors.As(err, &large) {
+			e.Addf(path+".file", "split it into several", "data set %q has %d octets, at most %d", d.Name, large.Size, large.Most)
+			continue
+		}
 		if err != nil {
 			e.Addf(path+".file", "name a list that is there", "reading data set %q: %w", d.Name, err)
 			continue
 		}
-		all[d.Name] = &Listed{Data: d, Path: path, Key: dataset.Key{Source: sha256.Sum256(source), Format: d.Format.parsed(), Tolerate: d.Tolerate}, text: func() ([]byte, error) { return files(d.File) }}
+		all[d.Name] = &Listed{Data: d, Path: path, Key: dataset.Key{Source: file.Sum(), Format: d.Format.parsed(), Tolerate: d.Tolerate}, file: file}
 	}
 	return all
 }
@@ -94,14 +101,16 @@ func (l *Loader) list(d *Listed) (*dataset.Set, error) {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &damaged) {
 		return set, err
 	}
-	text, err := d.text()
+	text, err := d.file.Open()
 	if err != nil {
 		return nil, fmt.Errorf("reading data set %q: %w", d.Name, err)
 	}
-	if sha256.Sum256(text) != d.Key.Source {
-		return nil, hinted{fmt.Errorf("reading data set %q: its file %q has changed meanwhile", d.Name, d.File), "reload again when it is written"}
+	defer text.Close()
+	compiled, info, err := dataset.Build(text, dataset.Options{Format: d.Key.Format, Tolerate: d.Tolerate})
+	var changed *namedfile.ChangedError
+	if errors.As(err, &changed) {
+		return nil, hinted{fmt.Errorf("reading data set %q: its file %q has changed meanwhile", d.Name, d.File), changed.Hint()}
 	}
-	compiled, info, err := dataset.Build(bytes.NewReader(text), dataset.Options{Format: d.Key.Format, Tolerate: d.Tolerate})
 	if err != nil {
 		return nil, fmt.Errorf("reading data set %q: %w", d.Name, err)
 	}

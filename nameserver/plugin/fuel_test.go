@@ -15,7 +15,7 @@ func TestFuelOfManifest(t *testing.T) {
 		59_999: `modules[0].limits.fuel: module "acts" may need 60000 units of fuel for a call, and has 59999`,
 		60_000: "",
 	} {
-		_, err := plugin.Compile([]plugin.Module{{Name: "acts", File: "acts", Limits: plugin.Limits{Fuel: fuel}}}, nil, nil, func(string) ([]byte, error) { return module, nil })
+		_, err := plugin.Compile([]plugin.Module{{Name: "acts", File: "acts", Limits: plugin.Limits{Fuel: fuel}}}, nil, nil, filesOf(func(string) []byte { return module }))
 		if (err == nil) != (want == "") || err != nil && !(strings.Contains(err.Error(), want) && strings.Contains(err.Error(), "hint: set it to 60000")) {
 			t.Errorf("with %d: %v", fuel, err)
 		}

@@ -34,7 +34,7 @@ func TestLimits(t *testing.T) {
 		{"a large table by default", tabled, plugin.Limits{}, "table 0: entries at the start: 20000, at most 16384"},
 		{"a large table, and it may", tabled, plugin.Limits{Table: 20_000}, `the module has no function "ananas_buffer"`},
 	} {
-		table, err := plugin.Compile([]plugin.Module{{Name: "m", File: "m", Limits: c.limits}}, nil, []plugin.Plugin{{Module: "m", Phase: plugin.PhaseQuery}}, func(string) ([]byte, error) { return c.module, nil })
+		table, err := plugin.Compile([]plugin.Module{{Name: "m", File: "m", Limits: c.limits}}, nil, []plugin.Plugin{{Module: "m", Phase: plugin.PhaseQuery}}, filesOf(func(string) []byte { return c.module }))
 		if err == nil {
 			var chain *plugin.Chain
 			if chain, err = b.Load(t.Context(), table, nil); err == nil {

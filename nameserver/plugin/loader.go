@@ -63,7 +63,7 @@ type identity [sha256.Size]byte
 
 func identityOf(u *Use) identity {
 	h := sha256.New()
-	sum := sha256.Sum256(u.Source)
+	sum := u.File.Sum()
 	h.Write(sum[:])
 	fmt.Fprintf(h, "%q %+v %q\n", u.Module, u.Limits, slices.Sorted(slices.Values(u.Grant)))
 	for _, d := range u.Data {
@@ -159,14 +159,14 @@ func (l *Loader) loadUnused(ctx context.Context, t *Table, d *Described) error {
 	if used {
 		return nil
 	}
-	key := identityOf(&Use{Plugin: Plugin{Module: d.Name, Grant: d.Manifest.Needs}, Source: d.Source, Limits: d.Limits})
+	key := identityOf(&Use{Plugin: Plugin{Module: d.Name, Grant: d.Manifest.Needs}, File: d.File, Limits: d.Limits})
 	l.mu.Lock()
 	known := l.checked[key]
 	l.mu.Unlock()
 	if known { // a change of something else is not to wait for all that runs nowhere
 		return nil
 	}
-	err := l.c.Engine.Check(ctx, d.Source, wasm.Spec{Name: d.Name, Limits: d.Limits.wasm(), Functions: l.host.functions(), Grants: d.Manifest.Imports(d.Manifest.Needs), Exports: exports})
+	err := l.c.Engine.Check(ctx, d.source, wasm.Spec{Name: d.Name, Limits: d.Limits.wasm(), Functions: l.host.functions(), Grants: d.Manifest.Imports(d.Manifest.Needs), Exports: exports})
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
 	key := identityOf(u)
 	l.mu.Lock()
 	defer l.mu.Unlock() // while one compiles, others wait: chains are made seldom
-	impure := l.impure[sha256.Sum256(u.Source)]
+	impure := l.impure[u.File.Sum()]
 	if one := l.loaded[key]; one != nil && !(one.pure && impure) { // else it was loaded before the module was found out
 		one.refs++
 		return one, nil
@@ -234,7 +234,7 @@ func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
 	if slices.Contains(u.Manifest.Phases, string(PhaseAnswer)) || slices.Contains(u.Manifest.Phases, string(PhaseLog)) {
 		one.buffer = answerBuffer
 	}
-	m, err := l.c.Engine.Load(ctx, u.Source, wasm.Spec{Name: u.Module, Limits: u.Limits.wasm(), Functions: l.host.functions(), Grants: u.Manifest.Imports(u.Grant), Exports: exports, Prepare: one.prepare})
+	m, err := l.c.Engine.Load(ctx, u.source, wasm.Spec{Name: u.Module, Limits: u.Limits.wasm(), Functions: l.host.functions(), Grants: u.Manifest.Imports(u.Grant), Exports: exports, Prepare: one.prepare})
 	if err != nil {
 		return nil, err
 	}
@@ -362,7 +362,7 @@ func (l *Loader) repeat(ctx context.Context, one *loaded, out []byte, ask func(*
 		return
 	}
 	l.mu.Lock()
-	sum := sha256.Sum256(one.use.Source)
+	sum := one.use.File.Sum()
 	known := l.impure[sum]
 	l.impure[sum] = true
 	l.mu.Unlock()

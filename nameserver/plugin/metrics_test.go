@@ -17,7 +17,7 @@ func TestMetricsOfModules(t *testing.T) {
 	limits := plugin.Limits{Fuel: 1_000_000, HostCalls: 500}
 	module := plugin.Module{Name: "measures", File: "measures", Limits: limits}
 	source := guest(t, "measures", onQuery+"needs: [metrics]\n")
-	table, err := plugin.Compile([]plugin.Module{module}, nil, []plugin.Plugin{{Module: "measures", Phase: plugin.PhaseQuery, Grant: []string{"metrics"}}}, func(string) ([]byte, error) { return source, nil })
+	table, err := plugin.Compile([]plugin.Module{module}, nil, []plugin.Plugin{{Module: "measures", Phase: plugin.PhaseQuery, Grant: []string{"metrics"}}}, filesOf(func(string) []byte { return source }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/wasm"
 )
@@ -15,7 +16,7 @@ import (
 // Module is a WebAssembly program that the settings bring along. That it is there runs nothing: that is for a [Plugin].
 type Module struct {
 	Name   string `yaml:"name" required:"true" key:"true"`
-	File   string `yaml:"file" required:"true" file:"true"`
+	File   string `yaml:"file" required:"true" file:"64MiB"`
 	Limits Limits `yaml:"limits"`
 }
 
@@ -63,6 +64,12 @@ const MaxModule = 8 << 20
 
 // LargestModule is what limits may say: to compile 64 MiB, of which at most 20,000 functions are code, takes less than the child process may use.
 const LargestModule = 64 << 20
+
+// MostOctets is how large the module's file may be.
+func (m *Module) MostOctets() int64 { return int64(m.Limits.size()) }
+
+// Files returns a file that settings name, of at most so many octets. Of one that is larger nothing is read: the error is a [*namedfile.TooLargeError].
+type Files func(name string, most int64) (*namedfile.File, error)
 
 // Plugin has a module run at a phase.
 type Plugin struct {
@@ -136,24 +143,40 @@ type Table struct {
 // Described is a module that is there.
 type Described struct {
 	Name     string
-	Source   []byte
+	File     *namedfile.File
 	Limits   Limits
 	Manifest *wasm.Manifest
+	source   []byte
 }
 
 // Use is a plugin with its module.
 type Use struct {
 	Plugin
 	Path     string // in the settings, for errors
-	Source   []byte
+	File     *namedfile.File
 	Limits   Limits
 	Manifest *wasm.Manifest
 	Data     []*Listed // that it may ask, in the order of its grants
+	source   []byte
 }
 
-// Compile checks what the settings say of modules; files reads what they name. The error is a [*strictyaml.Errors] with paths below `settings`. That modules compile, and get what
+// program is what is made of a module's file. It is kept with the file, so that new settings of the same module do not read it again.
+type program struct {
+	source   []byte
+	manifest *wasm.Manifest
+}
+
+func readProgram(source []byte) (*program, error) {
+	m, err := wasm.ReadManifest(source)
+	if err != nil {
+		return nil, err
+	}
+	return &program{source, &m}, nil
+}
+
+// Compile checks what the settings say of modules. files returns what they name. The error is a [*strictyaml.Errors] with paths below `settings`. That modules compile, and get what
 // they import, is for [Loader.Load] to find.
-func Compile(modules []Module, data []Data, plugins []Plugin, files func(string) ([]byte, error)) (*Table, error) {
+func Compile(modules []Module, data []Data, plugins []Plugin, files Files) (*Table, error) {
 	var e strictyaml.Errors
 	if len(modules) > maxModules {
 		e.Addf("modules", "", "%d modules, at most %d", len(modules), maxModules)
@@ -164,8 +187,8 @@ func Compile(modules []Module, data []Data, plugins []Plugin, files func(string)
 	lists := compileData(&e, data, files)
 	type loaded struct {
 		*Module
-		source   []byte
-		manifest *wasm.Manifest
+		*program
+		file *namedfile.File
 	}
 	byName := make(map[string]loaded)
 	var names []string
@@ -180,20 +203,22 @@ func Compile(modules []Module, data []Data, plugins []Plugin, files func(string)
 			e.Addf(path+".name", "remove one of the two", "there are two modules %q", m.Name)
 			continue
 		}
-		source, err := files(m.File)
+		file, err := files(m.File, m.MostOctets())
+		var large *namedfile.TooLargeError
+		if errors.As(err, &large) {
+			e.Addf(path+".file", "build it for size (strip debug information), or raise limits.size of the module", "module %q has %d octets, at most %d", m.Name, large.Size, large.Most)
+			continue
+		}
 		if err != nil {
 			e.Addf(path+".file", "name a module that is there: a file in WebAssembly's binary format", "reading module %q: %w", m.Name, err)
 			continue
 		}
-		if most := m.Limits.size(); len(source) > most { // before it is hashed, which takes a millisecond for two megabytes
-			e.Addf(path+".file", "build it for size (strip debug information), or raise limits.size of the module", "module %q has %d octets, at most %d", m.Name, len(source), most)
-			continue
-		}
-		manifest, err := wasm.ReadManifest(source)
+		read, err := namedfile.Made(file, readProgram)
 		if err != nil {
 			e.Add(&strictyaml.Error{Path: path + ".file", Err: fmt.Errorf("reading module %q: %w", m.Name, err), Hint: hintOf(err)})
 			continue
 		}
+		manifest := read.manifest
 		if manifest.ABI != ABI {
 			e.Addf(path+".file", "build it for version 1", "module %q speaks version %d of the interface, and this release %d", m.Name, manifest.ABI, ABI)
 			continue
@@ -202,12 +227,13 @@ func Compile(modules []Module, data []Data, plugins []Plugin, files func(string)
 			e.Addf(path+".limits.fuel", fmt.Sprintf("set it to %d, if it may run beside the loops that read sockets", manifest.Fuel), "module %q may need %d units of fuel for a call, and has %d", m.Name, manifest.Fuel, has)
 			continue
 		}
-		byName[m.Name] = loaded{m, source, &manifest}
+		byName[m.Name] = loaded{m, read, file}
 		names = append(names, m.Name)
 	}
 	t := new(Table)
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		t.Modules = append(t.Modules, Described{name, byName[name].source, byName[name].Limits, byName[name].manifest})
+		m := byName[name]
+		t.Modules = append(t.Modules, Described{name, m.file, m.Limits, m.manifest, m.source})
 	}
 	for i, p := range plugins {
 		path := fmt.Sprintf("plugins[%d]", i)
@@ -226,7 +252,7 @@ func Compile(modules []Module, data []Data, plugins []Plugin, files func(string)
 		if p.Mode == "" {
 			p.Mode = Open
 		}
-		u := Use{Plugin: p, Path: path, Source: m.source, Limits: m.Limits, Manifest: m.manifest}
+		u := Use{Plugin: p, Path: path, File: m.file, Limits: m.Limits, Manifest: m.manifest, source: m.source}
 		for _, g := range p.Grant {
 			if d := lists[strings.TrimPrefix(g, dataGrant)]; d != nil && strings.HasPrefix(g, dataGrant) {
 				u.Data = append(u.Data, d)

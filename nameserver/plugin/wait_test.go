@@ -42,7 +42,7 @@ func TestSlowModulesAreTakenOut(t *testing.T) {
 		if c.guest == "asks" {
 			use.Grant, manifest = []string{"resolve"}, onQuery+"needs: [resolve]\n"
 		}
-		table, err := plugin.Compile([]plugin.Module{{Name: c.guest, File: "f", Limits: plugin.Limits{Fuel: 1_000_000_000, HostCalls: 1_000_000}}}, nil, []plugin.Plugin{use}, func(string) ([]byte, error) { return guest(t, c.guest, manifest), nil })
+		table, err := plugin.Compile([]plugin.Module{{Name: c.guest, File: "f", Limits: plugin.Limits{Fuel: 1_000_000_000, HostCalls: 1_000_000}}}, nil, []plugin.Plugin{use}, filesOf(func(string) []byte { return guest(t, c.guest, manifest) }))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestSlowModulesAreTakenOut(t *testing.T) {
 func TestWaitingCallsLeaveRoom(t *testing.T) {
 	b := newBench(t)
 	table, err := plugin.Compile([]plugin.Module{{Name: "asks", File: "f", Limits: plugin.Limits{Instances: 8}}}, nil, []plugin.Plugin{{Module: "asks", Phase: plugin.PhaseQuery, Grant: []string{"resolve"}}},
-		func(string) ([]byte, error) { return guest(t, "asks", onQuery+"needs: [resolve]\n"), nil })
+		filesOf(func(string) []byte { return guest(t, "asks", onQuery+"needs: [resolve]\n") }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 // LocalRootSettings say where a copy of the root zone comes from that is asked in place of the root servers (RFC 8806). Nothing set is no copy.
 type LocalRootSettings struct {
 	// File is a zone file with the root zone, read again at each reload and at the interval of its SOA record's refresh. Its age is that of the file.
-	File string `yaml:"file" file:"true"`
+	File string `yaml:"file" file:"24MiB"`
 
 	// AXFR holds servers that give the whole root zone (RFC 5936), asked in turn as its SOA record says. A copy is kept in the data folder.
 	AXFR []netip.AddrPort `yaml:"axfr" port:"53"`

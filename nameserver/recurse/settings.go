@@ -12,11 +12,11 @@ import (
 // Settings say how names are resolved. All of it is swapped in live, but for the [Limits] that say otherwise.
 type Settings struct {
 	// RootHints is a zone file with the names and addresses of the root's servers; "" is the list of IANA that is built in.
-	RootHints string `yaml:"root_hints" file:"true"`
+	RootHints string `yaml:"root_hints" file:"4MiB"`
 
 	// TrustAnchors is a file of DS or DNSKEY records, at any name; "" is the root's keys of 2017 and 2024, which are built in;
 	// "none" turns validation off.
-	TrustAnchors string `yaml:"trust_anchors" file:"true" word:"none"`
+	TrustAnchors string `yaml:"trust_anchors" file:"4MiB" word:"none"`
 
 	// TrustAnchorUpdates has the anchors follow the zones' keys (RFC 5011), beginning with those of TrustAnchors. Off, these are used as they
 	// stand: a node that nobody looks after fails when the root has changed its keys.

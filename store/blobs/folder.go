@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -222,6 +223,50 @@ func (f *Folder) Size(sum [32]byte) (int64, error) {
 	}
 	return size, file.Close()
 }
+
+// Stream opens a blob for reading; the end of it is held against the digest. Where it is another, the file is removed, and the end is a *SpoiltError.
+func (f *Folder) Stream(sum [32]byte) (io.ReadCloser, error) {
+	file, _, err := f.open(sum)
+	if err != nil {
+		return nil, err
+	}
+	return &stream{file: file, f: f, want: sum, sum: sha256.New()}, nil
+}
+
+// stream is a blob that is read.
+type stream struct {
+	file *os.File // not embedded: it would be copied past Read
+	f    *Folder
+	want [32]byte
+	sum  hash.Hash
+	end  error
+}
+
+// Read is that of io.Reader.
+func (s *stream) Read(b []byte) (int, error) {
+	if s.end != nil {
+		return 0, s.end
+	}
+	n, err := s.file.Read(b)
+	s.sum.Write(b[:n])
+	switch {
+	case err == io.EOF:
+		if s.end = io.EOF; [32]byte(s.sum.Sum(nil)) != s.want {
+			s.end = s.f.spoilt(s.want, s.file)
+		}
+		return n, s.end
+	case err != nil:
+		s.end = s.f.diskError("reading a blob", s.file.Name(), err)
+		return n, s.end
+	}
+	return n, nil
+}
+
+// Verified tells who holds contents against digests that this does.
+func (s *stream) Verified() {}
+
+// Close is that of io.Closer.
+func (s *stream) Close() error { return s.file.Close() }
 
 // Open opens a blob for reading. What is read is not held against the digest.
 func (f *Folder) Open(sum [32]byte) (io.ReadCloser, error) {

@@ -83,7 +83,7 @@ var libraries = map[string][]string{
 	"go.etcd.io/etcd":                     {"store/etcd"},
 	"go.uber.org/zap":                     {"store/etcd"}, // for what etcd's client takes
 	"golang.org/x/net":                    {"listen", "nameserver/recurse", "test"},
-	"golang.org/x/sys/unix":               {"lab", "listen", "nameserver/cache", "nameserver/dataset", "nameserver/recurse", "node", "telemetry", "test", "wasm", "cmd/ananas"},
+	"golang.org/x/sys/unix":               {"internal/namedfile", "lab", "listen", "nameserver/cache", "nameserver/dataset", "nameserver/recurse", "node", "telemetry", "test", "wasm", "cmd/ananas"},
 	"golang.org/x/term":                   {"cmd/ananas", "telemetry", "test"},
 	"google.golang.org/grpc":              {"store/etcd"}, // the same
 }

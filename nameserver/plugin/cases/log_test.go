@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/testchild"
 	"github.com/ananas-edge/ananas/internal/wholefile"
 	"github.com/ananas-edge/ananas/nameserver/dataset"
@@ -43,11 +44,11 @@ func showLines(t *testing.T, module, list []byte) {
 	for _, phase := range []plugin.Phase{plugin.PhaseQuery, plugin.PhaseLog} {
 		plugins = append(plugins, plugin.Plugin{Module: "acts", Phase: phase, Grant: manifest.Needs})
 	}
-	table, err := plugin.Compile([]plugin.Module{{Name: "acts", File: "acts.wasm", Limits: plugin.Limits{Fuel: manifest.Fuel}}}, []plugin.Data{{Name: "list", File: filepath.Join("data", "list")}}, plugins, func(name string) ([]byte, error) {
+	table, err := plugin.Compile([]plugin.Module{{Name: "acts", File: "acts.wasm", Limits: plugin.Limits{Fuel: manifest.Fuel}}}, []plugin.Data{{Name: "list", File: filepath.Join("data", "list")}}, plugins, func(name string, _ int64) (*namedfile.File, error) {
 		if name == "acts.wasm" {
-			return module, nil
+			return namedfile.Of(module), nil
 		}
-		return list, nil
+		return namedfile.Of(list), nil
 	})
 	if err != nil {
 		t.Fatal(err)

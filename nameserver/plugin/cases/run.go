@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/wholefile"
 	"github.com/ananas-edge/ananas/nameserver/dataset"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
@@ -174,11 +175,11 @@ func (r *Runner) load(ctx context.Context, c *Case) (*plugin.Chain, error) {
 			grant = append(grant, want)
 		}
 	}
-	files := func(name string) ([]byte, error) {
+	files := func(name string, _ int64) (*namedfile.File, error) {
 		if text, ok := r.data[strings.TrimPrefix(name, "data/")]; ok && strings.HasPrefix(name, "data/") {
-			return text, nil
+			return namedfile.Of(text), nil
 		}
-		return r.module, nil
+		return namedfile.Of(r.module), nil
 	}
 	table, err := plugin.Compile(
 		[]plugin.Module{{Name: m.Name, File: m.Name + ".wasm", Limits: plugin.Limits{Fuel: m.Fuel}}}, data,

@@ -1,0 +1,122 @@
+package admin
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Blob is a content that files of settings name, and that is too large for a request with them.
+type Blob struct {
+	SHA256 string `json:"sha256"` // in lowercase hexadecimal
+	Size   int64  `json:"size"`   // octets
+}
+
+// blobPath is the route of blobs, as the description has it; blobPrefix is what its paths begin with.
+const (
+	blobPrefix = "/api/v1/blobs/"
+	blobPath   = blobPrefix + "{sha256}"
+)
+
+// digestOf reads the digest in the path of a blob.
+func digestOf(r *http.Request) (sum [32]byte, p *Problem) {
+	text := strings.TrimPrefix(r.URL.Path, blobPrefix)
+	if _, err := hex.Decode(sum[:], []byte(text)); err != nil || len(text) != hex.EncodedLen(len(sum)) || strings.ToLower(text) != text {
+		return sum, problemParameter.with("the path ends in "+quote(text), "it is the SHA-256 of the content, 64 digits of lowercase hexadecimal")
+	}
+	return sum, nil
+}
+
+// blob tells whether a blob is here.
+func (s *Server) blob(w http.ResponseWriter, r *http.Request) *Problem {
+	if s.config.Settings == nil {
+		return problemMissing.with("blobs", "")
+	}
+	sum, p := digestOf(r)
+	if p != nil {
+		return p
+	}
+	size, err := s.config.Settings.HasBlob(r.Context(), sum)
+	if err != nil {
+		return refusal(problemFailed, r.Context(), err)
+	}
+	writeJSON(w, http.StatusOK, Blob{hex.EncodeToString(sum[:]), size})
+	return nil
+}
+
+// putBlob takes a blob in. It is there when this is answered with success, and not before.
+func (s *Server) putBlob(w http.ResponseWriter, r *http.Request) *Problem {
+	if s.config.Settings == nil {
+		return problemMissing.with("blobs", "")
+	}
+	sum, p := digestOf(r)
+	if p != nil {
+		return p
+	}
+	if media := r.Header.Get("Content-Type"); media != octets {
+		return problemMedia.with("it is "+quote(media), "send Content-Type: "+octets)
+	}
+	if r.ContentLength > MaxBlobBytes {
+		s.metrics.limits.With("body").Inc()
+		return problemBodySize.with(fmt.Sprintf("it has %d bytes, at most %d", r.ContentLength, int64(MaxBlobBytes)), "split the file")
+	}
+	leave, p := s.enter(s.uploads, "uploads")
+	if p != nil {
+		return p
+	}
+	defer leave()
+	in := &upload{r: r.Body, control: http.NewResponseController(w), until: time.Now().Add(uploadTimeout)}
+	in.control.SetWriteDeadline(in.until.Add(applyTimeout + writeTimeout)) // a recorder in a test has none
+	err := s.config.Settings.PutBlob(r.Context(), sum, in)
+	in.control.SetReadDeadline(time.Time{})
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		s.metrics.limits.With("body").Inc()
+		return problemBodySize.with(fmt.Sprintf("it is larger than %d bytes", large.Limit), "split the file")
+	case in.err != nil:
+		return problemBody.with(fmt.Sprintf("it broke off after %d bytes: %v", in.n, in.err), "send it again; nothing was kept")
+	case err != nil:
+		return refusal(problemFailed, r.Context(), err)
+	}
+	writeJSON(w, http.StatusOK, Blob{hex.EncodeToString(sum[:]), in.n})
+	return nil
+}
+
+// octets is the type of what is no text.
+const octets = "application/octet-stream"
+
+// upload is a body that may take long, as long as it comes.
+type upload struct {
+	r       io.Reader
+	control *http.ResponseController
+	until   time.Time
+	n       int64
+	err     error // other than its end, and that it is too long
+}
+
+// uploadPiece is how much of a body has to come within readTimeout, in octets: 25 KiB/s, or the whole in time by uploadTimeout.
+const uploadPiece = 256 << 10
+
+// Read is that of io.Reader.
+func (u *upload) Read(b []byte) (int, error) {
+	if u.n%uploadPiece+int64(len(b)) >= uploadPiece || u.n == 0 {
+		next := time.Now().Add(readTimeout)
+		if u.until.Before(next) {
+			next = u.until
+		}
+		u.control.SetReadDeadline(next)
+	}
+	b = b[:min(int64(len(b)), uploadPiece-u.n%uploadPiece)]
+	n, err := u.r.Read(b)
+	u.n += int64(n)
+	var large *http.MaxBytesError
+	if err != nil && err != io.EOF && !errors.As(err, &large) {
+		u.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,148 @@
+package admin
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ananas-edge/ananas/store/blobs"
+)
+
+// blobBench is a server with a folder of blobs behind it.
+func blobBench(t *testing.T) (*bench, *blobs.Folder, string) {
+	t.Helper()
+	b, dir := newBench(t), filepath.Join(t.TempDir(), "blobs")
+	f, err := blobs.Open(dir, blobs.Options{Boot: func() time.Duration { return 0 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.node.store.put = func(sum [32]byte, content io.Reader) error {
+		w, err := f.Begin(sum)
+		if err != nil {
+			return err
+		}
+		defer w.Abort()
+		if _, err := io.Copy(struct{ io.Writer }{w}, content); err != nil {
+			return err
+		}
+		err = w.Commit()
+		var another *blobs.DigestError
+		if errors.As(err, &another) {
+			return &Refusal{Why: Another, Err: err}
+		}
+		return err
+	}
+	return b, f, dir
+}
+
+// endless is a body that never ends by itself.
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// What is not the blob that it says is refused, and nothing of it is left: another content, one that is too long or breaks off, and one that nobody may put.
+func TestHostileUploads(t *testing.T) {
+	content := bytes.Repeat([]byte("bad.example.net\n"), 100_000)
+	sum := sha256.Sum256(content)
+	name := fmt.Sprintf("%x", sum)
+	cut := errors.New("the line was cut")
+	for what, c := range map[string]struct {
+		name   string
+		body   io.Reader
+		size   int64 // that is announced; -1: none is
+		change func(*http.Request)
+		status int
+		says   string
+	}{
+		"another content":       {name, bytes.NewReader(content[1:]), int64(len(content)) - 1, nil, 400, "has 1599999 octets with the SHA-256"},
+		"more than is to come":  {name, io.MultiReader(bytes.NewReader(content), strings.NewReader("x")), -1, nil, 400, "has 1600001 octets"},
+		"empty":                 {name, strings.NewReader(""), 0, nil, 400, "has 0 octets"},
+		"too long, and says so": {name, endless{}, MaxBlobBytes + 1, nil, 413, "at most 268435456"},
+		"too long":              {name, endless{}, -1, nil, 413, "larger than 268435456"},
+		"cut off":               {name, io.MultiReader(bytes.NewReader(content[:70_000]), failing{cut}), int64(len(content)), nil, 400, "it broke off after 70000 bytes: the line was cut"},
+		"no digest":             {name[1:], bytes.NewReader(content), int64(len(content)), nil, 400, "64 digits"},
+		"another digest form":   {strings.ToUpper(name), bytes.NewReader(content), int64(len(content)), nil, 400, "64 digits"},
+		"a way out":             {"..%2F..%2Fpasswd", bytes.NewReader(content), int64(len(content)), nil, 400, "64 digits"},
+		"as a form":             {name, bytes.NewReader(content), int64(len(content)), func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, 415, ""},
+		"without the token":     {name, bytes.NewReader(content), int64(len(content)), func(r *http.Request) { r.Header.Del("Authorization") }, 401, ""},
+		"of another site":       {name, bytes.NewReader(content), int64(len(content)), func(r *http.Request) { r.Header.Set("Origin", "http://example.net") }, 403, ""},
+	} {
+		t.Run(what, func(t *testing.T) {
+			b, f, dir := blobBench(t)
+			r := b.request(http.MethodPut, blobPrefix+c.name, "x")
+			r.Body, r.ContentLength = io.NopCloser(c.body), c.size
+			r.Header.Set("Content-Type", octets)
+			if c.change != nil {
+				c.change(r)
+			}
+			w := b.do(r)
+			if w.Code != c.status || !strings.Contains(w.Body.String(), c.says) {
+				t.Errorf("HTTP %d %s", w.Code, w.Body)
+			}
+			left, err := os.ReadDir(dir)
+			if f.Len() != 0 || len(left) != 0 || err != nil {
+				t.Errorf("%d blobs, %v, %v", f.Len(), left, err)
+			}
+		})
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// Of one blob that two put at once, one of whom breaks off, there is one, whole; no more than so many are put at one time.
+func TestUploadsAtOnce(t *testing.T) {
+	b, f, dir := blobBench(t)
+	content := bytes.Repeat([]byte("bad.example.net\n"), 100_000)
+	sum := sha256.Sum256(content)
+	put := func(body io.Reader) int {
+		r := b.request(http.MethodPut, fmt.Sprintf("%s%x", blobPrefix, sum), "x")
+		r.Body, r.ContentLength = io.NopCloser(body), -1
+		r.Header.Set("Content-Type", octets)
+		return b.do(r).Code
+	}
+	codes := make(chan int, MaxUploads)
+	var lines []*io.PipeWriter
+	for range MaxUploads {
+		out, in := io.Pipe()
+		lines = append(lines, in)
+		go func() { codes <- put(out) }()
+		if _, err := in.Write(content[:1000]); err != nil { // it is under way
+			t.Fatal(err)
+		}
+	}
+	if code := put(bytes.NewReader(content)); code != http.StatusServiceUnavailable {
+		t.Errorf("one more: HTTP %d", code)
+	}
+	lines[0].CloseWithError(errors.New("cut"))
+	if code := <-codes; code != http.StatusBadRequest {
+		t.Errorf("one that breaks off: HTTP %d", code)
+	}
+	for _, in := range lines[1:] {
+		go func() {
+			_, err := in.Write(content[1000:])
+			in.CloseWithError(err)
+		}()
+	}
+	for range lines[1:] {
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("HTTP %d", code)
+		}
+	}
+	left, _ := os.ReadDir(dir)
+	if got, err := f.Read(sum, len(content)); err != nil || !bytes.Equal(got, content) || len(left) != 1 {
+		t.Errorf("%d octets, %v, %v", len(got), err, left)
+	}
+	if code := put(bytes.NewReader(content)); code != http.StatusOK {
+		t.Errorf("what is there: HTTP %d", code)
+	}
+}
