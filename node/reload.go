@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -79,6 +80,7 @@ func (n *Node) reload() (admin.Reloaded, error) {
 			"reload again when it is written; if all settings are to be the defaults, write {} into it"}
 	}
 	next.ReadBy(n.disk)
+	runtime.Gosched() // between steps of some hundred microseconds each the loops that answer queries may have this processor
 	tables, err := n.compile(next)
 	if err != nil {
 		return r, err
@@ -86,9 +88,11 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	for _, w := range tables.Warnings(n.clock.Wall()) {
 		r.Warnings = append(r.Warnings, w.Text+"; "+w.Hint)
 	}
+	runtime.Gosched()
 	r.Restart = append(r.Restart, settings.Restart(n.began, next)...)
 	r.Changed = append(r.Changed, settings.Changed(n.file, next)...)
 	r.Warnings = append(r.Warnings, n.swap(next, tables)...)
+	runtime.Gosched()
 	if n.history != nil {
 		if err := loadFile(n.history, next); err != nil {
 			r.Warnings = append(r.Warnings, "the version was not put into the history: "+err.Error())

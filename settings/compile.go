@@ -158,10 +158,9 @@ func Changed(running, next *File) []string { return differing(running, next, Liv
 
 func differing(running, next *File, which func(strictyaml.Key) bool) []string {
 	var out []string
-	a, b := strictyaml.Describe(running), strictyaml.Describe(next)
-	for i := range min(len(a), len(b)) {
-		if which(a[i]) && a[i].Path == b[i].Path && a[i].Default != b[i].Default {
-			out = append(out, a[i].Path)
+	for _, k := range strictyaml.Different(running, next) {
+		if which(k) {
+			out = append(out, k.Path)
 		}
 	}
 	return out

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -126,7 +127,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, tag reflect.S
 func (d *decoder) section(n *yaml.Node, v reflect.Value, path string) {
 	fields := fieldsOf(v.Type())
 	if d.rest && path == "" {
-		fields = slices.DeleteFunc(fields, func(f field) bool { return f.tag.Get("key") == "true" })
+		fields = slices.DeleteFunc(slices.Clone(fields), func(f field) bool { return f.tag.Get("key") == "true" })
 	}
 	// A section whose keys are all commented out is a section without keys.
 	null := n.Kind == yaml.ScalarNode && n.Tag == tagNull
@@ -273,8 +274,19 @@ func find(fields []field, key string) (field, bool) {
 	return field{}, false
 }
 
-// fieldsOf lists the keys of a struct. It is not remembered anywhere: files are read seldom.
+var fieldsKnown sync.Map // of reflect.Type to []field, of the types of this program
+
+// fieldsOf lists the keys of a struct. It is remembered: a reload asks some thousand times. The caller must not change it.
 func fieldsOf(t reflect.Type) []field {
+	if known, ok := fieldsKnown.Load(t); ok {
+		return known.([]field)
+	}
+	out := listFields(t)
+	fieldsKnown.Store(t, out)
+	return out
+}
+
+func listFields(t reflect.Type) []field {
 	var out []field
 	for i := range t.NumField() {
 		f := t.Field(i)

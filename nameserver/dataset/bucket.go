@@ -177,6 +177,7 @@ func (s *Set) walk(each func(listed) error) error {
 	count := 0
 	more := s.more
 	for i := uint64(0); i < s.count; i++ {
+		yield(int(i) * bucketNames)
 		b := s.buckets[i*bucketLen:][:bucketLen]
 		n, here := int(b[0]), int(b[bucketLen-1])
 		if n > bucketLimit || here > n {

@@ -234,9 +234,13 @@ func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
 	if slices.Contains(u.Manifest.Phases, string(PhaseAnswer)) || slices.Contains(u.Manifest.Phases, string(PhaseLog)) {
 		one.buffer = answerBuffer
 	}
-	m, err := l.c.Engine.Load(ctx, u.source, wasm.Spec{Name: u.Module, Limits: u.Limits.wasm(), Functions: l.host.functions(), Grants: u.Manifest.Imports(u.Grant), Exports: exports, Prepare: one.prepare})
-	if err != nil {
-		return nil, err
+	grants := u.Manifest.Imports(u.Grant)
+	m := l.linked(u, grants, one.prepare)
+	if m == nil {
+		var err error
+		if m, err = l.c.Engine.Load(ctx, u.source, wasm.Spec{Name: u.Module, Limits: u.Limits.wasm(), Functions: l.host.functions(), Grants: grants, Exports: exports, Prepare: one.prepare}); err != nil {
+			return nil, err
+		}
 	}
 	pool, err := wasm.NewPool(m, l.c.Cores)
 	if err != nil {
@@ -246,6 +250,19 @@ func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
 	one.module, one.pool, one.serial = m, pool, l.serial
 	l.loaded[key] = one
 	return one, nil
+}
+
+// linked returns a module that is loaded for another use with other settings, for this one; nil if there is none. l.mu is held.
+func (l *Loader) linked(u *Use, grants []string, prepare func(*wasm.Instance) error) *wasm.Module {
+	for _, other := range l.loaded {
+		v := &other.use
+		if v.Module == u.Module && v.File.Sum() == u.File.Sum() && v.Limits == u.Limits && slices.Equal(v.Manifest.Imports(v.Grant), grants) {
+			if m := other.module.Again(prepare); m != nil {
+				return m
+			}
+		}
+	}
+	return nil
 }
 
 // checkPhases holds an instance to what its manifest says: what fails here would fail for each query.
