@@ -68,8 +68,9 @@ bench-cached: ## cached answers beside five of Debian's servers, as tables and d
 bench-store: build ## the store: reads, the way of a commit to 100 nodes and to 10,000 simulated ones, cold copies, commits (Linux; 8 minutes)
 	$(GO) run ./test/bench/store $(BENCHFLAGS)
 
-bench-modules: ## what modules cost a query, the same policy beside four of Debian's servers, and what hostile modules come to (root; installs the servers on Debian; 20 minutes)
+bench-modules: ## what modules cost a query, the same policy beside four of Debian's servers and CoreDNS, and what hostile modules come to (root; installs the servers on Debian, and builds CoreDNS; 20 minutes)
 	./test/install-peers cached
+	./test/install-peers go
 	$(GO) run ./test/bench/modules $(BENCHFLAGS)
 
 bench-swap: build ## from a push of a module to its verdict on a root and three followers that are asked all the time (Linux; half a minute)

@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command modules measures what modules cost: processor time of a cached query with none, with one whose verdict is kept, and with one that is called each time and looks the name up in a list of a million; the same policy
-// beside Unbound, Knot Resolver, PowerDNS Recursor and dnsdist; and what honest queries notice of modules that mean harm. See test/bench/README.md.
+// beside Unbound, Knot Resolver, PowerDNS Recursor, dnsdist and CoreDNS; and what honest queries notice of modules that mean harm. See test/bench/README.md.
 //
 //	go run ./test/bench/modules                                                         all of it, about 15 minutes
 //	go run ./test/bench/modules -rounds 1 -t 500ms -only ananas,ananas-impure -parts policy   a first look
@@ -12,6 +12,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -70,14 +72,18 @@ func (o *options) prepare() error {
 		}
 	}
 	// Debian keeps servers where only root looks.
-	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+	path := os.Getenv("PATH") + ":/usr/sbin:/sbin"
+	if cache, err := os.UserCacheDir(); err == nil {
+		path += ":" + filepath.Join(cache, "ananas-peers") // where test/install-peers go puts what it builds
+	}
+	if err := os.Setenv("PATH", path); err != nil {
 		return err
 	}
 	o.rig.Packages = []string{"./test/bench/asker"}
 	o.rig.Programs = []string{"nsd"}
 	o.rig.Hint = "./test/install-peers cached (as root on Debian), or leave servers out with -only"
 	for _, s := range servers("") {
-		if o.measured(s) && s.args[0] != "{ananas}" && slices.Contains(o.parts, "policy") {
+		if o.measured(s) && s.args[0] != "{ananas}" && !s.extra && slices.Contains(o.parts, "policy") {
 			o.rig.Programs = append(o.rig.Programs, s.args[0])
 		}
 	}
@@ -131,6 +137,10 @@ func (b *bout) policy() error {
 	}()
 	for i, s := range servers(b.rig.Dir) {
 		if !b.measured(s) {
+			continue
+		}
+		if _, err := exec.LookPath(s.args[0]); err != nil && s.extra {
+			b.rig.Say("%s is left out: %v; ./test/install-peers go builds it, if it can be had", s.name, err)
 			continue
 		}
 		c, err := b.start(s, i)

@@ -10,7 +10,10 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"time"
+
+	miekg "github.com/miekg/dns"
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/test/bench"
@@ -166,7 +169,7 @@ func (b *bout) fill(c *contestant) error {
 			return fmt.Errorf("filling the cache of %s: %w", c.name, err)
 		}
 		blocked := 0
-		if c.blocks {
+		if c.blocks && !c.zero {
 			blocked = b.set.blocked
 		}
 		if codes := r.Streams[0].RCodes; codes[dns.RCodeSuccess] != all-blocked || codes[dns.RCodeNameError] != blocked {
@@ -174,11 +177,37 @@ func (b *bout) fill(c *contestant) error {
 				c.name, codes[dns.RCodeSuccess], codes[dns.RCodeNameError], all-blocked, blocked, codes)
 		}
 	}
+	if c.zero {
+		if err := b.askListed(c); err != nil {
+			return err
+		}
+	}
 	if err := b.rig.Sleep(settle); err != nil {
 		return err
 	}
 	m.Full, m.Peak = c.proc.Memory()
 	b.rig.Say("%-14s first answer after %.1f s; resident %d MiB, with names in the cache %d MiB, at its peak %d MiB", c.name, m.Start, m.Loaded>>20, m.Full>>20, m.Peak>>20)
+	return nil
+}
+
+// askedListed is of how many names a server that answers 0.0.0.0 is asked whether it does so for listed names, and for no others.
+const askedListed = 200
+
+// askListed holds a server to 0.0.0.0 for some of the listed names and of those below them, and to the address of all others.
+func (b *bout) askListed(c *contestant) error {
+	for i := range askedListed {
+		k := i * (b.entries / askedListed)
+		for name, want := range map[string]string{listed(b.seed, k): "0.0.0.0", "www." + listed(b.seed, k): "0.0.0.0", "www." + registered(drawAllowed, b.seed, i): "192.0.2.80"} {
+			m := new(miekg.Msg).SetQuestion(name+".", miekg.TypeA)
+			got, _, err := (&miekg.Client{Timeout: time.Second}).Exchange(m, c.at.String())
+			if err != nil {
+				return fmt.Errorf("asking %s: %w", c.name, err)
+			}
+			if len(got.Answer) != 1 || !strings.HasSuffix(got.Answer[0].String(), "\t"+want) {
+				return fmt.Errorf("%s answers %v for %s, and should %s", c.name, got.Answer, name, want)
+			}
+		}
+	}
 	return nil
 }
 

@@ -34,6 +34,8 @@ type server struct {
 	words  map[string]string // more to fill in
 	beside map[string]string // more files in its folder
 	blocks bool
+	zero   bool // it answers 0.0.0.0 for what is listed, not NXDOMAIN
+	extra  bool // its program is left out where it is not there: test/install-peers go builds it, if it can be had
 	own    bool // asked for names that are not listed alone, too
 }
 
@@ -41,7 +43,7 @@ const rpzHead = "$TTL 60\n@ SOA localhost. nobody.invalid. 1 3600 1200 604800 60
 
 // servers are all of them.
 func servers(dir string) []*server {
-	list, rpz, local := filepath.Join(dir, "list.txt"), filepath.Join(dir, "list.rpz"), filepath.Join(dir, "list.unbound")
+	list, rpz, local, hosts := filepath.Join(dir, "list.txt"), filepath.Join(dir, "list.rpz"), filepath.Join(dir, "list.unbound"), filepath.Join(dir, "list.hosts")
 	ananas := func(name, what, manifest string) *server {
 		s := &server{name: name, what: what, file: "ananas.yaml", args: []string{"{ananas}", "serve", "--config", "{dir}/ananas.yaml"}, words: map[string]string{"{policy}": ""}, own: true}
 		if manifest != "" {
@@ -63,6 +65,9 @@ func servers(dir string) []*server {
 	dnsdist := func(name, what, lua string) *server {
 		return &server{name: name, what: what, file: "dnsdist.conf", args: []string{"dnsdist", "-C", "{dir}/dnsdist.conf", "--supervised", "--disable-syslog"}, words: map[string]string{"{policy}": lua}}
 	}
+	coredns := func(name, what, policy string) *server {
+		return &server{name: name, what: what, file: "coredns.conf", args: []string{"coredns", "-quiet", "-conf", "{dir}/coredns.conf"}, words: map[string]string{"{policy}": policy}, zero: policy != "", extra: true}
+	}
 	with := func(base string, s *server) *server { s.base, s.blocks = base, true; return s }
 	return []*server{
 		ananas("ananas", "no module", ""),
@@ -78,6 +83,8 @@ func servers(dir string) []*server {
 		with("kresd", kresd("kresd-rpz", "RPZ", fmt.Sprintf("policy.add(policy.rpz(policy.DENY, %q, false))", rpz))),
 		dnsdist("dnsdist", "no list", ""),
 		with("dnsdist", dnsdist("dnsdist-list", "SuffixMatchNodeRule", fmt.Sprintf("local list = newSuffixMatchNode()\nfor name in io.lines(%q) do list:add(name) end\naddAction(SuffixMatchNodeRule(list), RCodeAction(DNSRCode.NXDOMAIN))", list))),
+		coredns("coredns", "no list", ""),
+		with("coredns", coredns("coredns-hosts", "hosts, 0.0.0.0", fmt.Sprintf("hosts %q {\n\t\tttl 60\n\t\treload 0\n\t\tno_reverse\n\t\tfallthrough\n\t}", hosts))),
 	}
 }
 
@@ -90,7 +97,7 @@ var manifests = map[string]string{
 // writeLists writes the list in all formats, and the modules that ask it.
 func (b *bout) writeLists() error {
 	for _, f := range []struct{ file, head, line string }{
-		{"list.txt", "", "%s\n"}, {"list.rpz", rpzHead, "%[1]s CNAME .\n*.%[1]s CNAME .\n"}, {"list.unbound", "", "local-zone: \"%s\" always_nxdomain\n"},
+		{"list.txt", "", "%s\n"}, {"list.rpz", rpzHead, "%[1]s CNAME .\n*.%[1]s CNAME .\n"}, {"list.unbound", "", "local-zone: \"%s\" always_nxdomain\n"}, {"list.hosts", "", "0.0.0.0 %[1]s www.%[1]s\n"},
 	} {
 		if err := writeList(filepath.Join(b.rig.Dir, f.file), b.seed, b.entries, f.head, f.line); err != nil {
 			return err
