@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -250,25 +251,31 @@ func (n *node) doHarm(ctx context.Context, h *harm, v *harmed) error {
 
 // ask asks over a socket that has no other question under way.
 func ask(c *net.UDPConn, name string) error {
+	_, err := askFor(c, name)
+	return err
+}
+
+// askFor is ask, and returns the data of the first record.
+func askFor(c *net.UDPConn, name string) ([]byte, error) {
 	if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := c.Write(dns.AppendQuestion(nil, 1, dns.FlagRD, dns.Question{Name: dns.MustParseName(name), Type: dns.TypeA, Class: dns.ClassINET}, 0, false, nil)); err != nil {
-		return err
+		return nil, err
 	}
 	var buf [2048]byte
 	n, err := c.Read(buf[:])
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var m dns.Message
 	if err := dns.Parse(buf[:n], &m); err != nil {
-		return err
+		return nil, err
 	}
 	if m.RCode() != dns.RCodeSuccess || len(m.Sections[dns.Answer]) == 0 {
-		return fmt.Errorf("it answers %v", m.RCode())
+		return nil, fmt.Errorf("it answers %v", m.RCode())
 	}
-	return nil
+	return bytes.Clone(m.Sections[dns.Answer][0].Data), nil
 }
 
 // askOnce asks for an address, from a socket of its own.
