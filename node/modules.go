@@ -210,8 +210,26 @@ func (n *Node) takeChain(next *plugin.Chain, table *plugin.Table) {
 		n.mu.Unlock()
 		if still {
 			before.Release()
+			n.sweepLists()
 		}
 	})
+}
+
+// sweepLists removes what was compiled of lists that the settings do not have any more: of a list that comes each day it would be 3 GB a month. While changes are on their way it waits for the next time: lists of theirs may
+// be there already.
+func (n *Node) sweepLists() {
+	if n.shared != nil && len(openRollouts(n.shared.copy.View())) > 0 {
+		return
+	}
+	n.mu.Lock()
+	table, closed := n.modules.table, n.modules.closed
+	n.mu.Unlock()
+	if closed {
+		return
+	}
+	if err := n.modules.loader.Sweep(table); err != nil {
+		n.log.Warn("lists that the settings do not have any more could not be removed", "error", err)
+	}
 }
 
 // keepAlarms forgets what people were told of modules that are others now: one that is out still, or is still not what it says, is the same.

@@ -93,11 +93,11 @@ func (d *Disk) Read(path string, most int64) (*File, error) {
 	case err != nil:
 		return nil, err
 	case !seen.regular:
-		return readPipe(f, most)
+		return readWhole(f, most)
 	case seen.size > uint64(most):
 		return nil, &TooLargeError{path, int64(seen.size), most}
 	case d == nil:
-		return read(path, f, most)
+		return read(path, f, int64(seen.size), most)
 	}
 	before, file := d.recall(path, seen)
 	if file != nil && before.settled {
@@ -107,7 +107,7 @@ func (d *Disk) Read(path string, most int64) (*File, error) {
 	if before != nil {
 		one.since = before.since
 	}
-	again, err := read(path, f, most)
+	again, err := read(path, f, int64(seen.size), most)
 	if err != nil {
 		return nil, err
 	}
@@ -149,8 +149,14 @@ func (d *Disk) remember(path string, one *known) {
 	d.known[path] = one
 }
 
+// small is the size in octets up to which the content of a file is kept in memory when it was read: most modules, which are looked at more than once.
+const small = piece
+
 // read reads a file to its digest.
-func read(path string, f *os.File, most int64) (*File, error) {
+func read(path string, f *os.File, size, most int64) (*File, error) {
+	if size <= small {
+		return readWhole(f, min(small, most))
+	}
 	sum := sha256.New()
 	n, err := io.CopyBuffer(yielding{sum}, struct{ io.Reader }{io.LimitReader(f, most+1)}, make([]byte, piece))
 	switch {
@@ -172,7 +178,8 @@ func (y yielding) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func readPipe(f *os.File, most int64) (*File, error) {
+// readWhole reads a file into memory.
+func readWhole(f *os.File, most int64) (*File, error) {
 	var b bytes.Buffer
 	if _, err := b.ReadFrom(io.LimitReader(f, most+1)); err != nil {
 		return nil, err

@@ -80,6 +80,21 @@ func TestDiskBelieves(t *testing.T) {
 	}
 }
 
+// Of a large file the content is not kept, and one that has changed can't be read any more.
+func TestDiskKeepsNothingLarge(t *testing.T) {
+	s := newShelf(t)
+	s.write(strings.Repeat("x", small+1))
+	f := s.read()
+	if f.InMemory() {
+		t.Error("it is in memory")
+	}
+	s.write(strings.Repeat("y", small+1))
+	var changed *ChangedError
+	if _, err := f.Read(); !errors.As(err, &changed) || changed.Hint() == "" {
+		t.Errorf("%v", err)
+	}
+}
+
 // Each way to change a file is seen, times that are set back included.
 func TestDiskSeesChanges(t *testing.T) {
 	for what, change := range map[string]func(s *shelf) error{
@@ -119,8 +134,8 @@ func TestDiskSeesChanges(t *testing.T) {
 		if g == f || err != nil || !strings.HasPrefix(string(content), "two") {
 			t.Errorf("%s: %q, %v", what, content, err)
 		}
-		if _, err := f.Read(); err == nil {
-			t.Errorf("%s: what was read before can be read still", what)
+		if was, err := f.Read(); err != nil || string(was) != "one\n" {
+			t.Errorf("%s: what was read before is %q, %v", what, was, err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package plugin_test
 import (
 	"crypto/sha256"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,8 @@ import (
 // The text of a data set is read where it has to be compiled, and only there; one that has changed in between is no list of these settings.
 func TestDataIsReadAgain(t *testing.T) {
 	b := newBench(t)
-	shelf, err := dataset.NewShelf(t.TempDir(), wholefile.OS{})
+	dir := t.TempDir()
+	shelf, err := dataset.NewShelf(dir, wholefile.OS{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +55,15 @@ func TestDataIsReadAgain(t *testing.T) {
 	if _, err := l.Load(t.Context(), table, nil); err == nil || !strings.Contains(err.Error(), `reading data set "bad": its file "list" has changed meanwhile`) {
 		t.Errorf("a list that has changed: %v", err)
 	}
+	sweep := func(t2 *plugin.Table, want int) {
+		t.Helper()
+		if err := l.Sweep(t2); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) != want {
+			t.Errorf("%d lists are left, want %d: %v", len(left), want, err)
+		}
+	}
 	for want := range 2 { // the second time it lies on the shelf
 		reads = 0
 		c, err := l.Load(t.Context(), compile(), nil)
@@ -68,5 +79,7 @@ func TestDataIsReadAgain(t *testing.T) {
 		if reads != 1-want {
 			t.Errorf("it was read %d times", reads)
 		}
+		sweep(compile(), 1)
 	}
+	sweep(nil, 0) // what no settings have does not stay on the disk
 }

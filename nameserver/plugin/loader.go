@@ -179,6 +179,22 @@ func (l *Loader) loadUnused(ctx context.Context, t *Table, d *Described) error {
 	return nil
 }
 
+// Sweep removes the compiled form of all lists that no use of a table has. One that is in use elsewhere stays in memory until it is not, and one that is wanted again is compiled again.
+func (l *Loader) Sweep(t *Table) error {
+	if l.c.Shelf == nil {
+		return nil
+	}
+	var keep []dataset.Key
+	if t != nil {
+		for k := range t.Plugins {
+			for _, d := range t.Plugins[k].Data {
+				keep = append(keep, d.Key)
+			}
+		}
+	}
+	return l.c.Shelf.Sweep(keep)
+}
+
 // goodBefore returns the version of a module that ran before one, for who may be stale: where it runs more than once at its phase, the one with the same settings.
 func (c *Chain) goodBefore(t *Table, u *Use, now *loaded) *loaded {
 	if c == nil || u.Mode != Stale {
