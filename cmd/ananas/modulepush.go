@@ -194,7 +194,11 @@ func (c *changeFlags) changeModules(p *process, alter func(*liveModules) (map[st
 		if err != nil {
 			return admin.Applied{}, err
 		}
-		a := admin.Apply{Files: []admin.SettingsFile{{Name: "modules", Text: live.text(), Named: maps.Clone(files)}}, Reason: c.Reason, Author: author(p), Now: c.Now, Dry: dry, Confirm: confirm, Merge: true}
+		with := admin.SettingsFile{Name: "modules", Text: live.text(), Named: maps.Clone(files)}
+		if err := uploadLarge(p, node, &with); err != nil {
+			return admin.Applied{}, err
+		}
+		a := admin.Apply{Files: []admin.SettingsFile{with}, Reason: c.Reason, Author: author(p), Now: c.Now, Dry: dry, Confirm: confirm, Merge: true}
 		applied, err := node.Apply(ctx, a)
 		if err == nil && dry {
 			err = live.current(applied)

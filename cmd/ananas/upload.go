@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/hex"
 	"fmt"
 	"io"
 
+	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/admin/client"
 	"github.com/ananas-edge/ananas/cmd/ananas/terminal"
 	"github.com/ananas-edge/ananas/internal/namedfile"
@@ -31,6 +33,26 @@ func upload(p *process, node *client.Client, files []large) error {
 		if err := uploadOne(p, node, f); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// uploadLarge puts the contents there that a file of settings has with it, and that are too large to travel with it.
+func uploadLarge(p *process, node *client.Client, s *admin.SettingsFile) error {
+	for name, content := range s.Named {
+		if len(content) <= maxBeside {
+			continue
+		}
+		f := namedfile.Of(content)
+		if err := upload(p, node, []large{{name, f}}); err != nil {
+			return err
+		}
+		sum := f.Sum()
+		if s.Blobs == nil {
+			s.Blobs = make(map[string]admin.Blob)
+		}
+		s.Blobs[name] = admin.Blob{SHA256: hex.EncodeToString(sum[:]), Size: f.Size()}
+		delete(s.Named, name)
 	}
 	return nil
 }
