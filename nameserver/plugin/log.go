@@ -10,6 +10,7 @@ import (
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/telemetry"
+	"github.com/ananas-edge/ananas/wasm"
 )
 
 // Phase log: what was answered is written down by those who answer, on pages, and shown to modules by a goroutine of its own. Nobody who answers waits for a module: where it does not keep up, pages are lost, and counted.
@@ -221,6 +222,11 @@ func (c *Chain) showSome(ctx context.Context, r *runner, lines []Line) (n int, e
 		return 0, err
 	}
 	defer r.pool.Put(0, i)
+	return r.loaded.show(ctx, i, lines)
+}
+
+// show shows as many lines to an instance as its buffer has room for.
+func (l *loaded) show(ctx context.Context, i *wasm.Instance, lines []Line) (n int, err error) {
 	g := guestOf(i)
 	b := g.room(i)
 	if cap(b) < 4 {
@@ -228,7 +234,7 @@ func (c *Chain) showSome(ctx context.Context, r *runner, lines []Line) (n int, e
 	}
 	b = append(b, 0, 0, 0, 0)
 	for n < min(len(lines), callLines) {
-		next := lines[n].appendLine(b, r.sees)
+		next := lines[n].appendLine(b, l.sees)
 		if len(next) > cap(b) {
 			break // it has grown out of the buffer
 		}
@@ -245,6 +251,26 @@ func (c *Chain) showSome(ctx context.Context, r *runner, lines []Line) (n int, e
 	return n, nil
 }
 
+// Log shows one line to the modules of phase log, here and at once, and tells see what came of it. Who answers a client writes it down for them instead: see [Logbook].
+func (c *Chain) Log(ctx context.Context, core int, line *Line, see func(Step)) {
+	if c == nil {
+		return
+	}
+	lines := [...]Line{*line}
+	for k := range c.log {
+		r := &c.log[k]
+		c.once(ctx, core, r.loaded, r, see, true, func(ctx context.Context, l *loaded, i *wasm.Instance) (Verdict, error) {
+			_, err := l.show(ctx, i, lines[:])
+			return Verdict{}, err
+		})
+	}
+}
+
+// Query returns the query that a line is of. It aliases the line.
+func (l *Line) Query() Query {
+	return Query{Name: l.Name[:l.NameLen], Type: l.Type, Flags: l.Flags, DO: l.DO, Transport: l.Transport, Client: l.Client, Tenant: l.Tenant, Now: l.Time}
+}
+
 // logHead is the length of the fixed part of a line.
 const logHead = 32
 
@@ -255,7 +281,7 @@ const logBlocked = 4
 func (l *Line) appendLine(b []byte, to sees) []byte {
 	at := len(b)
 	b = append(b, make([]byte, 4+logHead)...)
-	q := Query{Name: l.Name[:l.NameLen], Type: l.Type, Flags: l.Flags, DO: l.DO, Transport: l.Transport, Client: l.Client, Tenant: l.Tenant}
+	q := l.Query()
 	from := len(b)
 	b = q.appendQuery(b, to)
 	size := len(b) - from

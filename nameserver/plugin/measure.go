@@ -20,12 +20,22 @@ type Cost struct {
 
 // Started is the fuel that ananas_start of the first module took.
 func (c *Chain) Started() int64 {
-	for _, list := range [][]runner{c.query, c.answer} {
+	for _, list := range [][]runner{c.query, c.answer, c.log} {
 		if len(list) > 0 {
 			return list[0].started.Load()
 		}
 	}
 	return 0
+}
+
+// Pure tells whether the verdicts of the first module are kept with answers, and fast whether it may be called in a loop that others wait for.
+func (c *Chain) Pure() (pure, fast bool) {
+	for _, list := range [][]runner{c.query, c.answer, c.log} {
+		if len(list) > 0 {
+			return list[0].pure, list[0].module.Fast() && !list[0].asks
+		}
+	}
+	return false, false
 }
 
 // Measure has the first module of phase query look at the same query n times, or that of phase answer if there is a reply: as in the path of a query, an instance is taken and put back for each call. It allocates nothing itself.

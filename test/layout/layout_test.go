@@ -33,6 +33,7 @@ var order = [][]string{
 	{"admin"},
 	{"settings"},
 	{"nameserver", "proxy"},
+	{"nameserver/plugin/trial"},
 	{"nameserver/plugin/cases"},
 	{"nameserver/zone", "nameserver/plugin", "proxy/packet", "proxy/stream", "proxy/web", "proxy/upstream"},
 	{"nameserver/recurse", "proxy/cache"},

@@ -1,0 +1,166 @@
+package trial
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ananas-edge/ananas/internal/namedfile"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
+	"github.com/ananas-edge/ananas/wasm"
+)
+
+// Request says what is tried in place of what runs. What is not said stays as the settings have it.
+type Request struct {
+	Module   string            `json:"module"`             // its name in the settings; one that they do not have is compared with no module
+	Source   []byte            `json:"source,omitempty"`   // the new version, with its manifest; none: the file of the settings, to try it with other settings or grants
+	Phases   []string          `json:"phases,omitempty"`   // where it runs too; none, if it runs nowhere now: where its manifest says
+	Grant    []string          `json:"grant,omitempty"`    // in place of what it is granted
+	Settings map[string]string `json:"settings,omitempty"` // in place of its own
+	Fuel     int64             `json:"fuel,omitempty"`     // of a call
+}
+
+// Settings is what the settings in use say of modules.
+type Settings struct {
+	Modules []plugin.Module
+	Data    []plugin.Data
+	Plugins []plugin.Plugin
+	Files   plugin.Files // reads what they name
+}
+
+// pair is one place at which the module runs, or would: as it is now, and as it is tried.
+type pair struct {
+	place      int         // among all plugins, from 1; 0: it is new
+	old        *plugin.Use // nil: it does not run there
+	new        *plugin.Use
+	oldModules []plugin.Described // of the table that old is of
+	newModules []plugin.Described // and new
+}
+
+// hinted is an error with a mend.
+type hinted struct {
+	error
+	hint string
+}
+
+// Hint says what to do now.
+func (h hinted) Hint() string { return h.hint }
+
+func (h hinted) Unwrap() error { return h.error }
+
+// triedFile is what the new version is called where files are read. Settings can name no file so.
+const triedFile = "\x00tried"
+
+// pairs makes the uses of both versions, checked as the settings' own are.
+func (s *Settings) pairs(r *Request) ([]pair, error) {
+	now := plugin.Module{Name: r.Module, File: triedFile}
+	known := slices.IndexFunc(s.Modules, func(m plugin.Module) bool { return m.Name == r.Module })
+	if known >= 0 {
+		now = s.Modules[known]
+	}
+	source := namedfile.Of(r.Source)
+	if len(r.Source) == 0 {
+		if known < 0 {
+			return nil, hinted{fmt.Errorf("the settings have no module %q", r.Module), "name the file of the version to try with --file, or a module of the settings; ananas module ls has them"}
+		}
+		var err error
+		if source, err = s.Files(now.File, now.MostOctets()); err != nil {
+			return nil, fmt.Errorf("reading module %q: %w", r.Module, err)
+		}
+	}
+	content, err := source.Read()
+	if err != nil {
+		return nil, fmt.Errorf("reading the version to try: %w", err)
+	}
+	manifest, err := wasm.ReadManifest(content)
+	if err != nil {
+		return nil, fmt.Errorf("reading the version to try: %w", err)
+	}
+	next := now
+	next.File = triedFile
+	switch {
+	case r.Fuel > 0:
+		next.Limits.Fuel = r.Fuel
+	case known < 0:
+		next.Limits.Fuel = manifest.Fuel
+	}
+	places, olds, news := s.uses(r, &manifest)
+	files := func(name string, most int64) (*namedfile.File, error) {
+		if name == triedFile {
+			return source.AtMost("the version to try", most)
+		}
+		return s.Files(name, most)
+	}
+	after, err := plugin.Compile([]plugin.Module{next}, s.granted(news), news, files)
+	if err != nil {
+		return nil, fmt.Errorf("trying module %q: %w", r.Module, err)
+	}
+	var running []plugin.Plugin
+	for _, p := range olds {
+		if p != nil {
+			running = append(running, *p)
+		}
+	}
+	var before *plugin.Table
+	if len(running) > 0 {
+		if before, err = plugin.Compile([]plugin.Module{now}, s.granted(running), running, files); err != nil {
+			return nil, fmt.Errorf("reading module %q as it runs: %w", r.Module, err)
+		}
+	}
+	all := make([]pair, len(news))
+	for i, k := 0, 0; i < len(news); i++ {
+		all[i] = pair{place: places[i], new: &after.Plugins[i], newModules: after.Modules}
+		if olds[i] != nil {
+			all[i].old, all[i].oldModules = &before.Plugins[k], before.Modules
+			k++
+		}
+	}
+	return all, nil
+}
+
+// uses returns where the module runs, and where it is tried, place by place. What is off does not run, and is tried as if it were on.
+func (s *Settings) uses(r *Request, m *wasm.Manifest) (places []int, olds []*plugin.Plugin, news []plugin.Plugin) {
+	for i := range s.Plugins {
+		p := &s.Plugins[i]
+		if p.Module != r.Module {
+			continue
+		}
+		old := p
+		if p.Off {
+			old = nil
+		}
+		places, olds, news = append(places, i+1), append(olds, old), append(news, *p)
+	}
+	phases := r.Phases
+	if len(phases) == 0 && len(news) == 0 {
+		phases = m.Phases
+	}
+	for _, phase := range phases {
+		if !slices.ContainsFunc(news, func(p plugin.Plugin) bool { return string(p.Phase) == phase }) {
+			places, olds, news = append(places, 0), append(olds, nil), append(news, plugin.Plugin{Module: r.Module, Phase: plugin.Phase(phase), Grant: m.Needs})
+		}
+	}
+	for i := range news {
+		p := &news[i]
+		p.Off, p.Mode = false, plugin.Open
+		if r.Grant != nil {
+			p.Grant = r.Grant
+		}
+		if r.Settings != nil {
+			p.Settings = r.Settings
+		}
+	}
+	return places, olds, news
+}
+
+// granted returns the data sets that are granted: the others need not be read.
+func (s *Settings) granted(uses []plugin.Plugin) (all []plugin.Data) {
+	for _, d := range s.Data {
+		if slices.ContainsFunc(uses, func(p plugin.Plugin) bool {
+			return slices.ContainsFunc(p.Grant, func(g string) bool { name, ok := strings.CutPrefix(g, "data/"); return ok && name == d.Name })
+		}) {
+			all = append(all, d)
+		}
+	}
+	return all
+}
