@@ -51,6 +51,9 @@ const (
 	MaxWatches = 16
 	// MaxSnapshots at one time. Each reads the whole store from the disk.
 	MaxSnapshots = 2
+	// MaxTrialTime is for how long a new version of a module may run in the shadow of what a node answers, and MaxTrialOneIn of how many queries it may be shown one.
+	MaxTrialTime  = time.Hour
+	MaxTrialOneIn = 1_000_000
 	// MaxAuthor, MaxReason and MaxKey bound texts of requests, in octets, as the store does.
 	MaxAuthor = 256
 	MaxReason = 1024

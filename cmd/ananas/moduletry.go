@@ -1,0 +1,203 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/internal/dnstap"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
+	"github.com/ananas-edge/ananas/nameserver/plugin/trial"
+	"github.com/ananas-edge/ananas/settings"
+)
+
+type moduleTryCommand struct {
+	Name   string            `arg:"" help:"A module of the settings; one that they do not have is compared with no module."`
+	File   string            `placeholder:"FILE" help:"The version to try: a .wasm file that ananas module build has made, or a module's folder, which is built if need be. Without it the version that runs, to try it with other settings."`
+	Dnstap string            `placeholder:"FILE" help:"Take the queries from what a name server has written as dnstap, in place of those that the node answers now; - is standard input."`
+	Config string            `placeholder:"FILE" help:"Take the settings from this file, and ask no node; with --dnstap."`
+	For    time.Duration     `default:"1m" placeholder:"TIME" help:"For how long live queries are looked at, an hour at most. Default: 1m."`
+	OneIn  int               `default:"1" placeholder:"N" help:"Look at one of N queries."`
+	Phase  []string          `placeholder:"PHASE" help:"Where it runs too, as with ananas module push."`
+	Grant  []string          `placeholder:"CAPABILITY" help:"What it may use, in place of what it is granted."`
+	Set    map[string]string `placeholder:"KEY=VALUE" help:"Its own settings, in place of those that it has."`
+	Fuel   int64             `placeholder:"N" help:"What a call may use, in place of what the settings say."`
+	Fail   bool              `help:"End with exit code 1 if a verdict differs, or the new version fails."`
+	JSON   bool              `help:"Print each difference as a line of JSON, and the report as the last."`
+	nodeFlags
+}
+
+// Help is printed below the usage.
+func (moduleTryCommand) Help() string {
+	return `The version that runs and the new one are shown the same queries, and what they say is compared. No answer changes, nothing is committed, and nothing is kept: it runs on the node that is asked, in the shadow of what that answers.
+
+Both see the query alone: what other modules have said of it is not looked at. A module of phase answer is shown the answer that the cache has by then, or that of the file; to questions of a module's own the cache answers, too. Of phase log only faults are counted. The node gives it a fourth of a core; queries that come meanwhile are counted as not looked at.
+
+A file of dnstap may be of any server: Unbound (dnstap-log-client-query-messages and -response-messages), BIND (dnstap { client; }), Knot, dnsdist, PowerDNS. Its queries are sent to the node, which has the settings and the lists; with --config nothing is asked.
+
+Example:
+
+  ananas module try family --file build/family.wasm
+  ananas module try family --file build/family.wasm --dnstap queries.fstrm --config ananas.yaml --fail`
+}
+
+// Validate is called when all flags are read.
+func (c *moduleTryCommand) Validate() error {
+	switch {
+	case c.Config != "" && c.Dnstap == "":
+		return hinted{errors.New("--config is for queries of a file"), "name it with --dnstap, or leave --config out: the node has the settings of live queries"}
+	case c.For <= 0 || c.For > admin.MaxTrialTime:
+		return fmt.Errorf("--for is %v, not up to %v", c.For, admin.MaxTrialTime)
+	case c.Fuel < 0:
+		return errors.New("--fuel is less than 0")
+	}
+	return within("--one-in", &c.OneIn, admin.MaxTrialOneIn)
+}
+
+// Run tries the module.
+func (c *moduleTryCommand) Run(p *process) error {
+	request := trial.Request{Module: c.Name, Phases: c.Phase, Grant: c.Grant, Settings: c.Set, Fuel: c.Fuel}
+	if c.File != "" {
+		var err error
+		if request.Source, err = c.source(p); err != nil {
+			return err
+		}
+	}
+	show := newTrying(p, c)
+	var file *tapFile
+	if c.Dnstap != "" {
+		var err error
+		if file, err = c.openFile(p); err != nil {
+			return err
+		}
+		defer file.Close()
+	}
+	var err error
+	if c.Config != "" {
+		err = c.here(p, request, file, show)
+	} else {
+		err = c.atNode(p, request, file, show)
+	}
+	if show.known {
+		err = errors.Join(show.end(file), err)
+	}
+	if err == nil && file != nil {
+		err = file.verdict()
+	}
+	if err == nil && c.Fail {
+		err = show.failure()
+	}
+	return err
+}
+
+// source reads the new version.
+func (c *moduleTryCommand) source(p *process) ([]byte, error) {
+	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
+		f, err := openModule(c.File)
+		if err != nil {
+			return nil, err
+		}
+		return f.built(p)
+	}
+	return readFile(c.File, plugin.MaxModule)
+}
+
+// here runs both versions in this process.
+func (c *moduleTryCommand) here(p *process, request trial.Request, file *tapFile, show *trying) (err error) {
+	f, err := settings.Open(c.Config)
+	if err != nil {
+		return err
+	}
+	folder, err := os.MkdirTemp("", "ananas-try-")
+	if err != nil {
+		return fmt.Errorf("making a folder for what is compiled: %w", err)
+	}
+	began := time.Now()
+	t, err := trial.Open(p.ctx, trial.Config{
+		Request: request, Folder: filepath.Join(folder, "trial"), Compile: compileProcess, Clock: func() time.Duration { return time.Since(began) }, Seed: 1, Differ: show.difference,
+		Settings: trial.Settings{Modules: f.Settings.Modules, Data: f.Settings.Data, Plugins: f.Settings.Plugins, Files: f.ReadNamed},
+	})
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(folder))
+	}
+	defer func() { err = errors.Join(err, t.Close(), os.RemoveAll(folder)) }()
+	shown := time.Now()
+	err = file.each(c.OneIn, func(m *trial.Message) error {
+		if err := p.ctx.Err(); err != nil {
+			return err
+		}
+		r, err := m.Record()
+		if err != nil {
+			t.Unreadable()
+			return nil
+		}
+		if err := t.Look(p.ctx, r); err != nil {
+			return err
+		}
+		if now := time.Now(); show.draws() && now.Sub(shown) >= drawEvery {
+			shown = now
+			return show.progress(t.Report(), now.Sub(began))
+		}
+		return show.err
+	})
+	report := t.Report()
+	if err != nil && report.Queries == 0 {
+		return err
+	}
+	return errors.Join(err, show.last(report, time.Since(began)))
+}
+
+// drawEvery is how often a report that is shown is drawn anew.
+const drawEvery = time.Second
+
+// tapFile is a file of dnstap that is read.
+type tapFile struct {
+	name string
+	io.Closer
+	*trial.Messages
+	cut   *dnstap.Error // it ends in the middle of a frame
+	taken int           // queries
+}
+
+func (c *moduleTryCommand) openFile(p *process) (*tapFile, error) {
+	if c.Dnstap == "-" {
+		return &tapFile{name: "standard input", Closer: io.NopCloser(p.stdin), Messages: trial.NewMessages(p.stdin)}, nil
+	}
+	f, err := os.Open(c.Dnstap)
+	if err != nil {
+		return nil, fileFault(err)
+	}
+	return &tapFile{name: c.Dnstap, Closer: f, Messages: trial.NewMessages(f)}, nil
+}
+
+// each has one of so many queries looked at. That the file is cut off is no error here.
+func (f *tapFile) each(oneIn int, look func(*trial.Message) error) error {
+	var failed error
+	_, err := f.Read(func(m *trial.Message) error {
+		f.taken++
+		if (f.taken-1)%oneIn != 0 {
+			return nil
+		}
+		failed = look(m)
+		return failed
+	})
+	switch {
+	case err == nil || failed != nil:
+		return failed
+	case errors.As(err, &f.cut) && errors.Is(err, io.ErrUnexpectedEOF):
+		return nil
+	}
+	return fmt.Errorf("reading %s: %w", f.name, err)
+}
+
+// verdict is an error if there was nothing in the file to be looked at.
+func (f *tapFile) verdict() error {
+	if f.Clients > 0 {
+		return nil
+	}
+	return hinted{fmt.Errorf("%s has no queries of clients", f.name), "have the server write these: in Unbound dnstap-log-client-query-messages and dnstap-log-client-response-messages, in BIND dnstap { client; }"}
+}
