@@ -54,6 +54,10 @@ const (
 	// MaxTrialTime is for how long a new version of a module may run in the shadow of what a node answers, and MaxTrialOneIn of how many queries it may be shown one.
 	MaxTrialTime  = time.Hour
 	MaxTrialOneIn = 1_000_000
+	// MaxTrials at one time. Each has a module compiled, and a fourth of a core then.
+	MaxTrials = 4
+	// MaxTrialBatch is how many octets of JSON a part of the queries has that are sent for a trial: six of the largest there can be, and thousands of common ones.
+	MaxTrialBatch = 2 << 20
 	// MaxAuthor, MaxReason and MaxKey bound texts of requests, in octets, as the store does.
 	MaxAuthor = 256
 	MaxReason = 1024

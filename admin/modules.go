@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/ananas-edge/ananas/nameserver/plugin/trial"
 )
 
 // ModuleSource tells of the modules that run in the path of queries.
@@ -13,6 +15,10 @@ type ModuleSource interface {
 
 	// ModuleLogs returns the last lines that a module has logged here, the oldest first; "" is all modules.
 	ModuleLogs(ctx context.Context, name string) ([]ModuleLine, error)
+
+	// TryModule runs a new version of a module in the shadow of the one that runs: on queries that are answered meanwhile, or on those that next returns until it returns io.EOF. It tells reports, the first
+	// when both are ready, and differences where they are wanted, and returns the last report, with the error by which it was ended, if it was. When tell returns an error, or ctx is done, nobody listens any more.
+	TryModule(ctx context.Context, t Trial, next func() ([]trial.Message, error), tell func(TrialLine) error) (TrialReport, error)
 }
 
 // Module is a WebAssembly program, as this node has it.

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ananas-edge/ananas/nameserver/plugin/trial"
 	"github.com/ananas-edge/ananas/telemetry"
 )
 
@@ -212,4 +213,42 @@ func (n *node) ModuleLogs(_ context.Context, name string) ([]ModuleLine, error) 
 		return nil, nil
 	}
 	return []ModuleLine{{Time: moment, Module: "family", Level: "warn", Text: "no list"}}, nil
+}
+
+// TryModule is that of a ModuleSource: it tells of one query each second, or of those that are sent.
+func (n *node) TryModule(ctx context.Context, t Trial, next func() ([]trial.Message, error), tell func(TrialLine) error) (end TrialReport, err error) {
+	if t.Module == "unknown" {
+		return end, errBroken
+	}
+	end.Uses = []trial.Use{{Phase: "query", Groups: []trial.Group{{Old: "go on", New: "drop", Count: 1, Examples: []trial.Difference{{Phase: "query", Name: "www.example.", Type: "A", Old: "go on", New: "drop"}}}},
+		Old: trial.Version{Reasons: map[string]uint64{}}, New: trial.Version{Reasons: map[string]uint64{"trap": 1}}}}
+	if err := tell(TrialLine{Report: &end}); err != nil {
+		return end, err
+	}
+	if t.Module == "faulty" {
+		return end, errBroken
+	}
+	for t.Messages {
+		all, err := next()
+		if err == io.EOF {
+			return end, nil
+		}
+		if err != nil {
+			return end, err
+		}
+		end.Queries += uint64(len(all))
+	}
+	for range int(t.Seconds) {
+		select {
+		case <-ctx.Done():
+			return end, ctx.Err()
+		case <-time.After(time.Second):
+		}
+		end.Queries++
+		if t.Differences {
+			tell(TrialLine{Difference: &trial.Difference{Phase: "query", Name: "www.example.", Type: "A", Old: "go on", New: "drop"}})
+		}
+		tell(TrialLine{Report: &end})
+	}
+	return end, nil
 }

@@ -24,6 +24,7 @@ type route struct {
 	stream bool     // sets its own deadlines
 	apply  bool     // has the body and the deadlines of an apply
 	upload bool     // has the body of a blob, and sets its own deadlines
+	bounds bool     // bounds its body itself
 	always bool     // answered however much is in work
 }
 
@@ -48,6 +49,7 @@ func (s *Server) routing() map[string]route {
 		"/api/v1/queries":     {get: s.queries, params: []string{"name", "client", "from", "limit"}},
 		"/api/v1/modules":     {get: s.modules},
 		"/api/v1/modules/log": {get: s.moduleLog, params: []string{"name"}},
+		"/api/v1/modules/try": {post: s.moduleTry, stream: true, bounds: true},
 		"/api/v1/explain":     {get: s.explain, params: []string{"name", "type", "fresh", "depth"}, stream: true},
 
 		"/api/v1/apply":            {post: s.apply, apply: true},
@@ -192,7 +194,9 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, body)
+	if !rt.bounds {
+		r.Body = http.MaxBytesReader(w, r.Body, body)
+	}
 	p = rt.handler(r.Method)(w, r)
 	switch {
 	case p == nil:
@@ -314,9 +318,8 @@ func intParam(q url.Values, name string, absent, least, most int) (int, *Problem
 
 // readBody reads a JSON body into v: one value of known members and nothing after it.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, v any) *Problem {
-	// A type that no plain form of a web page can send.
-	if media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(strings.ToLower(media)) != "application/json" {
-		return problemMedia.with("it is "+quote(r.Header.Get("Content-Type")), "send Content-Type: application/json")
+	if p := checkMedia(r); p != nil {
+		return p
 	}
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
@@ -330,12 +333,20 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, v any) *Proble
 			err = errors.New("something follows the JSON value")
 		}
 	}
+	return s.wrongBody(err)
+}
+
+// wrongBody is the problem of a body that can't be read.
+func (s *Server) wrongBody(err error) *Problem {
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	switch {
+	case errors.As(err, &tooLarge):
 		s.metrics.limits.With("body").Inc()
 		return problemBodySize.with(fmt.Sprintf("it is larger than %d bytes", tooLarge.Limit), "")
-	}
-	if err == io.EOF {
+	case errors.Is(err, errQuota):
+		s.metrics.limits.With("body").Inc()
+		return problemBodySize.of(err)
+	case err == io.EOF:
 		err = errors.New("it is empty")
 	}
 	return problemBody.with(err.Error(), "/openapi.yaml describes it")

@@ -57,6 +57,7 @@ type Server struct {
 	applies  chan struct{}
 	uploads  chan struct{}
 	watches  chan struct{}
+	trials   chan struct{}
 	dumps    chan struct{}   // snapshots that are read
 	closing  context.Context // done when Shutdown begins: streams end
 	close    context.CancelFunc
@@ -106,6 +107,7 @@ func New(c Config) (*Server, error) {
 		applies:  make(chan struct{}, MaxApplies),
 		uploads:  make(chan struct{}, MaxUploads),
 		watches:  make(chan struct{}, MaxWatches),
+		trials:   make(chan struct{}, MaxTrials),
 		dumps:    make(chan struct{}, MaxSnapshots),
 	}
 	if s.log == nil {

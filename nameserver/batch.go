@@ -89,7 +89,8 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 	}
 	var wall int64
 	logs := t.Plugins.Logs()
-	if impure || logs {
+	taps := l.s.taps.Load()
+	if impure || logs || taps != nil {
 		wall = l.s.clock.Wall().UnixNano()
 	}
 	for len(queries) > 0 {
@@ -108,6 +109,9 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 			if ok && (!impure || l.passes(t, i, wall, start)) && l.write(&l.asks[i], &m, start, t, &sum) {
 				if logs {
 					l.log(t, i, &m, wall)
+				}
+				if taps != nil {
+					l.tap(*taps, t, i, &m, wall)
 				}
 				hits++
 			} else {
@@ -151,6 +155,20 @@ func (l *loop) log(t *Table, i int, m *cache.Image, wall int64) {
 		return
 	}
 	defer l.pen.End()
+	l.fill(line, t, i, m, wall)
+}
+
+// tap writes it down for those who look on for a while.
+func (l *loop) tap(taps []*plugin.Tap, t *Table, i int, m *cache.Image, wall int64) {
+	for _, tap := range taps {
+		if line, pen := tap.Begin(l.core); line != nil {
+			l.fill(line, t, i, m, wall)
+			pen.End()
+		}
+	}
+}
+
+func (l *loop) fill(line *plugin.Line, t *Table, i int, m *cache.Image, wall int64) {
 	a, look := &l.asks[i], &l.looks[i]
 	line.Time, line.Took, line.Client, line.Tag, line.RCode, line.Type = wall, 0, a.query.Client.Addr(), "", m.RCode, look.Type
 	line.Tenant = t.Clients.Tag(a.query.Client.Addr())

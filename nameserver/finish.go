@@ -53,6 +53,9 @@ func (s *Server) finish(q *query, a *recurse.Answer, out []byte) []byte {
 	if q.table.Plugins.Logs() {
 		s.write(q, a)
 	}
+	if taps := s.taps.Load(); taps != nil {
+		s.tap(*taps, q, a)
+	}
 	s.sample(q, a, out[start:])
 	return out
 }

@@ -15,15 +15,16 @@ type metrics struct {
 	total   [2]*telemetry.Counter
 	hits    *telemetry.Counter
 
-	dropped, refused, truncated, panics *telemetry.Counter
-	accountsGiven                       *telemetry.Counter
-	samples, samplesLost                *telemetry.Counter
-	limits, groups                      *telemetry.CounterVec
+	dropped, refused, truncated, panics, tapsLost *telemetry.Counter
+	accountsGiven                                 *telemetry.Counter
+	samples, samplesLost                          *telemetry.Counter
+	limits, groups                                *telemetry.CounterVec
 }
 
 func newMetrics(t *telemetry.Metrics) *metrics {
 	m := &metrics{
 		hits:          t.Counter("ananas_nameserver_cache_answers_total", "Queries answered at once from the cache."),
+		tapsLost:      t.Counter("ananas_nameserver_taps_lost_total", "Queries that trials of modules were not shown, since they did not keep up."),
 		dropped:       t.Counter("ananas_nameserver_dropped_total", "Packets that get no answer: too short, responses themselves, or without a question and over limits.client_rate."),
 		refused:       t.Counter("ananas_nameserver_refused_total", "Queries from clients that access.allow does not name."),
 		truncated:     t.Counter("ananas_nameserver_truncated_total", "Answers that did not fit into UDP and were sent with TC."),

@@ -33,7 +33,11 @@ func (s *Server) write(q *query, a *recurse.Answer) {
 	if l == nil {
 		return
 	}
-	defer s.pen.End()
+	s.fill(l, q, a)
+	s.pen.End()
+}
+
+func (s *Server) fill(l *plugin.Line, q *query, a *recurse.Answer) {
 	*l = plugin.Line{
 		Time: s.clock.Wall().UnixNano(), Took: s.clock.Boot() - q.start, Client: q.Client.Addr(), Tenant: q.table.Clients.Tag(q.Client.Addr()), Tag: q.tag, RCode: a.RCode, Type: q.Type, Flags: q.Flags, DO: q.validates(),
 		Transport: uint8(q.Transport), Cached: q.looked && !a.Asked, Stale: a.Stale, Blocked: q.ended,

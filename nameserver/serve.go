@@ -43,7 +43,9 @@ type Server struct {
 	random   func() uint64
 	loops    atomic.Int64 // that were made
 	logbook  *plugin.Logbook
-	pen      *plugin.Pen // of all that is answered the long way
+	pen      *plugin.Pen                   // of all that is answered the long way
+	taps     atomic.Pointer[[]*plugin.Tap] // of those who look on; nil: nobody does
+	tapping  sync.Mutex                    // they are changed
 	m        *metrics
 	table    atomic.Pointer[Table]
 
@@ -116,6 +118,7 @@ type query struct {
 	tag    string        // that modules gave it
 	told   *told         // what modules have said of it; nil: they have not seen it
 	class  cache.Space   // of the client: see [Clients.Class]
+	shown  bool          // modules of phase query are shown it, if there are some
 }
 
 // Serve answers one query: at once, if the settings say all, or later from a goroutine of its own, so that no loop is kept from what it has images for
@@ -131,9 +134,10 @@ func (s *Server) Serve(p listen.Packet, out []byte, reply listen.Reply) (answer 
 		reply.Drop()
 		return nil
 	case resolve:
+		q.shown = true
 		var ends, dropped, ok bool
 		if ans, ends, dropped = s.tell(&q); dropped {
-			s.m.dropped.Inc()
+			s.dropped(&q)
 			reply.Drop()
 			return nil
 		}
@@ -225,7 +229,7 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 	} else {
 		var out Outcome
 		if out, err = s.programmed(ctx, q, o); out.Dropped {
-			s.m.dropped.Inc()
+			s.dropped(q)
 			return nil
 		}
 		ans, keeps, q.ended, q.tag = out.Answer, out.Keeps, out.Ended, out.Tag
@@ -260,6 +264,7 @@ func (s *Server) Ask(ctx context.Context, p listen.Packet) (answer []byte) {
 		s.m.dropped.Inc()
 		return nil
 	case resolve:
+		q.shown = true
 		client, limit := s.clients.enter(q.Client.Addr(), &q.table.Limits)
 		if limit != "" {
 			ans = s.atOnce(&q, limit)

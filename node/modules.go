@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -25,13 +27,22 @@ const moduleFolder = "modules"
 // dataFolder is where data sets are in their compiled form, in the data folder.
 const dataFolder = "lists"
 
+// trialFolder is where new versions are compiled that run in the shadow of others, in the data folder.
+const trialFolder = "trials"
+
 // chainGrace is how long the modules of settings that were swapped out are kept: no query that took them lasts so long.
 const chainGrace = time.Minute
 
 // modules are the programs in the path of a node's queries.
 type modules struct {
 	loader *plugin.Loader
-	chain  *plugin.Chain // in use; under Node.mu, as table is
+	engine *wasm.Engine
+	shelf  *dataset.Shelf
+	child  func() *exec.Cmd // makes the process that compiles
+	trials string           // the folder of what is compiled for trials
+	trying chan struct{}    // one trial is opened at a time
+	tries  sync.WaitGroup   // trials under way
+	chain  *plugin.Chain    // in use; under Node.mu, as table is
 	table  *plugin.Table
 	gone   map[*plugin.Chain]*time.Timer // those that were swapped out, until they are released; under Node.mu
 	closed bool                          // nothing is loaded any more; under Node.mu
@@ -56,7 +67,11 @@ func (n *Node) openModules(own settings.Node, command func() *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
-	m := &modules{alarms: make(map[string]string), gone: make(map[*plugin.Chain]*time.Timer)}
+	trials := filepath.Join(own.Data, trialFolder)
+	if err := os.RemoveAll(trials); err != nil { // of a process that was killed
+		return fmt.Errorf("removing what is left of trials: %w", err)
+	}
+	m := &modules{engine: engine, shelf: shelf, child: command, trials: trials, trying: make(chan struct{}, 1), alarms: make(map[string]string), gone: make(map[*plugin.Chain]*time.Timer)}
 	m.loader = plugin.NewLoader(plugin.Config{
 		Engine: engine, Shelf: shelf, Log: n.log, Cores: cmp.Or(own.Listen.Loops, runtime.GOMAXPROCS(0)), Boot: n.clock.Boot, Logs: n.moduleLog, Alarm: n.moduleAlarm, Changed: n.reloadModules, Metrics: n.metrics,
 	})

@@ -323,6 +323,9 @@ func (n *Node) Close() error {
 	if n.anchors != nil {
 		n.anchors.close() // it asks through the resolver
 	}
+	if n.modules != nil {
+		n.modules.tries.Wait() // the admin address is closed, so they are ending
+	}
 	if n.server != nil {
 		n.server.Close()
 	}

@@ -283,9 +283,6 @@ func (c *Client) askWithin(ctx context.Context, timeout time.Duration, method, p
 
 // send returns a response with a status of success, or the error of another one.
 func (c *Client) send(ctx context.Context, method, path string, params url.Values, body any) (*http.Response, error) {
-	target := *c.base
-	target.Path += path
-	target.RawQuery = params.Encode()
 	var content io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -294,11 +291,19 @@ func (c *Client) send(ctx context.Context, method, path string, params url.Value
 		}
 		content = bytes.NewReader(b)
 	}
+	return c.sendBody(ctx, method, path, params, content)
+}
+
+// sendBody is send with a body of JSON that may be written while the response is read.
+func (c *Client) sendBody(ctx context.Context, method, path string, params url.Values, content io.Reader) (*http.Response, error) {
+	target := *c.base
+	target.Path += path
+	target.RawQuery = params.Encode()
 	r, err := http.NewRequestWithContext(ctx, method, target.String(), content)
 	if err != nil {
 		return nil, c.wrap(err, "")
 	}
-	if body != nil {
+	if content != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	if c.token != "" {

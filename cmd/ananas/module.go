@@ -23,7 +23,7 @@ type moduleCommands struct {
 	Bench moduleBenchCommand `cmd:"" help:"What a call costs: nanoseconds and fuel."`
 	Show  moduleShowCommand  `cmd:"" help:"What a module is, and what it wants."`
 
-	Try   moduleTryCommand   `cmd:"" help:"Run a new version in the shadow of the one that runs, and show which verdicts differ."`
+	Try moduleTryCommand `cmd:"" help:"Run a new version in the shadow of the one that runs, and show which verdicts differ."`
 
 	// A node is asked here, and the store changed.
 	Ls       moduleLsCommand       `cmd:"" help:"List the modules of a node, and how they do."`

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/ananas-edge/ananas/admin"
@@ -82,7 +83,10 @@ func (c *moduleTryCommand) Run(p *process) error {
 	} else {
 		err = c.atNode(p, request, file, show)
 	}
-	if show.known {
+	if file != nil && !file.read.Load() {
+		file = nil // it is still being read, for a node that has ended the trial
+	}
+	if show.known && (err == nil || show.report.Queries > 0) {
 		err = errors.Join(show.end(file), err)
 	}
 	if err == nil && file != nil {
@@ -103,12 +107,16 @@ func (c *moduleTryCommand) source(p *process) ([]byte, error) {
 		}
 		return f.built(p)
 	}
-	return readFile(c.File, plugin.MaxModule)
+	return readFile(c.File, plugin.LargestModule)
 }
 
 // here runs both versions in this process.
 func (c *moduleTryCommand) here(p *process, request trial.Request, file *tapFile, show *trying) (err error) {
 	f, err := settings.Open(c.Config)
+	if err != nil {
+		return err
+	}
+	tables, err := f.Compile(f.Node.Listen.DNS)
 	if err != nil {
 		return err
 	}
@@ -119,6 +127,7 @@ func (c *moduleTryCommand) here(p *process, request trial.Request, file *tapFile
 	began := time.Now()
 	t, err := trial.Open(p.ctx, trial.Config{
 		Request: request, Folder: filepath.Join(folder, "trial"), Compile: compileProcess, Clock: func() time.Duration { return time.Since(began) }, Seed: 1, Differ: show.difference,
+		Tenant: tables.Nameserver.Clients.Tag, Groups: tables.Nameserver.Recursion,
 		Settings: trial.Settings{Modules: f.Settings.Modules, Data: f.Settings.Data, Plugins: f.Settings.Plugins, Files: f.ReadNamed},
 	})
 	if err != nil {
@@ -144,11 +153,8 @@ func (c *moduleTryCommand) here(p *process, request trial.Request, file *tapFile
 		}
 		return show.err
 	})
-	report := t.Report()
-	if err != nil && report.Queries == 0 {
-		return err
-	}
-	return errors.Join(err, show.last(report, time.Since(began)))
+	file.read.Store(true)
+	return errors.Join(err, show.last(t.Report(), time.Since(began)))
 }
 
 // drawEvery is how often a report that is shown is drawn anew.
@@ -161,6 +167,7 @@ type tapFile struct {
 	*trial.Messages
 	cut   *dnstap.Error // it ends in the middle of a frame
 	taken int           // queries
+	read  atomic.Bool   // up to its end, or as far as it can be: nobody reads it any more
 }
 
 func (c *moduleTryCommand) openFile(p *process) (*tapFile, error) {
@@ -185,10 +192,11 @@ func (f *tapFile) each(oneIn int, look func(*trial.Message) error) error {
 		failed = look(m)
 		return failed
 	})
-	switch {
-	case err == nil || failed != nil:
+	if err == nil || failed != nil {
 		return failed
-	case errors.As(err, &f.cut) && errors.Is(err, io.ErrUnexpectedEOF):
+	}
+	if cut := new(dnstap.Error); errors.As(err, &cut) && errors.Is(err, io.ErrUnexpectedEOF) {
+		f.cut = cut
 		return nil
 	}
 	return fmt.Errorf("reading %s: %w", f.name, err)

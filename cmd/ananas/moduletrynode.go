@@ -1,12 +1,77 @@
 package main
 
 import (
-	"errors"
+	"fmt"
+	"time"
 
+	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/nameserver/plugin/trial"
 )
 
-// atNode has a node run both versions.
-func (c *moduleTryCommand) atNode(*process, trial.Request, *tapFile, *trying) error {
-	return hinted{errors.New("trying on a node is not there yet"), "name a file of queries with --dnstap, and the settings with --config"}
+// atNode has a node run both versions: on the queries that it answers, or on those of a file, which are sent there.
+func (c *moduleTryCommand) atNode(p *process, request trial.Request, file *tapFile, show *trying) error {
+	node, err := c.open(p)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	t := admin.Trial{Request: request, OneIn: c.OneIn, Differences: c.JSON}
+	var feed func(send func([]trial.Message) error) error
+	if file == nil {
+		t.Seconds = c.For.Seconds()
+	} else {
+		t.Messages, t.OneIn = true, 0
+		feed = func(send func([]trial.Message) error) error { return c.feed(file, send) }
+	}
+	said := c.JSON || show.draws() || file != nil
+	end, known, err := node.TryModule(p.ctx, t, feed, func(l admin.TrialLine) error {
+		if l.Difference != nil {
+			show.difference(*l.Difference)
+			return show.err
+		}
+		if !said {
+			said = true
+			if _, err := fmt.Fprintf(p.stderr, "looking at what the node at %s answers, for %v\n", node.Node(), c.For); err != nil {
+				return fmt.Errorf("writing the output: %w", err)
+			}
+		}
+		return show.progress(l.Report.Report, tookOf(l.Report))
+	})
+	if known {
+		if failed := show.last(end.Report, tookOf(&end)); failed != nil {
+			return failed
+		}
+	}
+	return err
+}
+
+func tookOf(r *admin.TrialReport) time.Duration {
+	return time.Duration(r.Seconds * float64(time.Second))
+}
+
+// feedOctets is how many octets of messages are sent together: their JSON is a third larger, and far below admin.MaxTrialBatch.
+const feedOctets = 256 << 10
+
+// feedTime is for how long queries are held back to be sent with others, where they come one by one.
+const feedTime = time.Second
+
+// feed sends a file's queries.
+func (c *moduleTryCommand) feed(file *tapFile, send func([]trial.Message) error) error {
+	var batch []trial.Message
+	octets, sent := 0, time.Now()
+	err := file.each(c.OneIn, func(m *trial.Message) error {
+		batch = append(batch, *m)
+		octets += len(m.Query) + len(m.Response) + 100
+		if octets < feedOctets && time.Since(sent) < feedTime {
+			return nil
+		}
+		err := send(batch)
+		batch, octets, sent = batch[:0], 0, time.Now()
+		return err
+	})
+	if err == nil && len(batch) > 0 {
+		err = send(batch)
+	}
+	file.read.Store(true)
+	return err
 }

@@ -83,7 +83,7 @@ func (t *trying) progress(r trial.Report, took time.Duration) error {
 	if err := t.last(r, took); err != nil || !t.draws() {
 		return err
 	}
-	return t.draw(liveGroups)
+	return t.draw(liveGroups, t.screen.Width)
 }
 
 // How many groups of differences are shown while the trial runs, and at the end. JSON has all.
@@ -92,8 +92,8 @@ const (
 	lastGroups = 30
 )
 
-// draw writes the report over the one before it.
-func (t *trying) draw(groups int) error {
+// draw writes the report over the one before it, in lines of so many columns; 0: whole lines, which nothing is drawn over.
+func (t *trying) draw(groups, width int) error {
 	var b strings.Builder
 	if err := t.write(&b, groups); err != nil {
 		return err
@@ -106,7 +106,7 @@ func (t *trying) draw(groups int) error {
 		}
 		t.drawn = 0
 		for line := range strings.Lines(b.String()) {
-			if _, err := io.WriteString(w, terminal.Cut(strings.TrimRight(line, "\n"), max(t.screen.Width-1, 0))+"\n"); err != nil {
+			if _, err := io.WriteString(w, terminal.Cut(strings.TrimRight(line, "\n"), max(width-1, 0))+"\n"); err != nil {
 				return err
 			}
 			t.drawn++
@@ -127,7 +127,7 @@ func (t *trying) end(file *tapFile) error {
 		}
 		t.err = t.line(triedLine{Report: out})
 	case t.draws():
-		t.err = t.draw(lastGroups)
+		t.err = t.draw(lastGroups, 0)
 	default:
 		t.err = t.p.print(func(w io.Writer) error { return t.write(w, lastGroups) })
 	}

@@ -60,7 +60,8 @@ type page struct {
 
 // Logbook shows what was answered to modules of phase log. Its methods may be called from any goroutine.
 type Logbook struct {
-	lost  *telemetry.Counter
+	lost  func(lines int)
+	read  func(*page) // called by one goroutine
 	full  chan *page
 	empty chan *page
 	once  sync.Once
@@ -74,10 +75,16 @@ type Logbook struct {
 
 // NewLogbook makes one. Nothing runs until something is written down.
 func NewLogbook(m *telemetry.Metrics) *Logbook {
-	return &Logbook{
-		lost: m.Counter("ananas_plugin_log_lost_total", "Answers that modules of phase log were not shown, since they did not keep up."),
-		full: make(chan *page, maxPages), empty: make(chan *page, maxPages), quit: make(chan struct{}),
-	}
+	lost := m.Counter("ananas_plugin_log_lost_total", "Answers that modules of phase log were not shown, since they did not keep up.")
+	return newLogbook(func(lines int) { lost.Add(uint64(lines)) }, func(p *page) {
+		for k := range p.chain.log {
+			p.chain.show(&p.chain.log[k], p.lines[:p.n])
+		}
+	})
+}
+
+func newLogbook(lost func(int), read func(*page)) *Logbook {
+	return &Logbook{lost: lost, read: read, full: make(chan *page, maxPages), empty: make(chan *page, maxPages), quit: make(chan struct{})}
 }
 
 // Pen is what one loop writes with, so that loops do not wait for each other.
@@ -85,6 +92,7 @@ type Pen struct {
 	book *Logbook
 	mu   sync.Mutex // the loop's, but for the moment in which a page is taken away
 	page *page
+	seen uint64 // lines that were to be written with it, of a [Tap]
 }
 
 // Pen makes one.
@@ -109,7 +117,7 @@ func (p *Pen) Begin(c *Chain) *Line {
 	if p.page == nil {
 		if p.page = p.book.fresh(); p.page == nil {
 			p.mu.Unlock()
-			p.book.lost.Inc()
+			p.book.lost(1)
 			return nil
 		}
 		p.page.chain, p.page.n = c, 0
@@ -146,7 +154,7 @@ func (b *Logbook) hand(p *page) {
 	select {
 	case b.full <- p:
 	default:
-		b.lost.Add(uint64(p.n))
+		b.lost(p.n)
 	}
 }
 
@@ -175,7 +183,7 @@ func (b *Logbook) turn() {
 	}
 }
 
-// show has modules look at pages.
+// show has pages looked at.
 func (b *Logbook) show() {
 	defer b.done.Done()
 	for {
@@ -183,9 +191,7 @@ func (b *Logbook) show() {
 		case <-b.quit:
 			return
 		case p := <-b.full:
-			for k := range p.chain.log {
-				p.chain.show(&p.chain.log[k], p.lines[:p.n])
-			}
+			b.read(p)
 			p.chain = nil
 			select {
 			case b.empty <- p:

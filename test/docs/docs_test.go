@@ -5,7 +5,7 @@
 //     `make run`; what is not started by a document is asked of a lab.
 //   - A block of commands alone is run for its success.
 //   - Settings are compiled; worlds make a lab; zone files and lists are read; Go is compiled; lines of JSON are steps of an explain,
-//     or what is sent to apply settings.
+//     or what is sent to apply settings or to try a module.
 //   - Cases of modules and manifests are parsed. Source of a module is an excerpt of a file that the document's commands have made, or is compiled (modules_test.go).
 //   - A fence with a file's name behind its language is a file that the commands of the document find. Others that they need are in
 //     testdata/DOCUMENT.
@@ -210,6 +210,10 @@ func (p *play) block(b block) {
 		p.console(b)
 	case strings.HasPrefix(b.text, `{"files":`):
 		err = readApply(b.text)
+	case strings.HasPrefix(b.text, `{"module":`):
+		err = strictly(b.text, new(admin.Trial))
+	case strings.HasPrefix(b.text, `{"messages":`):
+		err = readMessages(b.text)
 	case strings.HasPrefix(b.text, "{"):
 		err = readSteps(b.text)
 	default:
@@ -377,13 +381,32 @@ func buildWorld(text string) error {
 // readApply reads the body of an apply, and its files.
 func readApply(text string) error {
 	var a admin.Apply
-	d := json.NewDecoder(strings.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&a); err != nil {
+	if err := strictly(text, &a); err != nil {
 		return err
 	}
 	for _, f := range a.Files {
 		if _, err := settings.Parse(f.Name, []byte(f.Text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// strictly reads a value of JSON without members that are not there.
+func strictly(text string, v any) error {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	return d.Decode(v)
+}
+
+// readMessages reads queries as they are sent to be tried.
+func readMessages(text string) error {
+	var all admin.TrialMessages
+	if err := strictly(text, &all); err != nil {
+		return err
+	}
+	for k := range all.Messages {
+		if _, err := all.Messages[k].Record(); err != nil {
 			return err
 		}
 	}

@@ -99,6 +99,7 @@ type compared struct {
 // cost is what the calls of one version took.
 type cost struct {
 	calls, faults uint64
+	blamed        uint64 // faults that are the module's
 	reasons       map[string]uint64
 	fuel, nanos   sample
 }
@@ -111,6 +112,9 @@ func (c *cost) add(s *said) {
 		return
 	}
 	c.faults++
+	if s.blamed {
+		c.blamed++
+	}
 	if c.reasons == nil {
 		c.reasons = make(map[string]uint64)
 	}
@@ -127,7 +131,7 @@ func (c *compared) add(old, next *said, hasOld bool, phase plugin.Phase, q *plug
 		c.oldCost.add(old)
 	}
 	c.newCost.add(next)
-	faulty = c.newCost.faults >= MaxFaults
+	faulty = c.newCost.blamed >= MaxFaults
 	if phase == plugin.PhaseLog { // there is no verdict
 		if next.Fault == "" {
 			c.alike++
@@ -152,7 +156,7 @@ func (c *compared) add(old, next *said, hasOld bool, phase plugin.Phase, q *plug
 // plain tells whether a verdict is to go on and nothing else, as nearly all are.
 func plain(o *cases.Outcome) bool {
 	v := &o.Verdict
-	return o.Fault == "" && v.Action == plugin.GoOn && v.EDE == nil && v.Tag == "" && !v.Bypass && v.TTL == 0
+	return o.Fault == "" && v.Action == plugin.GoOn && v.EDE == nil && v.Tag == "" && v.Group == "" && !v.Bypass && v.TTL == 0
 }
 
 // group puts a difference to those that are like it.

@@ -36,6 +36,12 @@ type Config struct {
 	// Seed begins the random numbers of both versions.
 	Seed uint64
 
+	// Tenant returns the tag of a client's tenant, for queries that others have answered. nil: there are none.
+	Tenant func(netip.Addr) string
+
+	// Groups tells which groups there are that a verdict may send a query to. nil: any.
+	Groups interface{ HasGroup(name string) bool }
+
 	// Resolve returns what is known of another name at once, for modules that ask questions of their own. nil: nothing is.
 	Resolve func(dns.Name, dns.Type) (*plugin.Reply, error)
 
@@ -192,7 +198,11 @@ func (t *Trial) Look(ctx context.Context, r *Record) error {
 	}
 	q := r.Line.Query()
 	t.drawn += 0x9e3779b97f4a7c15
-	q.Seed = t.drawn
+	q.Seed, q.Groups = t.drawn, t.c.Groups
+	if q.Tenant == "" && t.c.Tenant != nil && q.Client.IsValid() {
+		q.Tenant = t.c.Tenant(q.Client)
+		r.Line.Tenant = q.Tenant
+	}
 	owner, _, err := dns.UnpackName(q.Name, 0)
 	if err != nil {
 		t.Unreadable()
@@ -247,9 +257,7 @@ func (t *Trial) compare(ctx context.Context, u *use, r *Record, q *plugin.Query,
 	if err := ctx.Err(); err != nil {
 		return err // what was cut off says nothing
 	}
-	t.mu.Lock()
-	d, faulty := u.add(&old, &next, hasOld, u.new.Phase, q, owner)
-	t.mu.Unlock()
+	d, faulty := t.note(u, &old, &next, hasOld, q, owner)
 	if d != nil && t.c.Differ != nil {
 		t.c.Differ(*d)
 	}
@@ -259,11 +267,19 @@ func (t *Trial) compare(ctx context.Context, u *use, r *Record, q *plugin.Query,
 	return nil
 }
 
+// note notes what both have said.
+func (t *Trial) note(u *use, old, next *said, hasOld bool, q *plugin.Query, owner dns.Name) (d *Difference, faulty bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock() // also if something panics: a report is made then
+	return u.add(old, next, hasOld, u.new.Phase, q, owner)
+}
+
 // said is what one version said, and what that took.
 type said struct {
 	cases.Outcome
-	fuel int64
-	took time.Duration
+	blamed bool // it failed, and the module is at fault: not so if an answer does not fit into its buffer
+	fuel   int64
+	took   time.Duration
 }
 
 // ask asks one version.
@@ -288,10 +304,28 @@ func (t *Trial) ask(ctx context.Context, c *plugin.Chain, phase plugin.Phase, r 
 	if failed != nil {
 		if out.Fault = plugin.Reason(failed); out.Fault == "" {
 			out.Fault = failed.Error()
+		} else {
+			out.blamed = true
 		}
 		out.Verdict = plugin.Verdict{}
 	}
+	out.Verdict = effective(out.Verdict)
 	return out
+}
+
+// effective is a verdict without what has no effect: two that differ in that alone do the same.
+func effective(v plugin.Verdict) plugin.Verdict {
+	switch v.Action {
+	case plugin.GoOn, plugin.Drop:
+		v.TTL, v.EDE = 0, nil // nothing is made that could have them
+	case plugin.Refuse:
+		v.TTL = 0
+	case plugin.Answer, plugin.NXDomain, plugin.NoData:
+		if len(v.Records) > 0 {
+			v.TTL = 0 // the records have their own
+		}
+	}
+	return v
 }
 
 var errUnknown = errors.New("nothing is known of that name here, and in a trial nobody is asked")

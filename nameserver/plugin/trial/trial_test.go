@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,29 +16,15 @@ import (
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/internal/dnstap"
 	"github.com/ananas-edge/ananas/internal/namedfile"
+	"github.com/ananas-edge/ananas/internal/testchild"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/plugin/trial"
 	"github.com/ananas-edge/ananas/wasm"
 )
 
-// childVariable makes this binary the process that compiles.
-const childVariable = "ANANAS_TEST_TRIAL_CHILD"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) != "" {
-		if err := wasm.RunCompiler(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
+	testchild.Be("compiler", wasm.RunCompiler)
 	os.Exit(m.Run())
-}
-
-func compile() *exec.Cmd {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"=1")
-	return cmd
 }
 
 // guest returns a guest of package plugin's tests, as the version of a manifest.
@@ -76,7 +61,7 @@ func open(t testing.TB, c trial.Config) (*trial.Trial, error) {
 	t.Helper()
 	var now time.Duration
 	c.Clock = func() time.Duration { now += time.Microsecond; return now }
-	c.Folder, c.Compile = filepath.Join(t.TempDir(), "trial"), compile
+	c.Folder, c.Compile = filepath.Join(t.TempDir(), "trial"), testchild.Command("compiler")
 	tr, err := trial.Open(t.Context(), c)
 	if err == nil {
 		t.Cleanup(func() {
@@ -150,11 +135,11 @@ query at 1: alike 4 differ 0 unanswered 0 others 0
 		}, {
 			name: "other settings of the version that runs", settings: settings(map[string][]byte{"acts": acts}, nil, use("acts", plugin.PhaseQuery, nil)),
 			request: trial.Request{Module: "acts", Settings: map[string]string{"all": "yes"}},
-			asked:   "www mail www why why nxdomain",
-			want: `queries 6 lost 0 unreadable 0 asked 0 unknown 0
-query at 1: alike 3 differ 3 unanswered 0 others 0
-  version "1" pure false fast true calls 6 faults map[] fuel true ns {1000 1000}
-  version "1" pure false fast true calls 6 faults map[] fuel true ns {1000 1000}
+			asked:   "www mail www why why nxdomain drop refuse", // the last two with a TTL, of which nothing is made
+			want: `queries 8 lost 0 unreadable 0 asked 0 unknown 0
+query at 1: alike 5 differ 3 unanswered 0 others 0
+  version "1" pure false fast true calls 8 faults map[] fuel true ns {1000 1000}
+  version "1" pure false fast true calls 8 faults map[] fuel true ns {1000 1000}
   3: go on => NXDOMAIN ttl=60: www.example. A 192.0.2.0/24 mail.example. A 192.0.2.0/24
 `,
 		}, {
@@ -196,7 +181,7 @@ answer at 0: alike 0 differ 2 unanswered 1 others 0
   version "" pure false fast false calls 0 faults map[] fuel false ns {0 0}
   version "1" pure true fast true calls 2 faults map[trap:1] fuel true ns {1000 1000}
   1: go on => fault trap: trap.example. A 192.0.2.0/24
-  1: go on => records ttl=10: www.example. A 192.0.2.0/24
+  1: go on => records: www.example. A 192.0.2.0/24
 `,
 		}, {
 			name:     "phase log",
@@ -341,7 +326,7 @@ func TestDnstap(t *testing.T) {
 		files := map[string][]byte{"listed": guest(t, "listed", "name: listed\nversion: '1'\nphases: [query]\nneeds: [data/bad]\n"), "clamp": guest(t, "clamp", "name: clamp\nversion: '1'\nphases: [answer]\n"), "bad.txt": []byte("ads.example.net\n")}
 		for module, want := range map[string]string{
 			"listed": "queries 5 lost 0 unreadable 0 asked 0 unknown 0, alike 4 differ 1 unanswered 0: ads.example.net. A 127.0.0.0/24 go on => NXDOMAIN ttl=60",
-			"clamp":  "queries 5 lost 0 unreadable 0 asked 0 unknown 0, alike 2 differ 3 unanswered 0: www.example.com. A 127.0.0.0/24 go on => records ttl=10|    www.example.com. 10 IN A 192.0.2.1",
+			"clamp":  "queries 5 lost 0 unreadable 0 asked 0 unknown 0, alike 2 differ 3 unanswered 0: www.example.com. A 127.0.0.0/24 go on => records|    www.example.com. 10 IN A 192.0.2.1",
 		} {
 			var first string
 			tr, err := open(t, trial.Config{Settings: settings(files, []plugin.Data{{Name: "bad", File: "bad.txt"}}), Request: trial.Request{Module: module}, Differ: func(d trial.Difference) {
