@@ -123,9 +123,11 @@ func (s *server) named(dir string) string {
 	notify no;
 	listen-on { %s};
 	listen-on-v6 { %s};
-};
-controls { };
 `, dir, map[bool]string{true: "any", false: "none"}[s.transfers], v4.String(), v6.String())
+	if s.dnstap != "" {
+		fmt.Fprintf(&b, "\tdnstap { client; auth; };\n\tdnstap-output file %q;\n", s.dnstap)
+	}
+	b.WriteString("};\ncontrols { };\n")
 	for _, z := range s.zones {
 		fmt.Fprintf(&b, "zone %q { type primary; file %q; };\n", z.name, z.file)
 	}

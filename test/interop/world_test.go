@@ -36,7 +36,8 @@ type server struct {
 	zones   []*zone
 	process *process
 
-	transfers bool // gives its zones away
+	transfers bool   // gives its zones away
+	dnstap    string // of named: the file into which it writes what it is asked
 }
 
 // zone is one zone as it is served.
@@ -88,7 +89,7 @@ func startWorld(dir string) (*world, error) {
 			addrs = append(addrs, a.Addr())
 		}
 	}
-	for _, a := range append(append(clients, forwarderAddr, mirrorAddr), transferAddrs...) {
+	for _, a := range append(append(clients, forwarderAddr, mirrorAddr, tapAddr), transferAddrs...) {
 		addrs = append(addrs, netip.MustParseAddr(a))
 	}
 	if err := makeNetwork(addrs); err != nil {
