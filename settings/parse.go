@@ -154,7 +154,9 @@ func (f *File) ReadBy(d *namedfile.Disk) {
 }
 
 // ReadNamed returns a file that the part `settings` names, as it names it, of at most so many octets.
-func (f *File) ReadNamed(name string, most int64) (*namedfile.File, error) { return f.readNamed(name, most) }
+func (f *File) ReadNamed(name string, most int64) (*namedfile.File, error) {
+	return f.readNamed(name, most)
+}
 
 // readNamed returns a file that f names, of at most so many octets.
 func (f *File) readNamed(name string, most int64) (*namedfile.File, error) {
