@@ -115,7 +115,7 @@ func (out *Entries) addList(e *strictyaml.Errors, l leaf, read func(string, int6
 		}
 		doc, blob, err := c.document(entry, read)
 		if err != nil {
-			e.Addf(fmt.Sprintf("%s[%d].%s", l.path, i, c.key(l.value.Type().Elem())), hintCarried, "%w", err)
+			e.Addf(fmt.Sprintf("%s[%d].%s", l.path, i, c.key(l.value.Type().Elem())), hintOfNamed(entry.Addr().Interface(), err), "%w", err)
 			continue
 		}
 		out.Docs[key] = doc
@@ -134,7 +134,7 @@ func (out *Entries) addFile(e *strictyaml.Errors, l leaf, read func(string, int6
 		doc, blob, err = carry(name, content, func(n named) []byte { return strictyaml.Encode(n, "") })
 	}
 	if err != nil {
-		e.Addf(l.path, hintCarried, "reading %q: %w", name, err)
+		e.Addf(l.path, hintOfNamed(nil, err), "reading %q: %w", name, err)
 		return
 	}
 	out.Docs[l.key] = doc
@@ -143,7 +143,18 @@ func (out *Entries) addFile(e *strictyaml.Errors, l leaf, read func(string, int6
 	}
 }
 
-const hintCarried = "its content travels with the settings, so it has to be there when they are applied"
+// hintOfNamed says what to do about a file that an entry names and that was not taken.
+func hintOfNamed(entry any, err error) string {
+	var large *namedfile.TooLargeError
+	_, own := entry.(interface{ MostOctets() int64 })
+	switch {
+	case !errors.As(err, &large):
+		return "its content travels with the settings, so it has to be there when they are applied"
+	case own:
+		return "is it the right file? Make it smaller, or raise limits.size of the entry that names it"
+	}
+	return large.Hint()
+}
 
 // Over returns the changes to live that have it say what the file says, and what the file does not name as it is.
 func (out *Entries) Over(live map[string][]byte) map[string][]byte {

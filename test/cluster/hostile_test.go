@@ -44,7 +44,7 @@ func TestHostileModules(t *testing.T) {
 	// What is refused.
 	_, err = apply(attached("version: '0'\n"), "", "start: forever")
 	r.says(err, "hostile", "its fuel")
-	for octets, why := range map[int]string{9 << 20: "module \"hostile\" has 9439", 60 << 20: "too large"} {
+	for octets, why := range map[int]string{9 << 20: "octets, at most 8388608\n\thint: is it the right file? Make it smaller, or raise limits.size", 60 << 20: "too large"} {
 		large := attached("version: '0'\n")
 		large = wire.AppendUvarint(append(large, 0), uint64(octets)) // a custom section
 		_, err = apply(append(large, make([]byte, octets)...), "", "")
