@@ -3,7 +3,6 @@ package wasm
 import (
 	"context"
 	"errors"
-	"runtime"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -103,7 +102,7 @@ func refuel(ctx context.Context, _ api.Module, _ []uint64) {
 	if err := c.Err(); err != nil {
 		panic(trapped{err})
 	}
-	runtime.Gosched()
+	yield()
 	c.left -= owed
 	slice := min(c.left, sliceFuel)
 	c.left -= slice

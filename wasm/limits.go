@@ -11,15 +11,16 @@ import (
 // every goroutine, then waits for a guest.
 const FastFuel = 50_000
 
-// sliceFuel is what a guest with more fuel runs between two pauses: half a millisecond, so that it is below one where memory is slow.
-const sliceFuel = 500_000
+// sliceFuel is what a guest with more fuel runs between two pauses: a quarter of a millisecond at most, so that it is below one where memory is slow, and others wait for as
+// little as that. A turn of the others costs 5 us.
+const sliceFuel = 250_000
 
 // Limits is what a module may use at most. The zero value of a field stands for its default.
 type Limits struct {
 	// Fuel of a call. Default: FastFuel. A module with more runs in slices. A suffix look-up in a list takes 300 to 1,000.
 	Fuel int64
 
-	// StartFuel is that of what a module does before its first call. Default: 16 slices, 8 ms at most, and 1 or 2 as a rule: to read the 64 KiB of names that settings may have takes 3,000,000 to
+	// StartFuel is that of what a module does before its first call. Default: 32 slices, 8 ms at most, and 1 or 2 as a rule: to read the 64 KiB of names that settings may have takes 3,000,000 to
 	// 6,000,000. It is spent where instances are made, when settings change and after a fault. Of a module that runs in slices 50,000,000, 50 ms: Go's runtime takes 5.
 	StartFuel int64
 
@@ -60,7 +61,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	set(&l.Fuel, FastFuel)
 	if !l.sliced() {
-		set(&l.StartFuel, 16*sliceFuel)
+		set(&l.StartFuel, 32*sliceFuel)
 		set(&l.MemoryPages, 32)
 	}
 	set(&l.StartFuel, 50_000_000)

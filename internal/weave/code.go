@@ -8,11 +8,11 @@ const (
 	costLoop      = 2  // the check itself
 	octetsOfFrame = 8  // of stack for a unit: it has to be found and copied as it grows
 	octetsShift   = 3  // of memory: 8 octets are copied or filled for a unit
-	growShift     = 13
+	growShift     = 15
 	entryShift    = 0 // of a table: one for a unit
 )
 
-// Fuel for memory that is added: it is cleared, and the system has to find it. growShift makes it 8,192 for a page of 64 KiB, which takes 3 to 8 us.
+// Fuel for memory that is added: it is cleared, and the system has to find it. growShift makes it 32,768 for a page of 64 KiB: 3 to 8 us where the system has pages at hand, 38 on a virtual machine whose host has to find them.
 
 // code returns the section of code.
 func (w *weaver) code() ([]byte, error) {

@@ -32,8 +32,8 @@ func TestSlowModulesAreTakenOut(t *testing.T) {
 		slices             int64
 		out                bool
 	}{
-		{"it runs", "hostile", "spin.test.", 120, true},
-		{"it ran for a moment", "hostile", "spin.test.", 10, false},
+		{"it runs", "hostile", "spin.test.", 240, true},
+		{"it ran for a moment", "hostile", "spin.test.", 20, false},
 		{"it asks", "asks", "many.test.", 1, false},
 	} {
 		b := newBench(t)
