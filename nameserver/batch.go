@@ -161,10 +161,14 @@ func (l *loop) log(t *Table, i int, m *cache.Image, wall int64) {
 // tap writes it down for those who look on for a while.
 func (l *loop) tap(taps []*plugin.Tap, t *Table, i int, m *cache.Image, wall int64) {
 	for _, tap := range taps {
-		if line, pen := tap.Begin(l.core); line != nil {
-			l.fill(line, t, i, m, wall)
-			pen.End()
-		}
+		l.tapOne(tap, t, i, m, wall)
+	}
+}
+
+func (l *loop) tapOne(tap *plugin.Tap, t *Table, i int, m *cache.Image, wall int64) {
+	if line, pen := tap.Begin(l.core); line != nil {
+		defer pen.End()
+		l.fill(line, t, i, m, wall)
 	}
 }
 

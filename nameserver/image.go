@@ -52,6 +52,9 @@ func (g *generations) of(t *Table, epoch uint64) uint32 {
 	defer g.mu.Unlock()
 	if n := len(g.known); n > 0 && g.known[n-1].epoch < epoch {
 		g.known = g.known[:0]
+	} else if n > 0 && g.known[n-1].epoch > epoch { // it was asked before a purge: nothing of then is kept, and this is nobody's number
+		g.number++
+		return g.number
 	}
 	now := generation{table: t, print: t.answers, state: state, epoch: epoch}
 	for i, k := range g.known {
@@ -99,7 +102,7 @@ func (s *Server) keep(q *query, a *recurse.Answer, generation uint32, epoch uint
 			until = min(until, now+additionalLife)
 		}
 	}
-	if until <= now || s.generations.of(q.table, epoch) != generation { // a module was taken out meanwhile, and what it would have said is not known
+	if until <= now || s.cache.Epoch() != epoch || s.generations.of(q.table, epoch) != generation { // a module was taken out meanwhile, and what it would have said is not known
 		return
 	}
 	var m cache.Image

@@ -16,7 +16,7 @@ import (
 
 // asked returns the query as modules see it.
 func (s *Server) asked(q *query) plugin.Query {
-	var said *plugin.Said
+	said := q.said
 	if n, ok := q.Note.(*note); ok {
 		said = n.said
 	}
@@ -33,8 +33,8 @@ func (s *Server) write(q *query, a *recurse.Answer) {
 	if l == nil {
 		return
 	}
+	defer s.pen.End()
 	s.fill(l, q, a)
-	s.pen.End()
 }
 
 func (s *Server) fill(l *plugin.Line, q *query, a *recurse.Answer) {
@@ -75,6 +75,7 @@ func (s *Server) tell(q *query) (ans recurse.Answer, ends, dropped bool) {
 	t := told{asked: s.asked(q)}
 	var ok bool
 	if t.verdict, t.fail, ok = c.AtOnce(q.core(), &t.asked, q.name); !ok {
+		q.said = t.asked.Said
 		return ans, false, false
 	}
 	q.told = &t
@@ -323,6 +324,9 @@ func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Quer
 		out.Answer = a
 	default:
 		out.Answer = verdictAnswer(question, &v, now)
+		if was.Until > 0 { // it was made of what was found, and does not outlive it
+			out.Answer.Until = min(out.Answer.Until, was.Until)
+		}
 	}
 	out.Ended, out.Answer.Asked = true, was.Asked
 	if v.EDE != nil {

@@ -116,6 +116,7 @@ type query struct {
 	looked bool          // the answer is what the resolver had, from wherever
 	ended  bool          // a module has ended it, or changed what was found
 	tag    string        // that modules gave it
+	said   *plugin.Said  // what some of them have said before one had to be waited for
 	told   *told         // what modules have said of it; nil: they have not seen it
 	class  cache.Space   // of the client: see [Clients.Class]
 	shown  bool          // modules of phase query are shown it, if there are some

@@ -46,10 +46,14 @@ func (s *Server) tap(taps []*plugin.Tap, q *query, a *recurse.Answer) {
 		return
 	}
 	for _, t := range taps {
-		if l, pen := t.Begin(int(s.loops.Load())); l != nil {
-			s.fill(l, q, a)
-			pen.End()
-		}
+		s.tapOne(t, q, a)
+	}
+}
+
+func (s *Server) tapOne(t *plugin.Tap, q *query, a *recurse.Answer) {
+	if l, pen := t.Begin(int(s.loops.Load())); l != nil {
+		defer pen.End()
+		s.fill(l, q, a)
 	}
 }
 

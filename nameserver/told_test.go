@@ -331,3 +331,15 @@ func TestChangedIsStillStale(t *testing.T) {
 		}
 	}
 }
+
+// A denial that a module makes of an answer is good for as long as that, whatever it says itself.
+func TestDeniedIsGoodForAsLong(t *testing.T) {
+	c := newPrograms(t).chain("clamp", "phases: [answer]\npure: true\n", "", plugin.Plugin{Phase: plugin.PhaseAnswer})
+	q := dns.Question{Name: dns.MustParseName("deny.example."), Type: dns.TypeA, Class: dns.ClassINET}
+	set := dns.RRset{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 5, Data: dns.Records(nil).Append([]byte{192, 0, 2, 80})}
+	out := Outcome{Keeps: true, Answer: recurse.Answer{Answer: []dns.RRset{set}, Until: time.Minute + 5*time.Second}}
+	asked := plugin.Query{Name: []byte(q.Name.Wire()), Type: q.Type}
+	if !answered(t.Context(), c, 0, &asked, q, &out, false, time.Minute, nil) || len(out.Answer.Answer) != 0 || out.Answer.Until != time.Minute+5*time.Second {
+		t.Errorf("it has %d records, until %v", len(out.Answer.Answer), out.Answer.Until)
+	}
+}

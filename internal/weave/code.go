@@ -12,7 +12,7 @@ const (
 	entryShift    = 0 // of a table: one for a unit
 )
 
-// Fuel for memory that is added: it is cleared, and the system has to find it. growShift makes it 32,768 for a page of 64 KiB: 3 to 8 us where the system has pages at hand, 38 on a virtual machine whose host has to find them.
+// Fuel for memory that is added: it is cleared, and the system has to find it. growShift makes it 32,768 for a page of 64 KiB: 3 to 8 us where the system has pages at hand, 38 on a virtual machine whose host has to find them. With Refuel, where there is enough for it, twice as much.
 
 // code returns the section of code.
 func (w *weaver) code() ([]byte, error) {
@@ -169,9 +169,12 @@ func (e *emitter) growth(most uint32, memory bool) {
 	e.op(localGet, e.scratch)
 	e.out = putSigned32(append(e.out, i32Const), most)
 	e.out = append(e.out, i32LeU, opIf, 0x40)
-	if memory {
+	switch {
+	case memory && e.Refuel:
+		e.chargeShifted(true, growShift+1)
+	case memory:
 		e.chargeShifted(true, growShift)
-	} else {
+	default:
 		e.chargeShifted(true, entryShift)
 	}
 	e.out = append(e.out, opEnd)

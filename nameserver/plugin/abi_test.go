@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -70,3 +71,20 @@ func TestLineHasTheTenant(t *testing.T) {
 }
 
 func owner() []byte { return []byte("\x01x\x04test\x00") }
+
+// What several have said before one was busy is what they are taken to have said.
+func TestSaidBySeveral(t *testing.T) {
+	use := new(Use)
+	one, other, third := &runner{loaded: new(loaded), use: use}, &runner{loaded: new(loaded), use: use}, &runner{loaded: new(loaded), use: use}
+	fault := errors.New("it trapped")
+	s := &Said{heard: []heardOf{{one, saying{err: fault}}, {other, saying{v: Verdict{Tag: "guest"}}}}}
+	for k, c := range []struct {
+		r    *runner
+		want saying
+		ok   bool
+	}{{one, saying{err: fault}, true}, {other, saying{v: Verdict{Tag: "guest"}}, true}, {third, saying{}, false}} {
+		if got, ok := s.of(c.r); ok != c.ok || ok && (got.err != c.want.err || got.v.Tag != c.want.v.Tag) {
+			t.Errorf("%d: %v, %v", k, got, ok)
+		}
+	}
+}

@@ -157,6 +157,13 @@ type Said struct {
 	goOn []*runner // these have nothing to say, and may not be asked again
 	by   *runner   // nil: nobody has said more
 	saying
+	heard []heardOf // these have said so, each
+}
+
+// heardOf is what came of asking one.
+type heardOf struct {
+	by *runner
+	saying
 }
 
 type saying struct {
@@ -181,6 +188,11 @@ func (s *Said) of(r *runner) (one saying, ok bool) {
 	case s.by == r:
 		return s.saying, true
 	}
+	for k := range s.heard {
+		if s.heard[k].by == r {
+			return s.heard[k].saying, true
+		}
+	}
 	return saying{v: Verdict{Module: r.use.Module}}, slices.Contains(s.goOn, r) && !r.out.Load()
 }
 
@@ -197,7 +209,7 @@ func (c *Chain) Query(ctx context.Context, core int, q *Query, owner dns.Name, s
 // InLoop tells whether [Chain.AtOnce] can be asked: the modules of phase query may be called in a loop that others wait for, and none of their verdicts is kept with answers.
 func (c *Chain) InLoop() bool { return c != nil && c.atOnce }
 
-// AtOnce is [Chain.Query] for a loop that others wait for. ok is false where a module has no instance that is free: then Query has to be asked, which waits.
+// AtOnce is [Chain.Query] for a loop that others wait for. ok is false where a module has no instance that is free: then Query has to be asked, which waits; what those before it have said is in q.Said then.
 func (c *Chain) AtOnce(core int, q *Query, owner dns.Name) (v Verdict, fail *dns.EDE, ok bool) {
 	return c.tell(context.Background(), core, q, owner, nil, false)
 }
@@ -205,6 +217,7 @@ func (c *Chain) AtOnce(core int, q *Query, owner dns.Name) (v Verdict, fail *dns
 // tell is both: without wait, ok is false if one has no instance that is free.
 func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, see func(Step), wait bool) (v Verdict, fail *dns.EDE, ok bool) {
 	bypass, failed, said := false, false, Verdict{}
+	var heard []heardOf
 	for k := range c.query {
 		r := &c.query[k]
 		one, err := c.ask(ctx, core, r, q.Said, see, wait, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
@@ -217,8 +230,12 @@ func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, se
 			}
 			return v, err
 		})
+		if !wait && err != errBusy && k < len(c.query)-1 {
+			heard = append(heard, heardOf{r, saying{one, err}})
+		}
 		if err != nil {
 			if err == errBusy {
+				q.Said = &Said{heard: heard}
 				return Verdict{}, nil, false
 			}
 			if r.use.Mode == Closed {

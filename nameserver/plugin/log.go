@@ -75,10 +75,10 @@ type Logbook struct {
 
 // NewLogbook makes one. Nothing runs until something is written down.
 func NewLogbook(m *telemetry.Metrics) *Logbook {
-	lost := m.Counter("ananas_plugin_log_lost_total", "Answers that modules of phase log were not shown, since they did not keep up.")
+	lost := m.Counter("ananas_plugin_log_lost_total", "Answers that modules of phase log were not shown, since they did not keep up, or failed.")
 	return newLogbook(func(lines int) { lost.Add(uint64(lines)) }, func(p *page) {
 		for k := range p.chain.log {
-			p.chain.show(&p.chain.log[k], p.lines[:p.n])
+			lost.Add(uint64(p.chain.show(&p.chain.log[k], p.lines[:p.n])))
 		}
 	})
 }
@@ -208,18 +208,19 @@ func (b *Logbook) Close() {
 	b.done.Wait()
 }
 
-// show shows lines to one module, as many at a time as its buffer has room for.
-func (c *Chain) show(r *runner, lines []Line) {
+// show shows lines to one module, as many at a time as its buffer has room for, and returns how many it was not shown.
+func (c *Chain) show(r *runner, lines []Line) (lost int) {
 	for len(lines) > 0 && !r.out.Load() {
 		ctx, cancel := context.WithTimeout(context.Background(), logTime)
 		n, err := c.showSome(ctx, r, lines)
 		cancel()
 		if err != nil {
 			c.loader.faulted(r, err)
-			return
+			break
 		}
 		lines = lines[n:]
 	}
+	return len(lines)
 }
 
 func (c *Chain) showSome(ctx context.Context, r *runner, lines []Line) (n int, err error) {

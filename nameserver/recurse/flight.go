@@ -53,9 +53,10 @@ type part struct {
 // flight holds the jobs that run, and who of them waits for whom. One lock guards both, so that the search for a cycle and the decision to
 // wait are one step; it is taken three times a job and held for the search of a graph of a few nodes.
 type flight struct {
-	mu    sync.Mutex
-	jobs  map[jobKey]*job
-	parts map[partKey]*part
+	mu       sync.Mutex
+	jobs     map[jobKey]*job
+	ofGroups int // of the jobs
+	parts    map[partKey]*part
 }
 
 // maxWaitSearch bounds the search of the wait graph: a job waits for at most a few others, each with a depth of at most
@@ -63,7 +64,7 @@ type flight struct {
 const maxWaitSearch = 256
 
 // join finds the job for key, or makes one with start, and lets the waiting job (nil: a client) depend on it. It fails if that closes a
-// circle, or if limit jobs run. started tells whether the job is new and must be run by the caller.
+// circle, or if limit jobs run, or as many of groups as may. started tells whether the job is new and must be run by the caller.
 func (f *flight) join(key jobKey, waiter *job, limit int, start func() *job) (j *job, started bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -71,6 +72,12 @@ func (f *flight) join(key jobKey, waiter *job, limit int, start func() *job) (j 
 	if j == nil {
 		if len(f.jobs) >= limit {
 			return nil, false, errJobs
+		}
+		if key.table.inGroup() {
+			if f.ofGroups >= max(1, limit/groupJobs) {
+				return nil, false, errGroupJobs
+			}
+			f.ofGroups++
 		}
 		j = start()
 		f.jobs[key] = j
@@ -84,7 +91,10 @@ func (f *flight) join(key jobKey, waiter *job, limit int, start func() *job) (j 
 	return j, started, nil
 }
 
-var errJobs = errors.New("as many resolutions run as recursion.limits.jobs allows")
+var (
+	errJobs      = errors.New("as many resolutions run as recursion.limits.jobs allows")
+	errGroupJobs = errors.New("half as many resolutions as recursion.limits.jobs allows are by groups, and more may not be")
+)
 
 // reaches tells whether from waits, directly or by way of others, for to. The caller holds the lock.
 func reaches(from, to *job) bool {
@@ -149,6 +159,9 @@ func (f *flight) leave(waiter, j *job) {
 func (f *flight) finish(j *job) {
 	f.mu.Lock()
 	delete(f.jobs, j.key)
+	if j.key.table.inGroup() {
+		f.ofGroups--
+	}
 	f.mu.Unlock()
 	close(j.done)
 }

@@ -30,6 +30,9 @@ const (
 	maxKnownGroups = 4 * maxGroups
 )
 
+// inGroup tells whether t is the table of a group.
+func (t *Table) inGroup() bool { return t != nil && t.group != nil }
+
 // group is a [Group], compiled.
 type group struct {
 	name    string

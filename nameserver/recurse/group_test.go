@@ -148,3 +148,51 @@ func TestSpacesOfGroups(t *testing.T) {
 		t.Errorf("without numbers: %v", f)
 	}
 }
+
+// What others ask leaves groups their part, groups leave others theirs, and what a running job of a group needs is not refused for either.
+func TestGroupJobs(t *testing.T) {
+	const limit = 10
+	world, group := new(Table), &Table{group: new(group)}
+	f := &flight{jobs: make(map[jobKey]*job)}
+	next := 0
+	begin := func(table *Table, limit int) (*job, error) {
+		next++
+		key := jobKey{typ: dns.Type(next), table: table}
+		j, _, err := f.join(key, nil, limit, func() *job { return &job{key: key, done: make(chan struct{})} })
+		return j, err
+	}
+	fill := func(table *Table, limit int, want error) (all []*job) {
+		for {
+			j, err := begin(table, limit)
+			if err != nil {
+				if err != want {
+					t.Fatalf("after %d: %v, want %v", len(all), err, want)
+				}
+				return all
+			}
+			all = append(all, j)
+		}
+	}
+	if got := fill(group, limit, errGroupJobs); len(got) != limit/groupJobs {
+		t.Errorf("groups had %d", len(got))
+	}
+	others := fill(world, limit, errJobs)
+	if len(others) != limit-limit/groupJobs {
+		t.Errorf("others had %d beside them", len(others))
+	}
+	if got := fill(group, 2*limit, errGroupJobs); len(got) != limit/groupJobs {
+		t.Errorf("what groups' jobs need had %d", len(got))
+	}
+	for _, j := range f.jobs {
+		f.finish(j)
+	}
+	if f.ofGroups != 0 {
+		t.Errorf("%d are counted still", f.ofGroups)
+	}
+	if got := fill(world, limit-1, errJobs); len(got) != limit-1 {
+		t.Errorf("others had %d", len(got))
+	}
+	if _, err := begin(group, limit); err != nil {
+		t.Errorf("beside %d others: %v", limit-1, err)
+	}
+}

@@ -106,9 +106,6 @@ func (r *Resolver) awaitOne(ctx context.Context, q dns.Question, o Opts, begin, 
 	t := o.Table
 	key := jobKey{q.Name, q.Type, t, o.Fresh, r.cache.Epoch(), o.server, o.CD, o.above}
 	limit := t.Limits.Jobs
-	if r.space != 0 {
-		limit = max(1, limit/groupJobs)
-	}
 	if o.waiter != nil {
 		limit *= 2 // what a running job needs is not refused for want of room, or nothing would ever end
 	}
@@ -122,6 +119,9 @@ func (r *Resolver) awaitOne(ctx context.Context, q dns.Question, o Opts, begin, 
 	switch {
 	case err == errJobs:
 		r.m.limits.With("jobs").Inc()
+		return outcome{err: fail(forget, dns.EDEOther, err.Error())}, false
+	case err == errGroupJobs:
+		r.m.limits.With("group_jobs").Inc()
 		return outcome{err: fail(forget, dns.EDEOther, err.Error())}, false
 	case err != nil:
 		if o.span.on() {

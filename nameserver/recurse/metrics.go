@@ -56,7 +56,7 @@ func newMetrics(t *telemetry.Metrics, r *Resolver) *metrics {
 
 // limitNames are all limits that are counted.
 var limitNames = [...]string{
-	"additional_looks", "additional_octets", "addresses", "ahead", "answer_size", "attempts", "cname_depth", "delegation_depth", "failures", "glueless",
+	"additional_looks", "additional_octets", "addresses", "ahead", "answer_size", "attempts", "cname_depth", "delegation_depth", "failures", "glueless", "group_jobs",
 	"hash_blocks", "job_depth", "jobs", "ns_names", "query_time", "reports", "server_fetches", "servers", "sockets", "tcp_connections", "trusts", "upstream_questions",
 	"zone_fetches",
 }

@@ -1,4 +1,4 @@
-/* A plugin of phase answer: it lets no record of the answer section live longer than ten seconds, leaves out addresses in 10.0.0.0/8, and fails for names that begin with trap. What was
+/* A plugin of phase answer: it lets no record of the answer section live longer than ten seconds, leaves out addresses in 10.0.0.0/8, fails for names that begin with trap, and denies those that begin with deny, for an hour. What was
  * made here it leaves as it is.
  * build.sh makes clamp.wasm of it. */
 #define ANANAS_BUFFER 73728
@@ -7,6 +7,10 @@
 ANANAS_ANSWER(a, v) {
     const ananas_query *q = ananas_asked(a);
     if (ananas_equal(ananas_name(q), (const uint8_t *)"\4trap", 5)) __builtin_trap();
+    if (ananas_equal(ananas_name(q), (const uint8_t *)"\4deny", 5)) {
+        ananas_nodata(v, 3600);
+        return;
+    }
     if (a->flags & ANANAS_MADE) return;
     const uint8_t *at = (const uint8_t *)q + a->query_len;
     uint8_t *to = ananas_data(v);
