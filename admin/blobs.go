@@ -25,10 +25,12 @@ const (
 // digestOf reads the digest in the path of a blob.
 func digestOf(r *http.Request) (sum [32]byte, p *Problem) {
 	text := strings.TrimPrefix(r.URL.Path, blobPrefix)
-	if _, err := hex.Decode(sum[:], []byte(text)); err != nil || len(text) != hex.EncodedLen(len(sum)) || strings.ToLower(text) != text {
-		return sum, problemParameter.with("the path ends in "+quote(text), "it is the SHA-256 of the content, 64 digits of lowercase hexadecimal")
+	if len(text) == hex.EncodedLen(len(sum)) && strings.ToLower(text) == text { // the length first: what is longer does not fit, and hex would write it all
+		if _, err := hex.Decode(sum[:], []byte(text)); err == nil {
+			return sum, nil
+		}
 	}
-	return sum, nil
+	return sum, problemParameter.with("the path ends in "+quote(text), "it is the SHA-256 of the content, 64 digits of lowercase hexadecimal")
 }
 
 // blob tells whether a blob is here.

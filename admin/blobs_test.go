@@ -69,6 +69,8 @@ func TestHostileUploads(t *testing.T) {
 		"too long":              {name, endless{}, -1, nil, 413, "larger than 268435456"},
 		"cut off":               {name, io.MultiReader(bytes.NewReader(content[:70_000]), failing{cut}), int64(len(content)), nil, 400, "it broke off after 70000 bytes: the line was cut"},
 		"no digest":             {name[1:], bytes.NewReader(content), int64(len(content)), nil, 400, "64 digits"},
+		"too long a digest":     {name + "00", bytes.NewReader(content), int64(len(content)), nil, 400, "64 digits"},
+		"no hexadecimal digits": {"g" + name[1:], bytes.NewReader(content), int64(len(content)), nil, 400, "64 digits"},
 		"another digest form":   {strings.ToUpper(name), bytes.NewReader(content), int64(len(content)), nil, 400, "64 digits"},
 		"a way out":             {"..%2F..%2Fpasswd", bytes.NewReader(content), int64(len(content)), nil, 400, "64 digits"},
 		"as a form":             {name, bytes.NewReader(content), int64(len(content)), func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, 415, ""},

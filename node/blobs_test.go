@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 	"github.com/ananas-edge/ananas/settings"
@@ -121,6 +123,25 @@ func TestLostBlobs(t *testing.T) {
 	w.s.mendBlobs([]*settings.Entries{{Blobs: map[[32]byte]*namedfile.File{sum: namedfile.Of([]byte("second")), {1}: namedfile.Of([]byte("not named"))}}})
 	if lost := w.s.lostBlobs(); len(lost) != 0 || w.s.blobs.Len() != 2 || !w.s.use.again.Load() {
 		t.Errorf("%x, %d blobs", lost, w.s.blobs.Len())
+	}
+}
+
+// A text that is no digest is refused before anything is looked for by it, whatever its length.
+func TestUploadedByItsDigest(t *testing.T) {
+	content := namedfile.Of([]byte("bad.example\n"))
+	sum := content.Sum()
+	digest := hex.EncodeToString(sum[:])
+	for text, want := range map[string]string{
+		digest: "", "": "it has 0 digits", digest[:63]: "it has 63 digits", digest + "0": "it has 65 digits", digest + "00": "it has 66 digits", strings.Repeat("0", 1<<20): "it has 1048576 digits", "g" + digest[1:]: "is no SHA-256",
+	} {
+		asked := false
+		_, err := readFiles([]admin.SettingsFile{{Name: "s.yaml", Text: "settings: { data: [{ name: bad, file: bad }] }", Blobs: map[string]admin.Blob{"bad": {SHA256: text, Size: content.Size()}}}}, func([32]byte) (*namedfile.File, error) {
+			asked = true
+			return content, nil
+		})
+		if got := fmt.Sprint(err); (err == nil) != (want == "") || asked != (want == "") || !strings.Contains(got, want) || len(got) > 200 {
+			t.Errorf("%.70q: asked %v, %.300v, want %q", text, asked, err, want)
+		}
 	}
 }
 

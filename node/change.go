@@ -302,7 +302,11 @@ func readFiles(files []admin.SettingsFile, blob func([32]byte) (*namedfile.File,
 // uploaded returns a content that was put here before.
 func uploaded(name string, b admin.Blob, blob func([32]byte) (*namedfile.File, error)) (*namedfile.File, error) {
 	var sum [32]byte
-	if n, err := hex.Decode(sum[:], []byte(b.SHA256)); err != nil || n != len(sum) {
+	text := []byte(b.SHA256)
+	if len(text) != hex.EncodedLen(len(sum)) {
+		return nil, fmt.Errorf("%.80q is no SHA-256 of %q: it has %d digits, not 64", b.SHA256, name, len(text))
+	}
+	if _, err := hex.Decode(sum[:], text); err != nil {
 		return nil, fmt.Errorf("%q is no SHA-256 of %q", b.SHA256, name)
 	}
 	f, err := blob(sum)
