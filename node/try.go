@@ -94,11 +94,10 @@ func (n *Node) openTrial(ctx context.Context, r trial.Request, differ func(trial
 		return nil, fmt.Errorf("making a folder for a trial: %w", err)
 	}
 	n.mu.Lock()
-	f := n.file
+	f, running, table := n.file, m.table, n.server.Table() // of one version of the settings
 	n.mu.Unlock()
-	table := n.server.Table()
 	t, err := trial.Open(ctx, trial.Config{
-		Request: r, Settings: trial.Settings{Modules: f.Settings.Modules, Data: f.Settings.Data, Plugins: f.Settings.Plugins, Files: f.ReadNamed},
+		Request: r, Settings: trial.Settings{Running: running, Data: f.Settings.Data, Files: f.ReadNamed},
 		Folder: folder, Compile: m.child, Engine: m.engine, Shelf: m.shelf, Clock: n.clock.Boot, Seed: uint64(n.clock.Wall().UnixNano()), Differ: differ, Tenant: table.Clients.Tag, Groups: table.Recursion,
 		Resolve: func(name dns.Name, typ dns.Type) (*plugin.Reply, error) {
 			if rep := n.server.Recall(ctx, dns.Question{Name: name, Type: typ, Class: dns.ClassINET}, netip.Addr{}, false, false); rep != nil {

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -67,11 +69,20 @@ func guestFile(t *testing.T, name, manifest string) []byte {
 	return b
 }
 
+// padded is a module in a file that is not kept in memory.
+func padded(b []byte) []byte {
+	const n = 100_000
+	section := append([]byte{3, 'p', 'a', 'd'}, make([]byte, n)...)
+	return append(append(append(b[:len(b):len(b)], 0), binary.AppendUvarint(nil, uint64(len(section)))...), section...)
+}
+
 // New versions see what the node answers, the long way and from images, and what it does not answer; those that run notice nothing of that.
 func TestTryLive(t *testing.T) {
 	b := newBench(t, withActs)
-	b.write("acts.wasm", acts(t, "phases: [query]\n"))
+	first := padded([]byte(acts(t, "phases: [query]\n")))
+	b.write("acts.wasm", string(first))
 	n := b.start()
+	b.write("acts.wasm", string(guestFile(t, "clamp", "name: acts\nphases: [answer]\n"))) // what is built next, of which the node was not told
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	atQuery, done1 := try(ctx, n, admin.Trial{Request: trial.Request{Module: "acts", Settings: map[string]string{"all": "yes"}}, Seconds: 3600, Differences: true}, nil)
@@ -95,6 +106,9 @@ func TestTryLive(t *testing.T) {
 	cancel()
 	<-done1
 	<-done2
+	if u, sum := atQuery.end.Uses[0], fmt.Sprintf("%x", sha256.Sum256(first)); u.Old.SHA256 != sum || u.New.SHA256 != sum {
+		t.Errorf("%s is compared with %s, and what runs is %s", u.New.SHA256, u.Old.SHA256, sum)
+	}
 	if u := atQuery.end.Uses[0]; atQuery.err != nil || u.Alike != 3 || u.Differ != 2 || u.Old.Faults != 1 || u.New.Faults != 1 || len(u.Groups) != 1 || atQuery.end.Lost != 0 {
 		t.Errorf("phase query: %v, %+v", atQuery.err, atQuery.end)
 	}
@@ -108,7 +122,7 @@ func TestTryLive(t *testing.T) {
 	if want := "answer www.example.com. A: go on => records\n    www.example.com. 10 IN A 192.0.2.80"; len(atAnswer.differences) != 3 || atAnswer.differences[0] != want {
 		t.Errorf("phase answer: %q, want %q", atAnswer.differences, want)
 	}
-	if list, err := n.Modules(t.Context()); err != nil || len(list.Modules) != 1 || list.Modules[0].Uses[0].Faults != 1 || list.Modules[0].Uses[0].Verdicts["NXDOMAIN"] != 1 {
+	if list, err := n.Modules(t.Context()); err != nil || len(list.Modules) != 1 || list.Modules[0].SHA256 != atQuery.end.Uses[0].Old.SHA256 || list.Modules[0].Uses[0].Faults != 1 || list.Modules[0].Uses[0].Verdicts["NXDOMAIN"] != 1 {
 		t.Errorf("%v, %+v", err, list)
 	}
 }

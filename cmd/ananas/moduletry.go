@@ -62,6 +62,14 @@ func (c *moduleTryCommand) Validate() error {
 // Run tries the module.
 func (c *moduleTryCommand) Run(p *process) error {
 	request := trial.Request{Module: c.Name, Phases: c.Phase, Grant: c.Grant, Settings: c.Set, Fuel: c.Fuel}
+	var config *settings.File
+	var tables *settings.Tables
+	if c.Config != "" {
+		var err error
+		if config, tables, err = c.readConfig(); err != nil { // before anything is built: that writes a file which the settings may name
+			return err
+		}
+	}
 	if c.File != "" {
 		var err error
 		if request.Source, err = c.source(p); err != nil {
@@ -79,7 +87,7 @@ func (c *moduleTryCommand) Run(p *process) error {
 	}
 	var err error
 	if c.Config != "" {
-		err = c.here(p, request, file, show)
+		err = c.here(p, request, config, tables, file, show)
 	} else {
 		err = c.atNode(p, request, file, show)
 	}
@@ -110,16 +118,18 @@ func (c *moduleTryCommand) source(p *process) ([]byte, error) {
 	return readFile(c.File, plugin.LargestModule)
 }
 
-// here runs both versions in this process.
-func (c *moduleTryCommand) here(p *process, request trial.Request, file *tapFile, show *trying) (err error) {
+// readConfig reads the settings of --config, and what they name.
+func (c *moduleTryCommand) readConfig() (*settings.File, *settings.Tables, error) {
 	f, err := settings.Open(c.Config)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	tables, err := f.Compile(f.Node.Listen.DNS)
-	if err != nil {
-		return err
-	}
+	return f, tables, err
+}
+
+// here runs both versions in this process.
+func (c *moduleTryCommand) here(p *process, request trial.Request, config *settings.File, tables *settings.Tables, file *tapFile, show *trying) (err error) {
 	folder, err := os.MkdirTemp("", "ananas-try-")
 	if err != nil {
 		return fmt.Errorf("making a folder for what is compiled: %w", err)
@@ -128,7 +138,7 @@ func (c *moduleTryCommand) here(p *process, request trial.Request, file *tapFile
 	t, err := trial.Open(p.ctx, trial.Config{
 		Request: request, Folder: filepath.Join(folder, "trial"), Compile: compileProcess, Clock: func() time.Duration { return time.Since(began) }, Seed: 1, Differ: show.difference,
 		Tenant: tables.Nameserver.Clients.Tag, Groups: tables.Nameserver.Recursion,
-		Settings: trial.Settings{Modules: f.Settings.Modules, Data: f.Settings.Data, Plugins: f.Settings.Plugins, Files: f.ReadNamed},
+		Settings: trial.Settings{Running: tables.Plugins, Data: config.Settings.Data, Files: config.ReadNamed},
 	})
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(folder))

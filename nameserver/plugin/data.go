@@ -63,6 +63,9 @@ type Listed struct {
 	file *namedfile.File
 }
 
+// Text is the file that the list is in, as it was when the settings were read.
+func (l *Listed) Text() *namedfile.File { return l.file }
+
 // compileData finds the texts of data sets.
 func compileData(e *strictyaml.Errors, data []Data, files Files) map[string]*Listed {
 	if len(data) > maxData {

@@ -174,6 +174,15 @@ func readProgram(source []byte) (*program, error) {
 	return &program{source, &m}, nil
 }
 
+// ReadManifest returns what a module's file says of itself. It is read once, and kept with the file.
+func ReadManifest(file *namedfile.File) (*wasm.Manifest, error) {
+	p, err := namedfile.Made(file, readProgram)
+	if err != nil {
+		return nil, err
+	}
+	return p.manifest, nil
+}
+
 // Compile checks what the settings say of modules. files returns what they name. The error is a [*strictyaml.Errors] with paths below `settings`. That modules compile, and get what
 // they import, is for [Loader.Load] to find.
 func Compile(modules []Module, data []Data, plugins []Plugin, files Files) (*Table, error) {

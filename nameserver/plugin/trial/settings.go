@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,12 +21,11 @@ type Request struct {
 	Fuel     int64             `json:"fuel,omitempty"`     // of a call
 }
 
-// Settings is what the settings in use say of modules.
+// Settings is what a trial begins with: what runs, as it was loaded. What lies at the names of files by now may be something else.
 type Settings struct {
-	Modules []plugin.Module
-	Data    []plugin.Data
-	Plugins []plugin.Plugin
-	Files   plugin.Files // reads what they name
+	Running *plugin.Table // nil: there are no modules
+	Data    []plugin.Data // all that the settings name, those too that no module is granted
+	Files   plugin.Files  // reads the data sets that no module is granted so far
 }
 
 // pair is one place at which the module runs, or would: as it is now, and as it is tried.
@@ -33,8 +33,8 @@ type pair struct {
 	place      int         // among all plugins, from 1; 0: it is new
 	old        *plugin.Use // nil: it does not run there
 	new        *plugin.Use
-	oldModules []plugin.Described // of the table that old is of
-	newModules []plugin.Described // and new
+	oldModules []plugin.Described // that one alone
+	newModules []plugin.Described // likewise
 }
 
 // hinted is an error with a mend.
@@ -51,77 +51,61 @@ func (h hinted) Unwrap() error { return h.error }
 // triedFile is what the new version is called where files are read. Settings can name no file so.
 const triedFile = "\x00tried"
 
-// pairs makes the uses of both versions, checked as the settings' own are.
+// pairs makes the uses of both versions. The old ones are those that run; the new ones are checked as the settings' own are.
 func (s *Settings) pairs(r *Request) ([]pair, error) {
-	now := plugin.Module{Name: r.Module, File: triedFile}
-	known := slices.IndexFunc(s.Modules, func(m plugin.Module) bool { return m.Name == r.Module })
-	if known >= 0 {
-		now = s.Modules[known]
+	var now plugin.Described // no File: it is new
+	running := cmp.Or(s.Running, new(plugin.Table))
+	if known := slices.IndexFunc(running.Modules, func(m plugin.Described) bool { return m.Name == r.Module }); known >= 0 {
+		now = running.Modules[known]
 	}
-	source := namedfile.Of(r.Source)
-	if len(r.Source) == 0 {
-		if known < 0 {
-			return nil, hinted{fmt.Errorf("the settings have no module %q", r.Module), "name the file of the version to try with --file, or a module of the settings; ananas module ls has them"}
-		}
-		var err error
-		if source, err = s.Files(now.File, now.MostOctets()); err != nil {
-			return nil, fmt.Errorf("reading module %q: %w", r.Module, err)
-		}
+	source := now.File
+	switch {
+	case len(r.Source) > 0:
+		source = namedfile.Of(r.Source)
+	case source == nil:
+		return nil, hinted{fmt.Errorf("the settings have no module %q", r.Module), "name the file of the version to try with --file, or a module of the settings; ananas module ls has them"}
 	}
-	content, err := source.Read()
+	manifest, err := plugin.ReadManifest(source)
 	if err != nil {
 		return nil, fmt.Errorf("reading the version to try: %w", err)
 	}
-	manifest, err := wasm.ReadManifest(content)
-	if err != nil {
-		return nil, fmt.Errorf("reading the version to try: %w", err)
-	}
-	next := now
-	next.File = triedFile
+	next := plugin.Module{Name: r.Module, File: triedFile, Limits: now.Limits}
 	switch {
 	case r.Fuel > 0:
 		next.Limits.Fuel = r.Fuel
-	case known < 0:
+	case now.File == nil:
 		next.Limits.Fuel = manifest.Fuel
 	}
-	places, olds, news := s.uses(r, &manifest)
-	files := func(name string, most int64) (*namedfile.File, error) {
+	places, olds, news := s.uses(r, running, manifest)
+	lists := make(map[string]*namedfile.File) // that run, by the names of their files
+	for i := range running.Plugins {
+		for _, d := range running.Plugins[i].Data {
+			lists[d.File] = d.Text()
+		}
+	}
+	after, err := plugin.Compile([]plugin.Module{next}, s.granted(news), news, func(name string, most int64) (*namedfile.File, error) {
 		if name == triedFile {
 			return source.AtMost("the version to try", most)
 		}
+		if text := lists[name]; text != nil {
+			return text.AtMost(name, most)
+		}
 		return s.Files(name, most)
-	}
-	after, err := plugin.Compile([]plugin.Module{next}, s.granted(news), news, files)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("trying module %q: %w", r.Module, err)
 	}
-	var running []plugin.Plugin
-	for _, p := range olds {
-		if p != nil {
-			running = append(running, *p)
-		}
-	}
-	var before *plugin.Table
-	if len(running) > 0 {
-		if before, err = plugin.Compile([]plugin.Module{now}, s.granted(running), running, files); err != nil {
-			return nil, fmt.Errorf("reading module %q as it runs: %w", r.Module, err)
-		}
-	}
 	all := make([]pair, len(news))
-	for i, k := 0, 0; i < len(news); i++ {
-		all[i] = pair{place: places[i], new: &after.Plugins[i], newModules: after.Modules}
-		if olds[i] != nil {
-			all[i].old, all[i].oldModules = &before.Plugins[k], before.Modules
-			k++
-		}
+	for i := range news {
+		all[i] = pair{place: places[i], old: olds[i], oldModules: []plugin.Described{now}, new: &after.Plugins[i], newModules: after.Modules}
 	}
 	return all, nil
 }
 
 // uses returns where the module runs, and where it is tried, place by place. What is off does not run, and is tried as if it were on.
-func (s *Settings) uses(r *Request, m *wasm.Manifest) (places []int, olds []*plugin.Plugin, news []plugin.Plugin) {
-	for i := range s.Plugins {
-		p := &s.Plugins[i]
+func (s *Settings) uses(r *Request, running *plugin.Table, m *wasm.Manifest) (places []int, olds []*plugin.Use, news []plugin.Plugin) {
+	for i := range running.Plugins {
+		p := &running.Plugins[i]
 		if p.Module != r.Module {
 			continue
 		}
@@ -129,7 +113,7 @@ func (s *Settings) uses(r *Request, m *wasm.Manifest) (places []int, olds []*plu
 		if p.Off {
 			old = nil
 		}
-		places, olds, news = append(places, i+1), append(olds, old), append(news, *p)
+		places, olds, news = append(places, i+1), append(olds, old), append(news, p.Plugin)
 	}
 	phases := r.Phases
 	if len(phases) == 0 && len(news) == 0 {

@@ -2,6 +2,7 @@ package trial_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -40,18 +41,24 @@ func guest(t testing.TB, file, manifest string) []byte {
 	return b
 }
 
-// settings are such as a file has: the modules are named by their files.
-func settings(files map[string][]byte, data []plugin.Data, plugins ...plugin.Plugin) trial.Settings {
-	s := trial.Settings{Data: data, Plugins: plugins, Files: func(name string, most int64) (*namedfile.File, error) {
+// settings are such as run: the modules are named by their files.
+func settings(t testing.TB, files map[string][]byte, data []plugin.Data, plugins ...plugin.Plugin) trial.Settings {
+	t.Helper()
+	s := trial.Settings{Data: data, Files: func(name string, most int64) (*namedfile.File, error) {
 		if b, ok := files[name]; ok {
 			return namedfile.Of(b).AtMost(name, most)
 		}
 		return nil, fmt.Errorf("opening %q: %w", name, fs.ErrNotExist)
 	}}
+	var modules []plugin.Module
 	for name := range files {
 		if !strings.Contains(name, ".") {
-			s.Modules = append(s.Modules, plugin.Module{Name: name, File: name})
+			modules = append(modules, plugin.Module{Name: name, File: name})
 		}
+	}
+	var err error
+	if s.Running, err = plugin.Compile(modules, data, plugins, s.Files); err != nil {
+		t.Fatal(err)
 	}
 	return s
 }
@@ -125,7 +132,7 @@ func TestTrials(t *testing.T) {
 		want     string
 	}{
 		{
-			name: "the same", settings: settings(map[string][]byte{"acts": acts}, nil, use("acts", plugin.PhaseQuery, nil)), request: trial.Request{Module: "acts", Source: acts2},
+			name: "the same", settings: settings(t, map[string][]byte{"acts": acts}, nil, use("acts", plugin.PhaseQuery, nil)), request: trial.Request{Module: "acts", Source: acts2},
 			asked: "www nxdomain rewrite trap",
 			want: `queries 4 lost 0 unreadable 0 asked 0 unknown 0
 query at 1: alike 4 differ 0 unanswered 0 others 0
@@ -133,7 +140,7 @@ query at 1: alike 4 differ 0 unanswered 0 others 0
   version "2" pure false fast true calls 4 faults map[trap:1] fuel true ns {1000 1000}
 `,
 		}, {
-			name: "other settings of the version that runs", settings: settings(map[string][]byte{"acts": acts}, nil, use("acts", plugin.PhaseQuery, nil)),
+			name: "other settings of the version that runs", settings: settings(t, map[string][]byte{"acts": acts}, nil, use("acts", plugin.PhaseQuery, nil)),
 			request: trial.Request{Module: "acts", Settings: map[string]string{"all": "yes"}},
 			asked:   "www mail www why why nxdomain drop refuse", // the last two with a TTL, of which nothing is made
 			want: `queries 8 lost 0 unreadable 0 asked 0 unknown 0
@@ -143,7 +150,7 @@ query at 1: alike 5 differ 3 unanswered 0 others 0
   3: go on => NXDOMAIN ttl=60: www.example. A 192.0.2.0/24 mail.example. A 192.0.2.0/24
 `,
 		}, {
-			name: "a module that is new", settings: settings(nil, nil), request: trial.Request{Module: "acts", Source: acts},
+			name: "a module that is new", settings: settings(t, nil, nil), request: trial.Request{Module: "acts", Source: acts},
 			asked: "www address bypass loop refuse drop",
 			want: `queries 6 lost 0 unreadable 0 asked 0 unknown 0
 query at 0: alike 1 differ 5 unanswered 0 others 0
@@ -156,7 +163,7 @@ query at 0: alike 1 differ 5 unanswered 0 others 0
   1: go on => go on bypass: bypass.example. A 192.0.2.0/24
 `,
 		}, {
-			name: "one that is off, with a grant", settings: settings(map[string][]byte{"acts": acts}, nil, use("other", plugin.PhaseQuery, nil), plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery, Off: true}),
+			name: "one that is off, with a grant", settings: settings(t, map[string][]byte{"acts": acts, "other": acts}, nil, use("other", plugin.PhaseQuery, nil), plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery, Off: true}),
 			request: trial.Request{Module: "acts", Grant: []string{"client"}, Fuel: 1_000_000},
 			asked:   "client nxdomain",
 			want: `queries 2 lost 0 unreadable 0 asked 0 unknown 0
@@ -167,7 +174,7 @@ query at 2: alike 1 differ 1 unanswered 0 others 0
 `,
 		}, {
 			name:     "phase answer, of which some answers are known",
-			settings: settings(map[string][]byte{"clamp": guest(t, "clamp", "name: clamp\nversion: '1'\nphases: [answer]\npure: true\n")}, nil),
+			settings: settings(t, map[string][]byte{"clamp": guest(t, "clamp", "name: clamp\nversion: '1'\nphases: [answer]\npure: true\n")}, nil),
 			request:  trial.Request{Module: "clamp"},
 			recall: func(q *plugin.Query, owner dns.Name) *plugin.Reply {
 				if strings.HasPrefix(owner.String(), "gone") {
@@ -185,7 +192,7 @@ answer at 0: alike 0 differ 2 unanswered 1 others 0
 `,
 		}, {
 			name:     "phase log",
-			settings: settings(map[string][]byte{"tally": guest(t, "tally", "name: tally\nversion: '1'\nphases: [log]\nneeds: [metrics, log]\n")}, nil, use("tally", plugin.PhaseLog, nil, "metrics", "log")),
+			settings: settings(t, map[string][]byte{"tally": guest(t, "tally", "name: tally\nversion: '1'\nphases: [log]\nneeds: [metrics, log]\n")}, nil, use("tally", plugin.PhaseLog, nil, "metrics", "log")),
 			request:  trial.Request{Module: "tally"},
 			asked:    "www mail",
 			want: `queries 2 lost 0 unreadable 0 asked 0 unknown 0
@@ -195,7 +202,7 @@ log at 1: alike 2 differ 0 unanswered 0 others 0
 `,
 		}, {
 			name:     "questions of its own",
-			settings: settings(nil, nil), request: trial.Request{Module: "asks", Source: guest(t, "asks", "name: asks\nversion: '1'\nphases: [query]\nneeds: [resolve]\n")},
+			settings: settings(t, nil, nil), request: trial.Request{Module: "asks", Source: guest(t, "asks", "name: asks\nversion: '1'\nphases: [query]\nneeds: [resolve]\n")},
 			asked: "ask www",
 			want: `queries 2 lost 0 unreadable 0 asked 1 unknown 1
 query at 0: alike 1 differ 1 unanswered 0 others 0
@@ -205,7 +212,7 @@ query at 0: alike 1 differ 1 unanswered 0 others 0
 `,
 		}, {
 			name:     "questions of its own, which a cache answers",
-			settings: settings(nil, nil), request: trial.Request{Module: "asks", Source: guest(t, "asks", "name: asks\nversion: '1'\nphases: [query]\nneeds: [resolve]\n")},
+			settings: settings(t, nil, nil), request: trial.Request{Module: "asks", Source: guest(t, "asks", "name: asks\nversion: '1'\nphases: [query]\nneeds: [resolve]\n")},
 			resolve: func(dns.Name, dns.Type) (*plugin.Reply, error) { return address, nil },
 			asked:   "ask",
 			want: `queries 1 lost 0 unreadable 0 asked 1 unknown 0
@@ -216,7 +223,7 @@ query at 0: alike 0 differ 1 unanswered 0 others 0
 `,
 		}, {
 			name: "a list",
-			settings: settings(map[string][]byte{"listed": guest(t, "listed", "name: listed\nversion: '1'\nphases: [query]\nneeds: [data/bad]\n"), "bad.txt": []byte("mail.example\n"), "other.txt": []byte("!!!")},
+			settings: settings(t, map[string][]byte{"listed": guest(t, "listed", "name: listed\nversion: '1'\nphases: [query]\nneeds: [data/bad]\n"), "bad.txt": []byte("mail.example\n"), "other.txt": []byte("!!!")},
 				[]plugin.Data{{Name: "bad", File: "bad.txt"}, {Name: "other", File: "other.txt"}}),
 			request: trial.Request{Module: "listed"},
 			asked:   "www mail",
@@ -249,10 +256,34 @@ query at 0: alike 1 differ 1 unanswered 0 others 0
 	}
 }
 
+// What is compared is what runs, not what lies at the names of its files by now: a module's program, and the lists that it asks.
+func TestWhatRuns(t *testing.T) {
+	first := guest(t, "listed", "name: listed\nversion: '1'\nphases: [query]\nneeds: [data/bad]\n")
+	files := map[string][]byte{"listed": first, "bad.txt": []byte("mail.example\n"), "more.txt": []byte("mail.example\n")}
+	have := settings(t, files, []plugin.Data{{Name: "bad", File: "bad.txt"}, {Name: "more", File: "more.txt"}}, plugin.Plugin{Module: "listed", Phase: plugin.PhaseQuery, Grant: []string{"data/bad"}})
+	files["listed"], files["bad.txt"], files["more.txt"] = guest(t, "acts", "name: listed\nversion: '2'\nphases: [query]\n"), []byte("www.example\n"), []byte("www.example\n")
+	for name, r := range map[string]trial.Request{"the version that runs": {Module: "listed"}, "a new one": {Module: "listed", Source: first}, "a list that no module was granted": {Module: "listed", Grant: []string{"data/bad", "data/more"}}} {
+		tr, err := open(t, trial.Config{Settings: have, Request: r})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, asked := range []string{"mail.example", "www.example"} {
+			if err := tr.Look(t.Context(), record(t, asked, dns.TypeA, nil)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sum := fmt.Sprintf("%x", sha256.Sum256(first))
+		got := tr.Report()
+		if u := got.Uses[0]; u.Alike != 2 || u.Old.SHA256 != sum || u.New.SHA256 != sum {
+			t.Errorf("%s: got\n%s", name, describe(&got))
+		}
+	}
+}
+
 // What is wrong with a trial is said before any query is looked at, with a mend.
 func TestRefused(t *testing.T) {
 	acts := guest(t, "acts", "name: acts\nversion: '1'\nphases: [query]\n")
-	have := settings(map[string][]byte{"acts": acts}, nil, plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery})
+	have := settings(t, map[string][]byte{"acts": acts}, nil, plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery})
 	for _, c := range []struct {
 		name    string
 		request trial.Request
@@ -277,7 +308,7 @@ func TestRefused(t *testing.T) {
 // A version that fails again and again ends its trial, and nothing else.
 func TestFaulty(t *testing.T) {
 	acts := guest(t, "acts", "name: acts\nversion: '1'\nphases: [query]\n")
-	tr, err := open(t, trial.Config{Settings: settings(nil, nil), Request: trial.Request{Module: "acts", Source: acts}})
+	tr, err := open(t, trial.Config{Settings: settings(t, nil, nil), Request: trial.Request{Module: "acts", Source: acts}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +331,7 @@ func TestFaulty(t *testing.T) {
 // A module that says something else of each name does not fill the memory.
 func TestGroupsAreBounded(t *testing.T) {
 	asks := guest(t, "acts", "name: acts\nversion: '1'\nphases: [query]\n")
-	old := settings(map[string][]byte{"acts": asks}, nil, plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery})
+	old := settings(t, map[string][]byte{"acts": asks}, nil, plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery})
 	tr, err := open(t, trial.Config{Settings: old, Request: trial.Request{Module: "acts", Source: guest(t, "told", "name: acts\nversion: '2'\nphases: [query]\n")}})
 	if err != nil {
 		t.Fatal(err)
@@ -329,7 +360,7 @@ func TestDnstap(t *testing.T) {
 			"clamp":  "queries 5 lost 0 unreadable 0 asked 0 unknown 0, alike 2 differ 3 unanswered 0: www.example.com. A 127.0.0.0/24 go on => records|    www.example.com. 10 IN A 192.0.2.1",
 		} {
 			var first string
-			tr, err := open(t, trial.Config{Settings: settings(files, []plugin.Data{{Name: "bad", File: "bad.txt"}}), Request: trial.Request{Module: module}, Differ: func(d trial.Difference) {
+			tr, err := open(t, trial.Config{Settings: settings(t, files, []plugin.Data{{Name: "bad", File: "bad.txt"}}), Request: trial.Request{Module: module}, Differ: func(d trial.Difference) {
 				if first == "" {
 					first = strings.ReplaceAll(fmt.Sprintf("%s %s %s %s => %s", d.Name, d.Type, d.Client, d.Old, d.New), "\n", "|")
 				}
