@@ -116,6 +116,9 @@ func (u *upload) Read(b []byte) (int, error) {
 	b = b[:min(int64(len(b)), uploadPiece-u.n%uploadPiece)]
 	n, err := u.r.Read(b)
 	u.n += int64(n)
+	if err == io.EOF { // what is done with it may take longer, and meanwhile the connection is read to see whether its client is there still
+		u.control.SetReadDeadline(time.Time{})
+	}
 	var large *http.MaxBytesError
 	if err != nil && err != io.EOF && !errors.As(err, &large) {
 		u.err = err

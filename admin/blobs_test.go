@@ -2,15 +2,18 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ananas-edge/ananas/store/blobs"
@@ -24,7 +27,7 @@ func blobBench(t *testing.T) (*bench, *blobs.Folder, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.node.store.put = func(sum [32]byte, content io.Reader) error {
+	b.node.store.put = func(_ context.Context, sum [32]byte, content io.Reader) error {
 		w, err := f.Begin(sum)
 		if err != nil {
 			return err
@@ -147,4 +150,59 @@ func TestUploadsAtOnce(t *testing.T) {
 	if code := put(bytes.NewReader(content)); code != http.StatusOK {
 		t.Errorf("what is there: HTTP %d", code)
 	}
+}
+
+// When a content has come, nothing more has to come in time: what is done with it may take a minute.
+func TestUploadHasComeWhole(t *testing.T) {
+	b := newBench(t)
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	b.node.store.put = func(_ context.Context, _ [32]byte, content io.Reader) error {
+		if _, err := content.Read(make([]byte, 1)); err != nil || w.read.IsZero() {
+			t.Errorf("while it comes: %v, deadline %v", err, w.read)
+		}
+		if n, err := io.Copy(io.Discard, content); n != 3 || err != nil || !w.read.IsZero() {
+			t.Errorf("%d octets, %v, deadline %v", n, err, w.read)
+		}
+		return nil
+	}
+	r := b.request(http.MethodPut, fmt.Sprintf("%s%x", blobPrefix, sha256.Sum256(nil)), "text")
+	r.Header.Set("Content-Type", octets)
+	if b.ServeHTTP(w, r); w.Code != http.StatusOK {
+		t.Errorf("HTTP %d", w.Code)
+	}
+
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.node.store.put = func(ctx context.Context, _ [32]byte, content io.Reader) error {
+			_, err := io.Copy(io.Discard, content)
+			time.Sleep(time.Minute)
+			return errors.Join(err, ctx.Err())
+		}
+		client, end := b.overPipes()
+		defer end()
+		if status, body := b.upload(client, strings.NewReader("text")); status != http.StatusOK {
+			t.Errorf("HTTP %d %s", status, body)
+		}
+	})
+}
+
+// upload puts a content, and returns what is answered.
+func (b *bench) upload(client *http.Client, content io.Reader) (status int, body string) {
+	b.t.Helper()
+	r, err := http.NewRequest(http.MethodPut, fmt.Sprintf("http://127.0.0.1:8053%s%x", blobPrefix, sha256.Sum256(nil)), content)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	r.Header.Set("Content-Type", octets)
+	w, err := client.Do(r)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer w.Body.Close()
+	text, err := io.ReadAll(w.Body)
+	if err != nil {
+		b.t.Error(err)
+	}
+	return w.StatusCode, string(text)
 }

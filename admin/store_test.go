@@ -26,7 +26,7 @@ type shelf struct {
 	applied func(context.Context) (Applied, error)
 	watch   func(ctx context.Context, after uint64, emit func(Commit) error) error
 	save    func(io.Writer) error
-	put     func([32]byte, io.Reader) error
+	put     func(context.Context, [32]byte, io.Reader) error
 	root    *Root
 	all     []Rollout
 }
@@ -125,9 +125,9 @@ func (s *shelf) HasBlob(_ context.Context, sum [32]byte) (int64, error) {
 	return 7, s.err
 }
 
-func (s *shelf) PutBlob(_ context.Context, sum [32]byte, content io.Reader) error {
+func (s *shelf) PutBlob(ctx context.Context, sum [32]byte, content io.Reader) error {
 	if s.put != nil {
-		return s.put(sum, content)
+		return s.put(ctx, sum, content)
 	}
 	_, err := io.Copy(io.Discard, content)
 	return errors.Join(err, s.err)

@@ -26,6 +26,9 @@ const blobFolder = "blobs"
 // blobPutTime is how long the other members of the root may take until a majority has a blob: the largest on a line of 40 Mbit/s.
 const blobPutTime = time.Minute
 
+// spreadTime is how long all of that may take, the look at who the members are included: by then each of them has the blob, or has said why not.
+const spreadTime = blobPutTime + 10*time.Second
+
 // blobsOf returns the blobs that the document at a key names: settings do, live or in a change set.
 func blobsOf(key string, doc []byte) [][32]byte {
 	if _, _, set := store.SplitSet(key); !set && !store.IsSetting(key) {
@@ -185,6 +188,8 @@ func (s *shared) mendBlobs(entries []*settings.Entries) {
 
 // spread hands a blob that is here to the other members of the root, until a majority has it. The rest get it too, if they can be reached.
 func (s *shared) spread(ctx context.Context, sum [32]byte) error {
+	ctx, cancel := context.WithTimeout(ctx, spreadTime)
+	defer cancel()
 	members, err := s.etcd.Members(ctx)
 	if err != nil {
 		return refusal(err)
@@ -239,7 +244,7 @@ func (s *shared) spread(ctx context.Context, sum [32]byte) error {
 				have++
 			}
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("handing a file that is too large for a document to the other members of the root: %w", ctx.Err())
 		}
 	}
 	if 2*have > voters {
