@@ -74,7 +74,6 @@ func (s *Server) putBlob(w http.ResponseWriter, r *http.Request) *Problem {
 	in := &upload{r: r.Body, control: http.NewResponseController(w), until: time.Now().Add(uploadTimeout)}
 	in.control.SetWriteDeadline(in.until.Add(applyTimeout + writeTimeout)) // a recorder in a test has none
 	err := s.config.Settings.PutBlob(r.Context(), sum, in)
-	in.control.SetReadDeadline(time.Time{})
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
@@ -98,6 +97,7 @@ type upload struct {
 	control *http.ResponseController
 	until   time.Time
 	n       int64
+	next    int64 // at how many octets the next piece begins, which has readTimeout again
 	err     error // other than its end, and that it is too long
 }
 
@@ -106,14 +106,15 @@ const uploadPiece = 256 << 10
 
 // Read is that of io.Reader.
 func (u *upload) Read(b []byte) (int, error) {
-	if u.n%uploadPiece+int64(len(b)) >= uploadPiece || u.n == 0 {
-		next := time.Now().Add(readTimeout)
-		if u.until.Before(next) {
-			next = u.until
+	if u.n == u.next {
+		by := time.Now().Add(readTimeout)
+		if u.until.Before(by) {
+			by = u.until
 		}
-		u.control.SetReadDeadline(next)
+		u.control.SetReadDeadline(by)
+		u.next += uploadPiece
 	}
-	b = b[:min(int64(len(b)), uploadPiece-u.n%uploadPiece)]
+	b = b[:min(int64(len(b)), u.next-u.n)]
 	n, err := u.r.Read(b)
 	u.n += int64(n)
 	if err == io.EOF { // what is done with it may take longer, and meanwhile the connection is read to see whether its client is there still

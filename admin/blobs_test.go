@@ -206,3 +206,50 @@ func (b *bench) upload(client *http.Client, content io.Reader) (status int, body
 	}
 	return w.StatusCode, string(text)
 }
+
+// dripping is a content that comes a piece at a time, each so long after the one before.
+type dripping struct {
+	every time.Duration
+	piece int
+	left  int // pieces
+	quit  chan struct{}
+}
+
+func (d *dripping) Read(b []byte) (int, error) {
+	if d.left == 0 {
+		return 0, io.EOF
+	}
+	d.left--
+	select {
+	case <-time.After(d.every):
+		return d.piece, nil
+	case <-d.quit:
+		return 0, io.ErrClosedPipe
+	}
+}
+
+// A content may come as slowly as a bad line has it, and no slower: an octet now and then does not hold one of four places for half an hour.
+func TestUploadPace(t *testing.T) {
+	for what, c := range map[string]struct {
+		content dripping
+		status  int
+		took    time.Duration
+	}{
+		"a bad line":       {dripping{every: time.Second, piece: 32 << 10, left: 200}, http.StatusOK, 200 * time.Second},
+		"an octet at once": {dripping{every: 9 * time.Second, piece: 1, left: 20}, http.StatusBadRequest, readTimeout},
+		"slower":           {dripping{every: time.Second, piece: 16 << 10, left: 200}, http.StatusBadRequest, readTimeout},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t)
+			client, end := b.overPipes()
+			defer end()
+			began := time.Now()
+			c.content.quit = make(chan struct{})
+			status, body := b.upload(client, &c.content)
+			close(c.content.quit)
+			if took := time.Since(began); status != c.status || took != c.took {
+				t.Errorf("%s: HTTP %d %s after %v, want %d after %v", what, status, body, took, c.status, c.took)
+			}
+		})
+	}
+}
