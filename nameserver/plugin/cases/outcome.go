@@ -51,11 +51,12 @@ func (o Outcome) String() string {
 	if v.Bypass {
 		parts = append(parts, "bypass")
 	}
-	text := strings.Join(parts, " ")
+	var text strings.Builder
+	text.WriteString(strings.Join(parts, " "))
 	for _, r := range v.Records {
-		text += "\n    " + strings.ReplaceAll(r.String(), "\t", " ")
+		text.WriteString("\n    " + strings.ReplaceAll(r.String(), "\t", " "))
 	}
-	return text
+	return text.String()
 }
 
 // parseOutcome reads what stands behind the arrow, and the lines of records behind that.

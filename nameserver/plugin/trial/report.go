@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
@@ -32,7 +33,7 @@ type Use struct {
 	Differ     uint64  `json:"differ"`
 	Unanswered uint64  `json:"unanswered"` // of phase answer: queries to which no answer is known
 	Groups     []Group `json:"groups"`     // of differences, the most frequent first
-	Others     uint64  `json:"others"`     // differences that are in no group, since there are too many
+	Others     uint64  `json:"others"`     // differences that are in no group, since there are too many, or of texts that are too long
 }
 
 // Version is what is known of one version.
@@ -69,12 +70,18 @@ type Difference struct {
 	Name   string `json:"name"`
 	Type   string `json:"type"`
 	Client string `json:"client,omitempty"` // the network: the /24 of an IPv4 address, the /48 of an IPv6 address
-	Old    string `json:"old"`              // verdicts as cases have them
+	Old    string `json:"old"`              // verdicts as cases have them; of an example the first of it alone
 	New    string `json:"new"`
 }
 
-// Limits of a report: 200 groups of 5 examples of some 200 octets are 200 KB.
+// Limits of a report: 200 groups of 5 examples of some 200 octets are 200 KB. It is told again each second.
 const (
+	// maxText is how many octets of a verdict are kept with a group and its examples: three records of the longest names, or thirty addresses. Who is told each difference is told it whole.
+	maxText = 1 << 10
+
+	// maxTexts is how many octets the groups and examples of all places have together: what comes when there is no room is counted alone. As JSON they are six times that at the most, 24 MiB.
+	maxTexts = 4 << 20
+
 	maxGroups   = 200
 	maxExamples = 5
 
@@ -93,6 +100,7 @@ type compared struct {
 	alike, differ, unanswered, others uint64
 
 	groups           map[[2]string]*Group
+	room             *int // octets that groups and examples of the trial may have yet
 	oldCost, newCost cost
 }
 
@@ -149,7 +157,9 @@ func (c *compared) add(old, next *said, hasOld bool, phase plugin.Phase, q *plug
 	}
 	c.differ++
 	d = &Difference{Phase: string(phase), Name: owner.String(), Type: q.Type.String(), Client: network(q.Client), Old: was, New: is}
-	c.group(d, old, next)
+	short := *d
+	short.Old, short.New = cut(was), cut(is)
+	c.group(&short, old, next)
 	return d, faulty
 }
 
@@ -171,7 +181,7 @@ func (c *compared) group(d *Difference, old, next *said) {
 		g = c.groups[key]
 	}
 	if g == nil {
-		if len(c.groups) == maxGroups {
+		if len(c.groups) == maxGroups || !c.take(len(key[0])+len(key[1])) {
 			c.others++
 			return
 		}
@@ -179,9 +189,31 @@ func (c *compared) group(d *Difference, old, next *said) {
 		c.groups[key] = g
 	}
 	g.Count++
-	if len(g.Examples) < maxExamples && !slices.ContainsFunc(g.Examples, func(e Difference) bool { return e.Name == d.Name && e.Type == d.Type }) {
+	known := slices.ContainsFunc(g.Examples, func(e Difference) bool { return e.Name == d.Name && e.Type == d.Type })
+	if len(g.Examples) < maxExamples && !known && c.take(len(d.Name)+len(d.Old)+len(d.New)) {
 		g.Examples = append(g.Examples, *d)
 	}
+}
+
+// take takes so many octets of the room that there is, if it has them.
+func (c *compared) take(octets int) bool {
+	if *c.room < octets {
+		return false
+	}
+	*c.room -= octets
+	return true
+}
+
+// cut is what is kept of a verdict, apart from the text that it is of.
+func cut(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	n := maxText
+	for !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + " ..."
 }
 
 // firstLine is a verdict without its records.

@@ -71,6 +71,7 @@ type Trial struct {
 
 	mu     sync.Mutex
 	report counts
+	room   int   // see maxTexts
 	failed error // why it was ended
 }
 
@@ -90,7 +91,7 @@ func Open(ctx context.Context, c Config) (_ *Trial, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Trial{c: c, drawn: c.Seed}
+	t := &Trial{c: c, drawn: c.Seed, room: maxTexts}
 	if err := os.MkdirAll(c.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("making a folder for a trial: %w", err)
 	}
@@ -103,7 +104,7 @@ func Open(ctx context.Context, c Config) (_ *Trial, err error) {
 		return nil, err
 	}
 	for _, p := range pairs {
-		u := &use{pair: p, oldSum: digest(p.old), newSum: digest(p.new)}
+		u := &use{pair: p, oldSum: digest(p.old), newSum: digest(p.new), compared: compared{room: &t.room}}
 		t.uses = append(t.uses, u)
 		if u.newChain, err = t.after.Load(ctx, table(p.new, p.newModules), nil); err != nil {
 			return nil, fmt.Errorf("trying module %q: %w", c.Request.Module, err)

@@ -347,6 +347,30 @@ func TestGroupsAreBounded(t *testing.T) {
 	}
 }
 
+// Of an answer with many records the report, which is told again each second, has the first; who is told of each difference has them all, and what differs behind the cut differs.
+func TestTextsAreBounded(t *testing.T) {
+	many := &plugin.Reply{}
+	for n := range 1000 {
+		many.Sections[0] = append(many.Sections[0], dns.RR{Name: dns.MustParseName("www.example"), Type: dns.TypeA, Class: dns.ClassINET, TTL: 300, Data: []byte{192, 0, byte(n >> 8), byte(n)}})
+	}
+	var told trial.Difference
+	tr, err := open(t, trial.Config{Settings: settings(t, map[string][]byte{"clamp": guest(t, "clamp", "name: clamp\nversion: '1'\nphases: [answer]\n")}, nil), Request: trial.Request{Module: "clamp", Fuel: 10_000_000}, Differ: func(d trial.Difference) { told = d }})
+	if err == nil {
+		err = tr.Look(t.Context(), record(t, "www.example", dns.TypeA, many))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := tr.Report()
+	if lines := strings.Count(told.New, "\n"); lines != 1000 {
+		t.Errorf("%d records are told", lines)
+	}
+	e := r.Uses[0].Groups[0].Examples[0]
+	if len(e.New) > 1100 || !strings.HasPrefix(told.New, strings.TrimSuffix(e.New, " ...")) || e.Old != "go on" || r.Uses[0].Groups[0].New != "records" {
+		t.Errorf("%+v", r.Uses[0].Groups)
+	}
+}
+
 // What three servers have written of the same questions gives the same trial, with the queries' flags where the server tells them.
 func TestDnstap(t *testing.T) {
 	for _, server := range []string{"unbound", "bind", "dnsdist"} {
