@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ananas-edge/ananas/nameserver/plugin/trial"
 )
 
 const tryPath = "/api/v1/modules/try"
@@ -55,6 +58,15 @@ func TestTryTellsWhatItSees(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 			}
 		})
+	}
+}
+
+// A query and its answer of the largest sizes fit into what may be sent at once, and some more do.
+func TestTryLargestMessages(t *testing.T) {
+	one := trial.Message{Time: moment, Client: netip.MustParseAddrPort("[2001:db8::1]:53124"), Transport: 1, Query: make([]byte, 65_535), Response: make([]byte, 65_535)}
+	b, err := json.Marshal(TrialMessages{Messages: []trial.Message{one, one, one, one, one, one}})
+	if err != nil || len(b) > MaxTrialBatch {
+		t.Errorf("%d octets, %v", len(b), err)
 	}
 }
 

@@ -13,11 +13,18 @@ import (
 // maxWaiting is how many queries wait for their answers while a file is read: at 100,000 queries a second those of 0.3 s, of some 300 octets each 10 MB.
 const maxWaiting = 32_768
 
+// maxWaitingOctets is how many octets these queries have together: 1,000 each, where all of them wait. A file may have frames of a megabyte.
+const maxWaitingOctets = 32 << 20
+
+// maxMessage is the size of a DNS message in octets, as TCP has it (RFC 1035 section 4.2.2). With its answer a query is 175 KB in base64.
+const maxMessage = 65_535
+
 // Messages takes the queries of clients from a file of dnstap, each with its answer if that is there, in the order of the answers.
 type Messages struct {
 	r       *dnstap.Reader
 	waiting map[asked]*list.Element
 	oldest  *list.List // of *query
+	octets  int        // of their messages
 	ended   error
 
 	Skipped map[string]uint64 // messages that are none of clients, by their type
@@ -51,6 +58,9 @@ func (f *Messages) Whole() bool { return f.r.Whole() }
 // Next returns the next query. io.EOF is the end; another error is a [*dnstap.Error], of a file that can't be read any further: by then all before that was returned.
 func (f *Messages) Next() (*Message, error) {
 	for f.ended == nil {
+		if f.oldest.Len() > maxWaiting || f.octets > maxWaitingOctets {
+			return f.take(f.oldest.Front()), nil
+		}
 		m, err := f.r.Next()
 		if err != nil {
 			f.ended = err
@@ -75,32 +85,44 @@ func (f *Messages) Next() (*Message, error) {
 	return nil, f.ended
 }
 
-// wait keeps a query until its answer comes. It returns one that waits no longer, if there are too many, or if the same was asked twice.
+// wait keeps a query until its answer comes. It returns one that waits no longer: the same that was asked before, or this one, if it can't be a query.
 func (f *Messages) wait(m *dnstap.Message) (gone *Message) {
-	q := &query{key: keyOf(m.Client, m.Query), Message: Message{Time: m.Asked, Client: m.Client, Transport: transportOf(m.Protocol), Query: append([]byte(nil), m.Query...)}}
+	q := &query{key: keyOf(m.Client, m.Query), Message: Message{Time: m.Asked, Client: m.Client, Transport: transportOf(m.Protocol)}}
+	if len(m.Query) > maxMessage {
+		return &q.Message
+	}
+	q.Query = append([]byte(nil), m.Query...)
 	if before := f.waiting[q.key]; before != nil {
 		gone = f.take(before)
-	} else if f.oldest.Len() == maxWaiting {
-		gone = f.take(f.oldest.Front())
 	}
 	f.waiting[q.key] = f.oldest.PushBack(q)
+	f.octets += len(q.Query)
 	return gone
 }
 
 func (f *Messages) take(e *list.Element) *Message {
 	q := f.oldest.Remove(e).(*query)
 	delete(f.waiting, q.key)
+	f.octets -= len(q.Query)
 	return &q.Message
 }
 
-// answer puts an answer to its query, which may be in the same message, or not there at all.
+// answer puts an answer to its query, which may be in the same message, or not there at all. Where one of the two can't be a message there is neither, and nobody can read that.
 func (f *Messages) answer(m *dnstap.Message) *Message {
-	q := &Message{Time: m.Asked, Client: m.Client, Transport: transportOf(m.Protocol), Query: append([]byte(nil), m.Query...)}
-	if before := f.waiting[keyOf(m.Client, m.Response)]; before != nil {
+	q := &Message{Time: m.Asked, Client: m.Client, Transport: transportOf(m.Protocol)}
+	before := f.waiting[keyOf(m.Client, m.Response)]
+	switch {
+	case before != nil:
 		q = f.take(before)
+	case len(m.Query) <= maxMessage:
+		q.Query = append([]byte(nil), m.Query...)
 	}
 	if q.Time.IsZero() {
 		q.Time = m.Answered
+	}
+	if len(m.Query) > maxMessage || len(m.Response) > maxMessage {
+		q.Query = nil
+		return q
 	}
 	q.Response = append([]byte(nil), m.Response...)
 	return q

@@ -36,6 +36,9 @@ func (m *Message) Record() (*Record, error) {
 		r.Line.Time = m.Time.UnixNano()
 	}
 	var question dns.Question
+	if len(m.Query) > maxMessage || len(m.Response) > maxMessage {
+		return nil, fmt.Errorf("reading a message: it has %d octets, at most %d", max(len(m.Query), len(m.Response)), maxMessage)
+	}
 	if len(m.Query) > 0 {
 		q, err := dns.ParseQuery(m.Query)
 		switch {

@@ -3,6 +3,7 @@ package trial_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -438,6 +439,7 @@ func TestRecords(t *testing.T) {
 		{"transfer", trial.Message{Query: wire(1, 0, "www.example", dns.TypeAXFR, false)}, "it is no query that modules are shown"},
 		{"answer without question", trial.Message{Response: []byte("\x00\x01\x80\x05\x00\x00\x00\x00\x00\x00\x00\x00")}, "it is no query that modules are shown"},
 		{"garbage", trial.Message{Query: []byte("garbage")}, "reading a query: "},
+		{"too large", trial.Message{Query: query, Response: make([]byte, 65_536)}, "reading a message: it has 65536 octets, at most 65535"},
 		{"garbage as an answer", trial.Message{Query: query, Response: []byte("garbage")}, "reading an answer: "},
 	} {
 		r, err := c.m.Record()
@@ -471,8 +473,9 @@ func tap(kind dnstap.Type, port byte, message []byte) []byte {
 	if kind%2 == 0 {
 		field = 14<<3 | 2
 	}
-	m := append([]byte{1 << 3, byte(kind), 4<<3 | 2, 4, 192, 0, 2, 1, 6 << 3, port, field, byte(len(message))}, message...)
-	return append([]byte{14<<3 | 2, byte(len(m))}, m...)
+	head := []byte{1 << 3, byte(kind), 4<<3 | 2, 4, 192, 0, 2, 1, 6 << 3, port, field}
+	m := append(binary.AppendUvarint(head, uint64(len(message))), message...)
+	return append(binary.AppendUvarint([]byte{14<<3 | 2}, uint64(len(m))), m...)
 }
 
 // A query and its answer are one, whatever comes between; a query without an answer, or the other way round, is one too, and what is of no client is left out.
@@ -493,6 +496,8 @@ func TestPairs(t *testing.T) {
 		{"other ports", [][]byte{tap(dnstap.ClientQuery, 1, a), tap(dnstap.ClientResponse, 2, answers(a))}, "a:2 answer, a:1 query"},
 		{"asked again", [][]byte{tap(dnstap.ClientQuery, 1, a), tap(dnstap.ClientQuery, 1, a), tap(dnstap.ClientResponse, 1, answers(a))}, "a:1 query, a:1 both"},
 		{"of a resolver", [][]byte{tap(dnstap.ResolverQuery, 1, a), tap(dnstap.ResolverResponse, 1, answers(a)), tap(dnstap.ClientQuery, 2, b)}, "b:2 query; RESOLVER_QUERY 1, RESOLVER_RESPONSE 1"},
+		{"too large for a message", [][]byte{tap(dnstap.ClientQuery, 1, padded(a, 65_536)), tap(dnstap.ClientQuery, 2, b)}, "unreadable, b:2 query"},
+		{"too large an answer", [][]byte{tap(dnstap.ClientQuery, 1, a), tap(dnstap.ClientResponse, 1, padded(answers(a), 65_536)), tap(dnstap.ClientQuery, 2, b)}, "unreadable, b:2 query"},
 		{"authoritative", [][]byte{tap(dnstap.AuthQuery, 1, a), tap(dnstap.AuthResponse, 1, answers(a))}, "a:1 both"},
 	} {
 		f := trial.NewMessages(bytes.NewReader(stream(c.all...)))
@@ -507,6 +512,12 @@ func TestPairs(t *testing.T) {
 			}
 			what := "both"
 			switch {
+			case m.Response == nil && m.Query == nil:
+				if _, err := m.Record(); err == nil || m.Client.Port() != 1 {
+					t.Errorf("%s: %+v, %v", c.name, m, err)
+				}
+				got = append(got, "unreadable")
+				continue
 			case m.Response == nil:
 				what = "query"
 			case len(m.Query) == 0:
@@ -524,6 +535,26 @@ func TestPairs(t *testing.T) {
 		}
 		if out != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, out, c.want)
+		}
+	}
+}
+
+// padded is a message with zeros behind it.
+func padded(m []byte, octets int) []byte { return append(m, make([]byte, octets-len(m))...) }
+
+// Of queries that no answer comes to, so many wait as there is room for.
+func TestWaitingIsBounded(t *testing.T) {
+	for _, c := range []struct{ queries, octets, most int }{{700, 60_000, 33 << 20}, {60_000, 40, 5 << 19}} { // the one by their octets, the other by their number, of some 60 octets in the file
+		all := make([][]byte, c.queries)
+		for k := range all {
+			all[k] = tap(dnstap.ClientQuery, byte(k>>16), padded(wire(uint16(k), 0, "a.example", dns.TypeA, false), c.octets))
+		}
+		f := trial.NewMessages(bytes.NewReader(stream(all...)))
+		if m, err := f.Next(); err != nil || m.Query[0] != 0 || m.Query[1] != 0 || f.At() > int64(c.most) {
+			t.Errorf("%d queries of %d octets: the first comes after %d octets, %v", c.queries, c.octets, f.At(), err)
+		}
+		if n, err := f.Read(func(*trial.Message) error { return nil }); n != c.queries-1 || err != nil {
+			t.Errorf("%d queries of %d octets: %d others, %v", c.queries, c.octets, n, err)
 		}
 	}
 }
