@@ -217,7 +217,10 @@ func (n *node) ModuleLogs(_ context.Context, name string) ([]ModuleLine, error) 
 
 // TryModule is that of a ModuleSource: it tells of one query each second, or of those that are sent.
 func (n *node) TryModule(ctx context.Context, t Trial, next func() ([]trial.Message, error), tell func(TrialLine) error) (end TrialReport, err error) {
-	if t.Module == "unknown" {
+	if t.Module == "slow" {
+		time.Sleep(2 * time.Minute) // while others are compiled
+	}
+	if t.Module == "unknown" || t.Module == "slow" {
 		return end, errBroken
 	}
 	end.Uses = []trial.Use{{Phase: "query", Groups: []trial.Group{{Old: "go on", New: "drop", Count: 1, Examples: []trial.Difference{{Phase: "query", Name: "www.example.", Type: "A", Old: "go on", New: "drop"}}}},

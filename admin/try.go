@@ -63,6 +63,12 @@ func (s *Server) moduleTry(w http.ResponseWriter, r *http.Request) *Problem {
 		return problemFailed.of(err)
 	}
 	control.SetReadDeadline(time.Now().Add(applyTimeout))
+	stream := &trying{lines: newLineWriter(w)}
+	defer func() {
+		if !stream.lines.begun { // a problem is told, however long the body and others that are compiled first have taken
+			control.SetWriteDeadline(time.Now().Add(writeTimeout))
+		}
+	}()
 	d := json.NewDecoder(body)
 	d.DisallowUnknownFields()
 	var request Trial
@@ -84,7 +90,6 @@ func (s *Server) moduleTry(w http.ResponseWriter, r *http.Request) *Problem {
 	defer cancel()
 	defer context.AfterFunc(s.closing, cancel)()
 
-	stream := &trying{lines: newLineWriter(w)}
 	end, err := s.config.Modules.TryModule(ctx, request, func() ([]trial.Message, error) {
 		var m TrialMessages
 		body.left = MaxTrialBatch

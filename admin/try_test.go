@@ -99,6 +99,29 @@ func TestTryRefuses(t *testing.T) {
 	b.problem(b.request("POST", tryPath, `{"module":"family","seconds":1}`), "missing")
 }
 
+// Why a trial can not be made is told, also where it has taken long until that was known.
+func TestTryRefusesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		client, end := b.overPipes()
+		defer end()
+		r, err := http.NewRequest("POST", "http://127.0.0.1:8053"+tryPath, strings.NewReader(`{"module":"slow","seconds":1}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+b.token)
+		w, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Body.Close()
+		if body, err := io.ReadAll(w.Body); err != nil || w.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(string(body), "urn:ananas:problem:trial") {
+			t.Errorf("HTTP %d %s, %v", w.StatusCode, body, err)
+		}
+	})
+}
+
 // No more run at one time than there may be; a node that stops ends them.
 func TestTryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
