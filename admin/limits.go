@@ -56,7 +56,9 @@ const (
 	MaxTrialOneIn = 1_000_000
 	// MaxTrials at one time. Each has a module compiled, and a fourth of a core then.
 	MaxTrials = 4
-	// MaxTrialBatch is how many octets of JSON a part of the queries has that are sent for a trial: six of the largest there can be, and thousands of common ones.
+	// MaxTrialModule is the size of a new version that is sent, in octets: in base64 14.7 MiB, beside which MaxApplyBytes has room for its settings.
+	MaxTrialModule = 11 << 20
+	// MaxTrialBatch is how many octets of JSON a part of the queries has that are sent for a trial: eleven of the largest there can be, and thousands of common ones.
 	MaxTrialBatch = 2 << 20
 	// MaxAuthor, MaxReason and MaxKey bound texts of requests, in octets, as the store does.
 	MaxAuthor = 256

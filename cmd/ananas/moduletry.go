@@ -107,15 +107,24 @@ func (c *moduleTryCommand) Run(p *process) error {
 }
 
 // source reads the new version.
-func (c *moduleTryCommand) source(p *process) ([]byte, error) {
+func (c *moduleTryCommand) source(p *process) (b []byte, err error) {
 	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
 		f, err := openModule(c.File)
 		if err != nil {
 			return nil, err
 		}
-		return f.built(p)
+		b, err = f.built(p)
+		if err != nil {
+			return nil, err
+		}
+	} else if b, err = readFile(c.File, plugin.LargestModule); err != nil {
+		return nil, err
 	}
-	return readFile(c.File, plugin.LargestModule)
+	if c.Config == "" && len(b) > admin.MaxTrialModule {
+		return nil, hinted{fmt.Errorf("%s has %d octets, and at most %d are sent to a node for a trial", c.File, len(b), admin.MaxTrialModule),
+			"build it for size (strip debug information), or try it with --dnstap and --config, which asks no node"}
+	}
+	return b, nil
 }
 
 // readConfig reads the settings of --config, and what they name.
