@@ -122,6 +122,9 @@ func TestTryLive(t *testing.T) {
 	if want := "answer www.example.com. A: go on => records\n    www.example.com. 10 IN A 192.0.2.80"; len(atAnswer.differences) != 3 || atAnswer.differences[0] != want {
 		t.Errorf("phase answer: %q, want %q", atAnswer.differences, want)
 	}
+	if got := metric(t, n, `ananas_wasm_faults_total{cause="trap",module="acts"}`); got != "1" {
+		t.Errorf("%s faults are counted as the node's", got)
+	}
 	if list, err := n.Modules(t.Context()); err != nil || len(list.Modules) != 1 || list.Modules[0].SHA256 != atQuery.end.Uses[0].Old.SHA256 || list.Modules[0].Uses[0].Faults != 1 || list.Modules[0].Uses[0].Verdicts["NXDOMAIN"] != 1 {
 		t.Errorf("%v, %+v", err, list)
 	}

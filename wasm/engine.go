@@ -72,6 +72,13 @@ func Open(c Config) (*Engine, error) {
 	return &Engine{config: c, compiling: make(chan struct{}, 1), counted: newCounters(c.Metrics)}, nil
 }
 
+// Apart returns an engine over the same folder, which counts in other metrics (nil: counted and not shown). What one of the two has compiled the other finds, and both together compile one module at a time.
+func (e *Engine) Apart(m *telemetry.Metrics) *Engine {
+	c := e.config
+	c.Metrics = m
+	return &Engine{config: c, compiling: e.compiling, counted: newCounters(m)}
+}
+
 // unfinished ends the name of a folder that is being filled.
 const unfinished = ".unfinished"
 

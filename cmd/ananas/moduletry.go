@@ -34,7 +34,7 @@ type moduleTryCommand struct {
 
 // Help is printed below the usage.
 func (moduleTryCommand) Help() string {
-	return `The version that runs and the new one are shown the same queries, and what they say is compared. No answer changes, nothing is committed, and nothing is kept: it runs on the node that is asked, in the shadow of what that answers.
+	return `The version that runs and the new one are shown the same queries, and what they say is compared. No answer changes, and nothing is committed: it runs on the node that is asked, in the shadow of what that answers.
 
 Both see the query alone: what other modules have said of it is not looked at. A module of phase answer is shown the answer that the cache has by then, or that of the file; to questions of a module's own the cache answers, too. Of phase log only faults are counted. The node gives it a fourth of a core; queries that come meanwhile are counted as not looked at.
 

@@ -29,7 +29,7 @@ type Config struct {
 
 	Folder  string           // where the new version is compiled; it is made, and removed by Close
 	Compile func() *exec.Cmd // makes the process that compiles: see [wasm.Config]
-	Engine  *wasm.Engine     // has the version that runs compiled; nil: that is done in Folder
+	Engine  *wasm.Engine     // has the version that runs compiled, and counts nothing of the trial; nil: that is done in Folder
 	Shelf   *dataset.Shelf   // has data sets in their compiled form; nil: they are made in Folder
 	Clock   func() time.Duration
 
@@ -150,9 +150,9 @@ func (t *Trial) makeLoaders() error {
 	if err != nil {
 		return err
 	}
-	running := t.c.Engine
-	if running == nil {
-		running = engine
+	running := engine
+	if t.c.Engine != nil {
+		running = t.c.Engine.Apart(metrics)
 	}
 	load := func(e *wasm.Engine, alarm func(string, string)) *plugin.Loader {
 		var calls atomic.Int64
