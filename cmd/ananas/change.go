@@ -112,7 +112,7 @@ func (c *changeFlags) follow(p *process, node *client.Client, done admin.Applied
 		out.Outcome, err = f.toTheEnd()
 	}
 	if c.Now && c.Wait && done.Rollout == "" && done.Version > 0 {
-		out.Uptake, err = awaitUptake(p, node, done.Version, c.JSON)
+		out.Uptake, err = awaitUptake(p, node, done.Version, c.JSON, uptakeTime)
 	}
 	if c.JSON {
 		err = errors.Join(p.printJSON(out), err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -14,8 +15,9 @@ import (
 const (
 	// uptakeEvery is how often the nodes are looked at: they tell of themselves once a second.
 	uptakeEvery = 200 * time.Millisecond
-	// uptakeLooks is how often: 20 s. A table is swapped in within a second; a node that has to compile a module of a megabyte first takes some.
+	// uptakeLooks is how often, and uptakeTime how long that may take, where the node that is asked answers slowly: 20 s. A table is swapped in within a second; a node that has to compile a module of a megabyte first takes some.
 	uptakeLooks = 100
+	uptakeTime  = uptakeLooks * uptakeEvery
 	// uptakeErrors is after how many looks a node that says why it keeps older settings is believed: 3 s. Before, it may say so of what it had before.
 	uptakeErrors = 15
 	// uptakeNames is how many nodes are named that do not have it then.
@@ -33,19 +35,21 @@ type uptake struct {
 
 // awaitUptake waits until all nodes that are up have a version in use, which passed the waves by, and tells how many they are. Nodes that do not take it are told as a warning: what was done is done. It is nil where the node
 // that is asked does not know the others.
-func awaitUptake(p *process, node *client.Client, version uint64, quiet bool) (*uptake, error) {
+func awaitUptake(p *process, node *client.Client, version uint64, quiet bool, within time.Duration) (*uptake, error) {
 	screen := terminal.Of(p.stdout, p.env)
 	drawn := screen.Terminal && !quiet
+	ctx, cancel := context.WithTimeout(p.ctx, within)
+	defer cancel()
 	var u uptake
 	for look := 1; ; look++ {
-		root, err := node.Root(p.ctx)
-		if err != nil && p.ctx.Err() == nil && look == 1 {
+		root, err := node.Root(ctx)
+		if err != nil && ctx.Err() == nil && look == 1 {
 			return nil, nil // a node that follows may not be told, and one without a store has no others
 		}
 		if err == nil {
 			u = uptakeOf(&root, version)
 		}
-		over := err == nil && u.settled(look) || look == uptakeLooks || p.ctx.Err() != nil
+		over := err == nil && u.settled(look) || look == uptakeLooks || ctx.Err() != nil
 		if drawn || over && !quiet {
 			if err := p.print(func(w io.Writer) error { return u.write(w, drawn, over) }); err != nil {
 				return nil, err
@@ -54,7 +58,7 @@ func awaitUptake(p *process, node *client.Client, version uint64, quiet bool) (*
 		if over {
 			break
 		}
-		p.wait(p.ctx, uptakeEvery)
+		p.wait(ctx, uptakeEvery)
 	}
 	if len(u.Late) == 0 {
 		return &u, nil

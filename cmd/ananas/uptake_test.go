@@ -1,10 +1,19 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/admin/client"
 )
 
 // Of which nodes that are up a version is in use, and when that is all that is to be waited for.
@@ -30,5 +39,29 @@ func TestUptake(t *testing.T) {
 		if got := fmt.Sprintf("%d of %d %v", u.Have, u.Of, u.Late); got != c.want || u.settled(c.look) != c.settle {
 			t.Errorf("%s: %s, settled %v; want %s, %v", what, got, u.settled(c.look), c.want, c.settle)
 		}
+	}
+}
+
+// A node that answers slowly is not waited for longer than the rest: what it has told by then is told.
+func TestUptakeOfASlowNode(t *testing.T) {
+	var looks atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if looks.Add(1) > 1 {
+			<-r.Context().Done()
+			return
+		}
+		io.WriteString(w, `{"nodes":[{"name":"lis01","up":true,"version":7},{"name":"lis02","up":true,"version":6}]}`)
+	}))
+	defer s.Close()
+	node, err := client.New(client.Options{Node: s.URL, Token: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	var stdout, stderr bytes.Buffer
+	p := &process{ctx: t.Context(), stdout: &stdout, stderr: &stderr, env: func(string) string { return "" }, wait: func(context.Context, time.Duration) {}}
+	u, err := awaitUptake(p, node, 7, false, time.Second)
+	if err != nil || u == nil || u.Have != 1 || u.Of != 2 || looks.Load() != 2 || stdout.String() != "in use at 1 of 2 nodes\n" || !strings.Contains(stderr.String(), "lis02, which has version 6") {
+		t.Errorf("%+v, %v after %d looks: %s%s", u, err, looks.Load(), &stdout, &stderr)
 	}
 }
