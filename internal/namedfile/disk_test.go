@@ -203,3 +203,21 @@ func TestChanged(t *testing.T) {
 		}
 	}
 }
+
+// trusted is a reader that says that it checks what it reads.
+type trusted struct{ io.Reader }
+
+func (trusted) Verified()    {}
+func (trusted) Close() error { return nil }
+
+// A content that is longer than it was is another one, also where it is not this package that checks it, and is never none without an error.
+func TestLonger(t *testing.T) {
+	for content, fits := range map[string]bool{"one": true, "one ": false, "on": false} {
+		f := At(sha256.Sum256([]byte("one")), 3, func() (io.ReadCloser, error) { return trusted{strings.NewReader(content)}, nil })
+		got, err := f.Read()
+		var changed *ChangedError
+		if fits != (err == nil) || fits && string(got) != "one" || !fits && !errors.As(err, &changed) {
+			t.Errorf("%q: %q, %v", content, got, err)
+		}
+	}
+}

@@ -82,10 +82,14 @@ func (f *File) Read() ([]byte, error) {
 		}
 		return nil, err
 	}
-	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+	switch _, err := io.ReadFull(r, make([]byte, 1)); err {
+	case io.EOF:
+		return b, nil
+	case nil: // it is longer
+		return nil, &ChangedError{f.sum}
+	default:
 		return nil, err
 	}
-	return b, nil
 }
 
 // AtMost is f, or a [*TooLargeError] with its name if it has more octets than that.
