@@ -27,7 +27,7 @@ type moduleTryCommand struct {
 	Grant  []string          `placeholder:"CAPABILITY" help:"What it may use, in place of what it is granted."`
 	Set    map[string]string `placeholder:"KEY=VALUE" help:"Its own settings, in place of those that it has."`
 	Fuel   int64             `placeholder:"N" help:"What a call may use, in place of what the settings say."`
-	Fail   bool              `help:"End with exit code 1 if a verdict differs, or the new version fails."`
+	Fail   bool              `help:"End with exit code 1 if a verdict differs, the new version fails, or nothing was compared."`
 	JSON   bool              `help:"Print each difference as a line of JSON, and the report as the last."`
 	nodeFlags
 }

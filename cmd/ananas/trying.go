@@ -162,6 +162,8 @@ func (t *trying) failure() error {
 		return hinted{fmt.Errorf("module %q: %s", t.name, count(int(differ), "verdict differs", "verdicts differ")), "look at them; without --fail they are no error"}
 	case faults > 0:
 		return hinted{fmt.Errorf("module %q: the new version has failed %s", t.name, count(int(faults), "time", "times")), "ananas module test repeats a query; without --fail that is no error"}
+	case t.report.Compared() == 0:
+		return hinted{fmt.Errorf("module %q: nothing was compared", t.name), "take a file with queries, or a longer time with --for; of phase answer only queries count to which an answer is known. Without --fail that is no error"}
 	}
 	return nil
 }

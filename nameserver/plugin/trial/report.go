@@ -271,6 +271,14 @@ func (r *Report) Differing() (n uint64) {
 	return n
 }
 
+// Compared is of how many queries what both versions say was held against each other, at all places together.
+func (r *Report) Compared() (n uint64) {
+	for i := range r.Uses {
+		n += r.Uses[i].Alike + r.Uses[i].Differ
+	}
+	return n
+}
+
 // Faults is how often the new version has failed.
 func (r *Report) Faults() (n uint64) {
 	for i := range r.Uses {
