@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 )
@@ -79,6 +80,9 @@ func (s *Server) putBlob(w http.ResponseWriter, r *http.Request) *Problem {
 	case errors.As(err, &large):
 		s.metrics.limits.With("body").Inc()
 		return problemBodySize.with(fmt.Sprintf("it is larger than %d bytes", large.Limit), "split the file")
+	case errors.Is(in.err, os.ErrDeadlineExceeded):
+		s.metrics.limits.With("upload_time").Inc()
+		return problemTimeout.with(fmt.Sprintf("%d bytes have come; %d have to come within %v, and all within %v", in.n, uploadPiece, readTimeout, uploadTimeout), "send it again, on a better line; nothing was kept")
 	case in.err != nil:
 		return problemBody.with(fmt.Sprintf("it broke off after %d bytes: %v", in.n, in.err), "send it again; nothing was kept")
 	case err != nil:

@@ -222,7 +222,7 @@ func (d *dripping) Read(b []byte) (int, error) {
 	d.left--
 	select {
 	case <-time.After(d.every):
-		return d.piece, nil
+		return min(d.piece, len(b)), nil
 	case <-d.quit:
 		return 0, io.ErrClosedPipe
 	}
@@ -235,9 +235,10 @@ func TestUploadPace(t *testing.T) {
 		status  int
 		took    time.Duration
 	}{
-		"a bad line":       {dripping{every: time.Second, piece: 32 << 10, left: 200}, http.StatusOK, 200 * time.Second},
-		"an octet at once": {dripping{every: 9 * time.Second, piece: 1, left: 20}, http.StatusBadRequest, readTimeout},
-		"slower":           {dripping{every: time.Second, piece: 16 << 10, left: 200}, http.StatusBadRequest, readTimeout},
+		"a bad line":      {dripping{every: time.Second, piece: 32 << 10, left: 200}, http.StatusOK, 200 * time.Second},
+		"an octet in 9 s": {dripping{every: 9 * time.Second, piece: 1, left: 20}, http.StatusGatewayTimeout, readTimeout},
+		"slower":          {dripping{every: time.Second, piece: 16 << 10, left: 200}, http.StatusGatewayTimeout, readTimeout},
+		"too long in all": {dripping{every: time.Second, piece: 30 << 10, left: 3000}, http.StatusGatewayTimeout, uploadTimeout},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
