@@ -76,7 +76,8 @@ type Node struct {
 	file        *settings.File
 	began       *settings.File // what the node was started from
 	fingerprint string
-	disk        *namedfile.Disk // reads the files that settings name
+	tables      *settings.Tables // that are in use
+	disk        *namedfile.Disk  // reads the files that settings name
 
 	lastReload atomic.Pointer[lastReload] // what came of it; stored under mu, read by who must not wait
 }
@@ -144,7 +145,7 @@ func Start(o Options) (_ *Node, err error) {
 			wait = n.shared.etcd == nil || len(own.Store.Join) > 0 || n.shared.waits // a new store has the defaults, but to follow one is not to make up settings
 		}
 	}
-	n.fingerprint = tables.Fingerprint()
+	n.fingerprint, n.tables = tables.Fingerprint(), tables
 	n.modules.chain, n.modules.table = tables.Nameserver.Plugins, tables.Plugins
 
 	random := newRandom()

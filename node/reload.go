@@ -91,6 +91,9 @@ func (n *Node) reload() (admin.Reloaded, error) {
 	runtime.Gosched()
 	r.Restart = append(r.Restart, settings.Restart(n.began, next)...)
 	r.Changed = append(r.Changed, settings.Changed(n.file, next)...)
+	for _, name := range tables.Rewritten(n.tables) {
+		r.Changed = append(r.Changed, "the content of "+name)
+	}
 	r.Warnings = append(r.Warnings, n.swap(next, tables)...)
 	runtime.Gosched()
 	if n.history != nil {
@@ -131,7 +134,7 @@ func (n *Node) swap(next *settings.File, tables *settings.Tables) (warnings []st
 	} else if c := tables.Nameserver.Plugins; c != n.modules.chain {
 		c.Release() // it says the same
 	}
-	n.modules.table = tables.Plugins
+	n.modules.table, n.tables = tables.Plugins, tables
 	// Files that the settings name are read again, also where nothing else has changed.
 	root := n.server.Table().Recursion.LocalRoot
 	n.local.Configure(root, n.localRootFile(next, root.File))

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +52,20 @@ func TestReload(t *testing.T) {
 	if s := n.Status(t.Context()); s.Settings.Error != "" || s.Settings.Source != b.file {
 		t.Errorf("the status says %+v", s.Settings)
 	}
+
+	// A file that they name says something else, and they do not.
+	hints, err := os.ReadFile(filepath.Join(filepath.Dir(b.file), "lab.hints"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write("lab.hints", string(hints)+"; another content\n")
+	if done, err := n.Reload(t.Context()); err != nil || !slices.Equal(done.Changed, []string{"the content of lab.hints"}) {
+		t.Errorf("of other hints it says %+v, %v", done, err)
+	}
+	if done, err := n.Reload(t.Context()); err != nil || len(done.Changed) != 0 {
+		t.Errorf("and then %+v, %v", done, err)
+	}
+	good = n.server.Table()
 
 	for name, c := range map[string]struct{ text, says string }{
 		"unknown key":   {plain + "  acess: { allow: [192.0.2.0/24] }\n", "settings.acess"},
@@ -120,7 +135,7 @@ func TestReloadOfANamedFile(t *testing.T) {
 	n := b.start()
 	before := n.server.Table()
 	b.write("lab.hints", ". 60 IN NS a.elsewhere.\na.elsewhere. 60 IN A 192.0.2.99\n")
-	if r, err := n.Reload(t.Context()); err != nil || len(r.Changed) != 0 {
+	if r, err := n.Reload(t.Context()); err != nil || !slices.Equal(r.Changed, []string{"the content of lab.hints"}) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if n.server.Table() == before {

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -23,7 +24,8 @@ type Tables struct {
 	Rollout    *rollout.Table
 	Plugins    *plugin.Table // modules that are to run; who has a loader makes a chain of it, for Nameserver.WithPlugins
 
-	warnings []recurse.Warning // of what no single table sees
+	warnings []recurse.Warning            // of what no single table sees
+	contents map[string][sha256.Size]byte // of the files that the settings name
 }
 
 // Fingerprint names what the tables say: tables that act alike have the same one.
@@ -38,10 +40,18 @@ func (t *Tables) Warnings(now time.Time) []recurse.Warning {
 // addresses at which this node answers, those of interfaces in place of one that stands for all: no question may go to them. The
 // error is a [*strictyaml.Errors]; nothing else is returned with it.
 func (f *File) Compile(listeners []netip.AddrPort) (*Tables, error) {
-	t, err := f.Settings.compile(listeners, f.readNamed, f.MostOf)
+	contents := make(map[string][sha256.Size]byte)
+	t, err := f.Settings.compile(listeners, func(name string, most int64) (*namedfile.File, error) {
+		content, err := f.readNamed(name, most)
+		if err == nil {
+			contents[name] = content.Sum()
+		}
+		return content, err
+	}, f.MostOf)
 	if err != nil {
 		return nil, f.locate(err)
 	}
+	t.contents = contents
 	if f.Empty() {
 		t.warnings = append(t.warnings, recurse.Warning{
 			Text: "the file has no settings, so that all of them are the defaults", Hint: "is it the right file? {} is how to say that nothing is to be set",
@@ -61,6 +71,17 @@ func Check(name string) (*Tables, error) {
 		return nil, err
 	}
 	return f.Compile(f.Node.Listen.DNS)
+}
+
+// Rewritten lists the files that the settings of two tables name, and that have another content now, sorted.
+func (t *Tables) Rewritten(since *Tables) (names []string) {
+	for name, content := range t.contents {
+		if was, ok := since.contents[name]; ok && was != content {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Empty tells whether there is a file and nothing in it but comments. Whoever means that writes {}: a file that is being written is empty for

@@ -27,13 +27,14 @@ const (
 // uptake is which nodes have a version in use.
 type uptake struct {
 	Have int      `json:"have"`
-	Of   int      `json:"of"`   // that are up
-	Late []string `json:"late"` // up, and without it: name, and why as far as it is known
+	Of   int      `json:"of"`   // all of the store
+	Late []string `json:"late"` // without it: name, and why as far as it is known
 
 	refused int // of the late, those that say why
+	silent  int // and those that are not up
 }
 
-// awaitUptake waits until all nodes that are up have a version in use, which passed the waves by, and tells how many they are. Nodes that do not take it are told as a warning: what was done is done. It is nil where the node
+// awaitUptake waits until all nodes that are up have a version in use, which passed the waves by, and tells how many of all have it. Nodes that do not take it are told as a warning: what was done is done. It is nil where the node
 // that is asked does not know the others.
 func awaitUptake(p *process, node *client.Client, version uint64, quiet bool, within time.Duration) (*uptake, error) {
 	screen := terminal.Of(p.stdout, p.env)
@@ -50,7 +51,7 @@ func awaitUptake(p *process, node *client.Client, version uint64, quiet bool, wi
 			u = uptakeOf(&root, version)
 		}
 		over := err == nil && u.settled(look) || look == uptakeLooks || ctx.Err() != nil
-		if drawn || over && !quiet {
+		if u.Of > 0 && (drawn || over && !quiet) {
 			if err := p.print(func(w io.Writer) error { return u.write(w, drawn, over) }); err != nil {
 				return nil, err
 			}
@@ -77,8 +78,11 @@ func uptakeOf(root *admin.Root, version uint64) uptake {
 	for i := range root.Nodes {
 		n := &root.Nodes[i]
 		switch {
-		case !n.Up:
+		case !n.Revoked.IsZero():
 			continue
+		case !n.Up:
+			u.silent++
+			u.Late = append(u.Late, n.Name+", which is silent, and takes it when it is back")
 		case n.Version >= version:
 			u.Have++
 		case n.Error != "":
@@ -94,11 +98,11 @@ func uptakeOf(root *admin.Root, version uint64) uptake {
 
 // settled tells whether nothing more is to be waited for: each node has it, or says why it does not take it.
 func (u *uptake) settled(look int) bool {
-	waiting := u.Of - u.Have
+	waiting := u.Of - u.Have - u.silent
 	if look >= uptakeErrors {
 		waiting -= u.refused
 	}
-	return u.Of > 0 && waiting == 0
+	return u.Of > u.silent && waiting == 0
 }
 
 // write says how many have it; on a terminal over what was said before.
