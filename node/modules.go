@@ -206,14 +206,14 @@ func (n *Node) currentChain() *plugin.Chain {
 }
 
 // takeChain notes which modules are in use now, and lets go of those before them when no query has them any more.
-func (n *Node) takeChain(next *plugin.Chain, table *plugin.Table) {
+func (n *Node) takeChain(next *plugin.Chain) {
 	m := n.modules
 	before := m.chain
 	if before == next {
 		return
 	}
 	m.chain = next
-	m.keepAlarms(next, table)
+	m.keepAlarms(next)
 	n.watchModules()
 	if before == nil {
 		return
@@ -247,21 +247,14 @@ func (n *Node) sweepLists() {
 	}
 }
 
-// keepAlarms forgets what people were told of modules that are others now: one that is out still, or is still not what it says, is the same.
-func (m *modules) keepAlarms(next *plugin.Chain, table *plugin.Table) {
-	holds := make(map[string]bool)
-	for _, s := range next.Status() {
-		for _, d := range table.Modules {
-			if d.Name == s.Module && (s.Out || d.Manifest.Pure && !s.Pure) {
-				holds[s.Module] = true
-			}
-		}
-	}
-	m.mu.Lock()
+// keepAlarms has people told what is so of the modules of a chain, and forgets what they were told of others: one that is out still, or is still not what it says, is the same, and one that comes back is told of again.
+func (m *modules) keepAlarms(next *plugin.Chain) {
+	m.mu.Lock() // what is found out meanwhile comes behind it
 	defer m.mu.Unlock()
-	for module := range m.alarms {
-		if !holds[module] {
-			delete(m.alarms, module)
+	clear(m.alarms)
+	for _, s := range next.Status() {
+		if s.Alarm != "" {
+			m.alarms[s.Module] = s.Alarm
 		}
 	}
 }

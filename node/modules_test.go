@@ -73,6 +73,53 @@ func TestModuleAlarmsStay(t *testing.T) {
 	alarm("")
 }
 
+// A module that comes back, turned on or put back, runs anew: that it fails, and is taken out again, is counted, logged and told like the first time. What is known of its kind without a fault stands at once.
+func TestModuleAlarmsComeAgain(t *testing.T) {
+	for name, without := range map[string]string{
+		"turned off": strings.Replace(withActs, "phase: query", "phase: query, off: true", 1),
+		"removed":    plain,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, withActs)
+			b.write("acts.wasm", acts(t, "phases: [query]\npure: true\n"))
+			n := b.start()
+			settle := func(file string) {
+				t.Helper()
+				b.write("node.yaml", file)
+				if _, err := n.Reload(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for round := range 3 {
+				if got := n.modules.warning(); round > 0 && !strings.Contains(got, "it is declared pure") || strings.Contains(got, "was taken out") {
+					t.Errorf("round %d begins with the warning %q", round, got)
+				}
+				if round == 0 {
+					shownTo(t, n, "calls.test", 3000)
+					until(t, "the module is taken for impure", func() bool {
+						impure, _ := n.server.Table().Plugins.Impure()
+						return impure
+					})
+				}
+				before := n.modules.faulted()
+				shownTo(t, n, "trap.test", 20)
+				if faults := n.modules.faulted() - before; faults != 10 {
+					t.Errorf("round %d: %d faults, want 10", round, faults)
+				}
+				all, err := n.Modules(t.Context())
+				if err != nil || len(all.Modules) != 1 || !all.Modules[0].Uses[0].Out || !strings.Contains(all.Modules[0].Alarm, "was taken out") || !strings.Contains(n.modules.warning(), "was taken out") {
+					t.Errorf("round %d: %+v, %v, the warning %q", round, all, err, n.modules.warning())
+				}
+				settle(without)
+				if got := n.modules.warning(); got != "" {
+					t.Errorf("round %d: a module that does not run is warned of: %q", round, got)
+				}
+				settle(withActs)
+			}
+		})
+	}
+}
+
 // What modules do is told by span, with what they want and were not given, what their calls take, and the lists that they may ask.
 func TestModulesAreTold(t *testing.T) {
 	const file = plain + "  data: [{ name: mine, file: mine.txt }, { name: unused, file: mine.txt }]\n  modules: [{ name: acts, file: acts.wasm, limits: { fuel: 60000 } }]\n  plugins: [{ module: acts, phase: query, grant: [data/mine] }]\n"

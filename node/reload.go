@@ -130,7 +130,7 @@ func (n *Node) swap(next *settings.File, tables *settings.Tables) (warnings []st
 			}
 		}
 		n.fingerprint = f
-		n.takeChain(tables.Nameserver.Plugins, tables.Plugins)
+		n.takeChain(tables.Nameserver.Plugins)
 	} else if c := tables.Nameserver.Plugins; c != n.modules.chain {
 		c.Release() // it says the same
 	}

@@ -272,6 +272,21 @@ func TestTakenOut(t *testing.T) {
 	if v, _ := next.Query(t.Context(), 0, queryOf(owner, dns.TypeA), owner, nil); v.Action != plugin.NXDomain {
 		t.Errorf("the next version: %v", v.Action)
 	}
+	// So does the same one where the chain before has it no more, although it is loaded still; it stays out where that has it.
+	files, use := map[string][]byte{"acts": guest(t, "acts", onQuery)}, plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery}
+	if s := b.chain(files, c, use).Status()[0]; !s.Out || !strings.Contains(s.Alarm, "was taken out") {
+		t.Errorf("the same in the next chain: %+v", s)
+	}
+	c = b.chain(files, next, use)
+	if s := c.Status()[0]; s.Out || s.Alarm != "" {
+		t.Errorf("one that comes back: %+v", s)
+	}
+	for range 12 {
+		ask("trap.test.")
+	}
+	if n := b.Faults(); n != 50 || len(b.alarms) != 2 || !c.Status()[0].Out {
+		t.Errorf("taken out a second time: %d faults, %q", n, b.alarms)
+	}
 }
 
 // A stale module is asked in the version before it, where it fails.

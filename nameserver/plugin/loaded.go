@@ -55,10 +55,11 @@ type loaded struct {
 
 	waits  waits
 	window faultWindow
-	out    atomic.Bool   // it was taken out
-	outAs  atomic.Uint64 // which of all that were taken out it is; 0: it was not
-	serial uint64        // which of all that were loaded it is
-	ran    atomic.Bool   // it has answered at least once
+	out    atomic.Bool            // it was taken out
+	outAs  atomic.Uint64          // which of all that were taken out it is; 0: it was not
+	alarm  atomic.Pointer[string] // what people were told when it was taken out
+	serial uint64                 // which of all that were loaded it is
+	ran    atomic.Bool            // it has answered at least once
 	drawn  atomic.Uint32
 
 	started atomic.Int64 // fuel of the start of its last instance

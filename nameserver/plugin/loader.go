@@ -110,7 +110,7 @@ func (l *Loader) Load(ctx context.Context, t *Table, before *Chain) (*Chain, err
 			continue
 		}
 		uses++
-		one, err := l.load(ctx, u)
+		one, err := l.load(ctx, u, before)
 		if err != nil {
 			e.Add(&strictyaml.Error{Path: u.Path + ".module", Err: err, Hint: hintOf(err)})
 			continue
@@ -229,13 +229,14 @@ func (c *Chain) goodBefore(t *Table, u *Use, now *loaded) *loaded {
 	return nil
 }
 
-// load loads one module, or returns it as it was loaded for another table.
-func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
+// load loads one module, or returns it as it was loaded for another table. One that was taken out stays out only as long as it is in chain after chain: who turns it off and on, or puts it back, wants it to run, as it would if the
+// chain that it was in were let go of already. Else it would be out from its first query on, with no fault that a log, an alarm or the gate of a rollout could tell of.
+func (l *Loader) load(ctx context.Context, u *Use, before *Chain) (*loaded, error) {
 	key := identityOf(u)
 	l.mu.Lock()
 	defer l.mu.Unlock() // while one compiles, others wait: chains are made seldom
 	impure := l.impure[u.File.Sum()]
-	if one := l.loaded[key]; one != nil && !(one.pure && impure) { // else it was loaded before the module was found out
+	if one := l.loaded[key]; one != nil && !(one.pure && impure) && (!one.out.Load() || before.runs(one)) { // else it was loaded before the module was found out, or begins anew
 		one.refs++
 		return one, nil
 	}
@@ -266,6 +267,19 @@ func (l *Loader) load(ctx context.Context, u *Use) (*loaded, error) {
 	one.module, one.pool, one.serial = m, pool, l.serial
 	l.loaded[key] = one
 	return one, nil
+}
+
+// runs tells whether a module is at a place of the chain.
+func (c *Chain) runs(one *loaded) bool {
+	if c == nil {
+		return false
+	}
+	for _, list := range [][]runner{c.query, c.answer, c.log} {
+		if slices.ContainsFunc(list, func(r runner) bool { return r.loaded == one }) {
+			return true
+		}
+	}
+	return false
 }
 
 // linked returns a module that is loaded for another use with other settings, for this one; nil if there is none. l.mu is held.
@@ -361,8 +375,13 @@ func (l *Loader) faulted(r *runner, err error) {
 	}
 	l.m.faults.With(r.use.Module, string(r.use.Phase)).Inc()
 	l.failed.Add(1)
-	if r.loaded.fault(l.boot(), &l.outs) && l.c.Alarm != nil {
-		l.c.Alarm(r.use.Module, fmt.Sprintf("it has failed %d times in %v, and was taken out; the last time: %v", maxFaults, faultTime, err))
+	if !r.loaded.fault(l.boot(), &l.outs) {
+		return
+	}
+	text := fmt.Sprintf("it has failed %d times in %v, and was taken out; the last time: %v", maxFaults, faultTime, err)
+	r.loaded.alarm.Store(&text)
+	if l.c.Alarm != nil {
+		l.c.Alarm(r.use.Module, text)
 	}
 }
 
@@ -378,6 +397,9 @@ func slow(err error) bool {
 
 // repeatOneIn is of how many calls of a module that was declared pure one is repeated on a fresh instance.
 const repeatOneIn = 1000
+
+// alarmImpure is what people are told of a module that was declared pure and is not.
+const alarmImpure = "it is declared pure, and has said two things of one name: its verdicts are not kept with answers any more"
 
 // repeat asks another instance the same, once in a while. If it says something else, the module is not pure: from now on it is asked each time.
 func (l *Loader) repeat(ctx context.Context, one *loaded, out []byte, ask func(*wasm.Instance) ([]byte, error)) {
@@ -400,7 +422,7 @@ func (l *Loader) repeat(ctx context.Context, one *loaded, out []byte, ask func(*
 	l.impure[sum] = true
 	l.mu.Unlock()
 	if !known && l.c.Alarm != nil {
-		l.c.Alarm(one.use.Module, "it is declared pure, and has said two things of one name: its verdicts are not kept with answers any more")
+		l.c.Alarm(one.use.Module, alarmImpure)
 	}
 	// Also where it is known: a chain that was on its way then may have come into use after the one that was made anew.
 	if l.c.Changed != nil && l.telling.CompareAndSwap(false, true) {

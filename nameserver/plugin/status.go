@@ -15,6 +15,12 @@ func (c *Chain) Status() (all []UseStatus) {
 		for k := range list {
 			r := &list[k]
 			s := UseStatus{Module: r.use.Module, Phase: r.use.Phase, Out: r.out.Load(), Pure: r.pure, Faults: c.loader.m.faults.With(r.use.Module, string(r.use.Phase)).Value(), Verdicts: map[string]uint64{}, Fuel: r.fuel[exportOf(r.use.Phase)-exportQuery].median()}
+			switch told := r.alarm.Load(); {
+			case told != nil:
+				s.Alarm = *told
+			case r.loaded.use.Manifest.Pure && !r.pure:
+				s.Alarm = alarmImpure
+			}
 			for a := Answer; a < actions; a++ {
 				if n := c.loader.m.verdicts.With(r.use.Module, string(r.use.Phase), a.String()).Value(); n > 0 {
 					s.Verdicts[a.String()] = n
@@ -31,6 +37,7 @@ type UseStatus struct {
 	Module    string
 	Phase     Phase
 	Out, Pure bool
+	Alarm     string            // what people have to know of it, as [Config].Alarm was told; "": nothing
 	Faults    uint64            // since the node began
 	Verdicts  map[string]uint64 // that were not to go on, by action
 	Fuel      int64             // that half of its calls take at most; 0: it was not called
