@@ -64,7 +64,7 @@ func (f *File) Compile(listeners []netip.AddrPort) (*Tables, error) {
 // Locate gives errors about the part `settings`, with paths below it, their place: those of what is made of tables later.
 func (f *File) Locate(err error) error { return f.locate(err) }
 
-// Check opens and compiles a file without using it.
+// Check opens and compiles a file without using it. The lists that modules ask, and the modules themselves, are compiled by who loads them.
 func Check(name string) (*Tables, error) {
 	f, err := Open(name)
 	if err != nil {

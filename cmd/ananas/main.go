@@ -210,7 +210,7 @@ func report(stderr io.Writer, err error) int {
 		return exitDone
 	}
 	fmt.Fprintf(stderr, "error: %s\n", indent(err.Error()))
-	if hint := hintOf(err); hint != "" {
+	if hint := hintOf(err); hint != "" && !strings.Contains(err.Error(), "hint: "+hint) { // errors of a file have theirs beside them
 		fmt.Fprintf(stderr, "hint: %s\n", indent(hint))
 	}
 	var wrong usageError
