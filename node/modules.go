@@ -293,6 +293,14 @@ func (n *Node) reloadModules() {
 	n.swap(n.file, tables)
 }
 
+// lastFault names the module that failed last, and why.
+func (m *modules) lastFault() string {
+	if m == nil {
+		return ""
+	}
+	return m.loader.LastFault()
+}
+
 // faulted is how often modules have failed.
 func (m *modules) faulted() uint64 {
 	if m == nil {

@@ -16,13 +16,33 @@ const tellEvery = time.Second
 // tell says how this node is, once a second, until ctx is done.
 func (s *shared) tell(ctx context.Context) {
 	before := s.counted()
+	var faults faultNote
 	for {
-		now := s.counted()
-		s.registry.Tell(s.self(), since(before, now))
+		now, self := s.counted(), s.self()
+		sum := since(before, now)
+		faults.put(&self, sum.Faults, s.n.modules.lastFault())
+		s.registry.Tell(self, sum)
 		before = now
 		if !sleep(ctx, tellEvery) {
 			return
 		}
+	}
+}
+
+// faultNote is which module a node says has failed: the last one that did, for as long as the table is in use with which it did, since a gate looks at rows and sums in no fixed order.
+type faultNote struct {
+	version uint64
+	sets    []rollout.ID
+	text    string
+}
+
+// put puts it into what a node says of itself; faults are those since it last did, and last is the last of all.
+func (f *faultNote) put(n *vitals.Node, faults uint64, last string) {
+	if faults > 0 {
+		*f = faultNote{n.Version, n.Sets, last}
+	}
+	if f.version == n.Version && slices.Equal(f.sets, n.Sets) {
+		n.Fault = f.text
 	}
 }
 

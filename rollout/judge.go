@@ -113,15 +113,24 @@ func (j *judgement) crashed() {
 	for _, c := range []struct {
 		what string
 		x, y uint64
-	}{{"panics", with.Panics, without.Panics}, {"faults of modules", with.Faults, without.Faults}} {
+		such string
+	}{{"panics", with.Panics, without.Panics, ""}, {"faults of modules", with.Faults, without.Faults, j.v.Fault.String()}} {
 		if c.x == 0 {
 			continue
 		}
 		seen, base := part{float64(c.x), float64(max(with.Queries(), c.x))}, part{float64(c.y), float64(max(without.Queries(), c.y))}
 		if c.y == 0 || worse(seen, base, 0, 0, nats(2)) {
-			j.bad = append(j.bad, Figure{What: c.what, With: fmt.Sprintf("%d in %d queries", c.x, with.Queries()), Without: fmt.Sprintf("%d in %d queries", c.y, without.Queries()), Against: against})
+			j.bad = append(j.bad, Figure{What: c.what, With: fmt.Sprintf("%d in %d queries%s", c.x, with.Queries(), c.such), Without: fmt.Sprintf("%d in %d queries", c.y, without.Queries()), Against: against})
 		}
 	}
+}
+
+// String is what is put behind a number of faults.
+func (f Fault) String() string {
+	if f.Text == "" {
+		return ""
+	}
+	return fmt.Sprintf(", such as by %s (%s)", f.Text, f.Node)
 }
 
 // fleet returns the sum of the whole fleet to compare with, the best there is.

@@ -182,6 +182,8 @@ func parseNodes(args []string, in bool, plan *Plan, v *View) error {
 			row.Sets, row.Version, row.Refused, row.Error = nil, 41, []ID{judged}, text
 		case "error":
 			row.Sets, row.Version, row.Error = nil, 40, text
+		case "fault":
+			row.Fault = text
 		case "broken-before":
 			row.Before.Broken = true
 		case "probe":

@@ -21,6 +21,9 @@ type NodeState struct {
 	Refused []ID
 	Error   string
 
+	// Fault names the module that failed last with that table, where and why: "family at phase query: fuel". "": none has, or the node is of a release that does not tell.
+	Fault string
+
 	// Probes are the last probes of rollouts that are open. Nodes that do not hold a change probe as well where they can, so that there is something to compare with.
 	Probes []Probe
 }
@@ -97,7 +100,11 @@ type View struct {
 	Holders Count // nodes that are in the wave
 	Others  Count // nodes that are not
 	Rows    []Row // of those in the wave that something is wrong with, the first MaxRows
+	Fault   Fault // of a module, at one of the nodes that hold the change; the zero value: none is known
 }
+
+// Fault is a module that has failed at a node.
+type Fault struct{ Node, Text string }
 
 // MaxStrata is how many strata a view has: 256 sites with one other change on its way at half of them. What is more is added to one without a name. At 1.5 KiB each it is
 // 750 KiB.
@@ -179,6 +186,9 @@ func (v *View) See(p *Plan, row *Row, in bool) {
 	holding := row.holds(v.ID)
 	if holding {
 		c.Holding++
+		if in && row.Fault != "" && (v.Fault.Node == "" || row.Name < v.Fault.Node) { // always the same, in whatever order nodes come
+			v.Fault = Fault{row.Name, row.Fault}
+		}
 	}
 	if row.Error != "" && has(row.Refused, v.ID) && !row.Before.Broken {
 		c.Refused++

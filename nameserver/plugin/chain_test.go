@@ -266,6 +266,9 @@ func TestTakenOut(t *testing.T) {
 	if len(b.alarms) != 1 || !strings.Contains(b.alarms[0], "acts: it has failed 10 times in 1m0s, and was taken out; the last time: ") {
 		t.Errorf("%q", b.alarms)
 	}
+	if got := b.LastFault(); got != "acts at phase query: trap" {
+		t.Errorf("the last fault is %q", got)
+	}
 	// Another version begins anew.
 	next := b.chain(map[string][]byte{"acts": guest(t, "acts", onQuery+"version: '2'\n")}, c, plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery})
 	owner := name(t, "nxdomain.test.")

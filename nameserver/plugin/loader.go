@@ -48,8 +48,9 @@ type Loader struct {
 	telling atomic.Bool                // Changed is being called
 	closing sync.WaitGroup
 	failed  atomic.Uint64
-	outs    atomic.Uint64 // modules that were taken out
-	serial  uint64        // modules that were loaded
+	last    atomic.Pointer[string] // the last fault, as LastFault has it
+	outs    atomic.Uint64          // modules that were taken out
+	serial  uint64                 // modules that were loaded
 }
 
 type loaderMetrics struct {
@@ -368,12 +369,25 @@ func (l *Loader) Wait() { l.closing.Wait() }
 // Faults is how often modules have failed, all together.
 func (l *Loader) Faults() uint64 { return l.failed.Load() }
 
+// LastFault names the module that failed last, where, and why in a word: "family at phase query: fuel", of some 100 octets at most. "": none has.
+func (l *Loader) LastFault() string {
+	if last := l.last.Load(); last != nil {
+		return *last
+	}
+	return ""
+}
+
 // faulted counts a failed call, and takes the module out at too many.
 func (l *Loader) faulted(r *runner, err error) {
 	if (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, wasm.ErrClosed) || errors.Is(err, wasm.ErrBusy)) && !slow(err) {
 		return // nobody waited for it any more, or it was let go of while a page of the log waited
 	}
 	l.m.faults.With(r.use.Module, string(r.use.Phase)).Inc()
+	last := fmt.Sprintf("%s at phase %s", r.use.Module, r.use.Phase)
+	if why := Reason(err); why != "" {
+		last += ": " + why
+	}
+	l.last.Store(&last) // first, so that who has counted the fault knows of it
 	l.failed.Add(1)
 	if !r.loaded.fault(l.boot(), &l.outs) {
 		return

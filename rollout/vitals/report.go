@@ -23,7 +23,11 @@ const (
 	maxSets   = 64  // change sets of one node; 32 may be open, and as many be ending
 	maxProbes = 32  // probes of one node
 	maxText   = 400 // octets of an error
+	maxFault  = 100 // octets of a module, its phase and a word: 63, 14 and what is left
 )
+
+// faultProbe stands in the place of a rollout's id, which has no slash, before the fault of a module: releases that do not know it take it for the probe of a rollout that is not there, and hand it on.
+const faultProbe = "fault/module"
 
 // Node is what a node says of itself.
 type Node struct {
@@ -100,6 +104,9 @@ func appendNode(b []byte, n *Node) []byte {
 	b = appendIDs(b, n.Refused)
 	b = appendText(b, n.Error, maxText)
 	probes := n.Probes[:min(len(n.Probes), maxProbes)]
+	if n.Fault != "" && len(probes) < maxProbes { // else what is judged by goes first
+		probes = append(probes[:len(probes):len(probes)], rollout.Probe{Rollout: faultProbe, Error: clip(n.Fault, maxFault)})
+	}
 	b = binary.AppendUvarint(b, uint64(len(probes)))
 	for _, p := range probes {
 		b = appendText(b, string(p.Rollout), rollout.MaxID)
@@ -254,7 +261,12 @@ func (d *decoder) node() (n Node) {
 	}
 	n.Refused, n.Error = d.ids(), d.text(maxText)
 	for range d.count(maxProbes) {
-		n.Probes = append(n.Probes, rollout.Probe{Rollout: rollout.ID(d.text(rollout.MaxID)), Passed: d.number(), Failing: d.number(), Error: d.text(maxText)})
+		p := rollout.Probe{Rollout: rollout.ID(d.text(rollout.MaxID)), Passed: d.number(), Failing: d.number(), Error: d.text(maxText)}
+		if p.Rollout == faultProbe {
+			n.Fault = clip(p.Error, maxFault)
+			continue
+		}
+		n.Probes = append(n.Probes, p)
 	}
 	n.Copy = d.number()
 	if d.err == nil {

@@ -19,6 +19,7 @@ func drawNode(t *rapid.T) Node {
 	}
 	n := Node{Copy: rapid.Uint64().Draw(t, "copy"), Age: time.Duration(rapid.Int64Range(-1, 1e9).Draw(t, "age")) * time.Millisecond, Via: text("via", 60), Release: text("release", 60), Role: "root"}
 	n.Name, n.Site, n.Version, n.Boot = "n"+text("name", 60), text("site", 60), rapid.Uint64().Draw(t, "version"), rapid.Uint64().Draw(t, "boot")
+	n.Fault = text("fault", maxFault)
 	for i := range rapid.IntRange(0, 3).Draw(t, "sets") {
 		n.Sets = append(n.Sets, rollout.ID(fmt.Sprint(i)))
 		n.Probes = append(n.Probes, rollout.Probe{Rollout: rollout.ID(fmt.Sprint(i)), Passed: uint64(i), Failing: 2, Error: text("error", 300)})
@@ -65,6 +66,29 @@ func TestReportsFit(t *testing.T) {
 	}
 	if got := back.Nodes[0]; len(got.Name) != rollout.MaxName || len(got.Sets) != maxSets || len(got.Error) > maxText || !strings.HasPrefix(n.Error, got.Error) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// The fault of a module goes where a release that does not know it reads the probe of a rollout that can't be, and hands it on; it is as long as it may be, and takes the place of no probe.
+func TestFaultsFitOldReports(t *testing.T) {
+	n := Node{}
+	n.Name, n.Fault = "a", strings.Repeat("é", 200)
+	n.Probes = []rollout.Probe{{Rollout: "7", Passed: 1}}
+	asOld := n
+	asOld.Fault, asOld.Probes = "", append(n.Probes[:1:1], rollout.Probe{Rollout: faultProbe, Error: strings.Repeat("é", maxFault/2)})
+	written := (&Report{Nodes: []Node{n}}).Append(nil)
+	if d := cmp.Diff((&Report{Nodes: []Node{asOld}}).Append(nil), written); d != "" {
+		t.Error(d)
+	}
+	back, err := Parse(written)
+	if err != nil || back.Nodes[0].Fault != strings.Repeat("é", maxFault/2) || len(back.Nodes[0].Probes) != 1 {
+		t.Errorf("%+v, %v", back, err)
+	}
+	for range maxProbes {
+		n.Probes = append(n.Probes, rollout.Probe{Rollout: "8"})
+	}
+	if back, err = Parse((&Report{Nodes: []Node{n}}).Append(nil)); err != nil || back.Nodes[0].Fault != "" || len(back.Nodes[0].Probes) != maxProbes {
+		t.Errorf("%+v, %v", back, err)
 	}
 }
 
