@@ -4,6 +4,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -20,7 +21,7 @@ func TestYieldServesSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	var got int
+	var got atomic.Int32
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		var buf [8]byte
@@ -28,7 +29,7 @@ func TestYieldServesSockets(t *testing.T) {
 			if _, err := a.Read(buf[:]); err != nil {
 				t.Error(err)
 			}
-			got++
+			got.Add(1)
 		}
 	})
 	yield() // it waits for the first one now
@@ -38,8 +39,8 @@ func TestYieldServesSockets(t *testing.T) {
 		}
 		yield()
 		yield() // the packet may have come after the poller looked
-		if got <= i-1 {
-			t.Fatalf("after %d packets and turns %d were read", i+1, got)
+		if n := int(got.Load()); n <= i-1 {
+			t.Fatalf("after %d packets and turns %d were read", i+1, n)
 		}
 	}
 	wg.Wait()
