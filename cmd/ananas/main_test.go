@@ -102,10 +102,15 @@ func nodeCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 // startAPI serves the admin API over f until the deferred function runs.
 func startAPI(f files, data string, deferred func(func())) (address string, err error) {
-	s, err := admin.New(admin.Config{
-		Address: "127.0.0.1:0", Data: data, Reloader: f, Cache: f, Explain: f, Samples: f, Status: f, Settings: f,
+	return startNode(admin.Config{
+		Data: data, Reloader: f, Cache: f, Explain: f, Samples: f, Status: f, Settings: f,
 		Now: func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
-	})
+	}, deferred)
+}
+
+func startNode(c admin.Config, deferred func(func())) (address string, err error) {
+	c.Address = "127.0.0.1:0"
+	s, err := admin.New(c)
 	if err != nil {
 		return "", err
 	}

@@ -94,7 +94,7 @@ func (c *moduleTryCommand) Run(p *process) error {
 	if file != nil && !file.read.Load() {
 		file = nil // it is still being read, for a node that has ended the trial
 	}
-	if show.known && (err == nil || show.report.Queries > 0) {
+	if show.known && (err == nil || show.report.Queries > 0 || p.ctx.Err() != nil) {
 		err = errors.Join(show.end(file), err)
 	}
 	if err == nil && file != nil {

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/ananas-edge/ananas/admin"
@@ -21,10 +25,19 @@ func (c *moduleTryCommand) atNode(p *process, request trial.Request, file *tapFi
 		t.Seconds = c.For.Seconds()
 	} else {
 		t.Messages, t.OneIn = true, 0
-		feed = func(send func([]trial.Message) error) error { return c.feed(file, send) }
+		feed = func(send func([]trial.Message) error) error { return c.feed(p, file, send) }
 	}
 	said := c.JSON || show.draws() || file != nil
-	end, known, err := node.TryModule(p.ctx, t, feed, func(l admin.TrialLine) error {
+	var begun atomic.Bool
+	ctx, cancel := context.WithCancel(context.WithoutCancel(p.ctx))
+	defer cancel()
+	defer context.AfterFunc(p.ctx, func() {
+		if begun.Load() {
+			p.wait(ctx, lastReport)
+		}
+		cancel()
+	})()
+	end, known, err := node.TryModule(ctx, t, feed, func(l admin.TrialLine) error {
 		if l.Difference != nil {
 			show.difference(*l.Difference)
 			return show.err
@@ -35,15 +48,19 @@ func (c *moduleTryCommand) atNode(p *process, request trial.Request, file *tapFi
 				return fmt.Errorf("writing the output: %w", err)
 			}
 		}
-		return show.progress(l.Report.Report, tookOf(l.Report))
+		begun.Store(true)
+		return errors.Join(show.progress(l.Report.Report, tookOf(l.Report)), p.ctx.Err()) // interrupted, it was for this report that was waited
 	})
 	if known {
 		if failed := show.last(end.Report, tookOf(&end)); failed != nil {
 			return failed
 		}
 	}
-	return err
+	return cmp.Or(err, p.ctx.Err())
 }
+
+// lastReport is for how long who interrupts waits for a report of what was seen until then: the node tells one each second, and the end of a file's queries at once.
+const lastReport = 1500 * time.Millisecond
 
 func tookOf(r *admin.TrialReport) time.Duration {
 	return time.Duration(r.Seconds * float64(time.Second))
@@ -56,10 +73,13 @@ const feedOctets = 256 << 10
 const feedTime = time.Second
 
 // feed sends a file's queries.
-func (c *moduleTryCommand) feed(file *tapFile, send func([]trial.Message) error) error {
+func (c *moduleTryCommand) feed(p *process, file *tapFile, send func([]trial.Message) error) error {
 	var batch []trial.Message
 	octets, sent := 0, time.Now()
 	err := file.each(c.OneIn, func(m *trial.Message) error {
+		if err := p.ctx.Err(); err != nil {
+			return err
+		}
 		batch = append(batch, *m)
 		octets += len(m.Query) + len(m.Response) + 100
 		if octets < feedOctets && time.Since(sent) < feedTime {
@@ -69,8 +89,8 @@ func (c *moduleTryCommand) feed(file *tapFile, send func([]trial.Message) error)
 		batch, octets, sent = batch[:0], 0, time.Now()
 		return err
 	})
-	if err == nil && len(batch) > 0 {
-		err = send(batch)
+	if (err == nil || p.ctx.Err() != nil) && len(batch) > 0 {
+		err = cmp.Or(send(batch), err)
 	}
 	file.read.Store(true)
 	return err
