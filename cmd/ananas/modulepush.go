@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/admin/client"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
@@ -18,12 +20,12 @@ import (
 )
 
 type modulePushCommand struct {
-	File  string            `arg:"" help:"A module that ananas module build has made."`
-	Name  string            `placeholder:"NAME" help:"What it is called in the settings; without it as its manifest has it."`
-	Phase []string          `placeholder:"PHASE" help:"Where it runs from now on: query, answer. Without it a module that is new runs at the phases of its manifest, and one that is not where it does."`
-	Mode  string            `enum:",open,closed,stale" default:"" placeholder:"MODE" help:"What becomes of a query for which it fails: open, closed or stale."`
-	Grant []string          `placeholder:"CAPABILITY" help:"What it may use; without it what its manifest needs."`
-	Set   map[string]string `placeholder:"KEY=VALUE" help:"Its own settings."`
+	File  string         `arg:"" help:"A module that ananas module build has made, or a module's folder, which is built if need be."`
+	Name  string         `placeholder:"NAME" help:"What it is called in the settings; without it as its manifest has it."`
+	Phase []string       `placeholder:"PHASE" help:"Where it runs from now on: query, answer. Without it a module that is new runs at the phases of its manifest, and one that is not where it does."`
+	Mode  string         `enum:",open,closed,stale" default:"" placeholder:"MODE" help:"What becomes of a query for which it fails: open, closed or stale."`
+	Grant []string       `placeholder:"CAPABILITY" help:"What it may use; without it what its manifest needs."`
+	Set   moduleSettings `placeholder:"KEY=VALUE" help:"Its own settings, in place of all that it has: what is not named is gone. May be repeated, for other keys."`
 	changeFlags
 	nodeFlags
 }
@@ -43,7 +45,7 @@ func (c *modulePushCommand) Validate() error { return c.check() }
 
 // Run pushes the module.
 func (c *modulePushCommand) Run(p *process) error {
-	content, err := readFile(c.File, plugin.LargestModule)
+	content, from, err := readModule(p, c.File)
 	if err != nil {
 		return err
 	}
@@ -56,13 +58,47 @@ func (c *modulePushCommand) Run(p *process) error {
 		name = manifest.Name
 	}
 	return c.changeModules(p, func(live *liveModules) (map[string][]byte, error) {
-		file := live.fileName(name, filepath.Base(c.File))
+		file := live.fileName(name, filepath.Base(from))
 		live.put(name, file, manifest.Fuel)
 		if err := c.use(live, name, &manifest); err != nil {
 			return nil, err
 		}
 		return map[string][]byte{file: content}, nil
 	}, &c.nodeFlags, "Push?")
+}
+
+// readModule reads a module: from its file, or from its folder, where it is built if need be. from is the file.
+func readModule(p *process, name string) (content []byte, from string, err error) {
+	if !isFolder(name) {
+		content, err = readFile(name, plugin.LargestModule)
+		return content, name, err
+	}
+	f, err := openModule(name)
+	if err != nil {
+		return nil, "", err
+	}
+	content, err = f.built(p)
+	return content, f.file(), err
+}
+
+// moduleSettings are those that flags give a module: KEY=VALUE each. A value may have any characters, those too at which kong would divide it.
+type moduleSettings map[string]string
+
+// Decode takes one more.
+func (s moduleSettings) Decode(ctx *kong.DecodeContext) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("KEY=VALUE", &text); err != nil {
+		return err
+	}
+	key, value, ok := strings.Cut(text, "=")
+	if !ok || key == "" {
+		return hinted{fmt.Errorf("%q is no setting", text), "write KEY=VALUE"}
+	}
+	if _, twice := s[key]; twice {
+		return hinted{fmt.Errorf("the setting %s is given twice", key), "give it once, with the whole value"}
+	}
+	s[key] = value
+	return nil
 }
 
 // use has the module run where it is to run.
@@ -284,7 +320,7 @@ type moduleRollbackCommand struct {
 
 // Help is printed below the usage.
 func (moduleRollbackCommand) Help() string {
-	return `The module becomes the one that was live before, as a new change: it is shown, asked for, and goes through the waves. Where it runs, and with which settings, stays as it is.
+	return `The module becomes the one that was live before, as a new change: it is shown, asked for, and goes through the waves. Versions of the same content and limits, of another file's name alone, are passed over. Where it runs, and with which settings, stays as it is.
 
 Example:
 
@@ -313,28 +349,76 @@ func (c *moduleRollbackCommand) Run(p *process) error {
 	})
 }
 
-// versionBefore returns the version before the last one that changed a live key.
+// versionBefore returns the last version at which a live key of a module said something else, apart from the name of the file.
 func versionBefore(p *process, node *client.Client, key string) (uint64, error) {
 	var before uint64
+	look := moduleBefore{key: key}
 	for {
 		h, err := node.History(p.ctx, admin.HistoryQuery{Key: key, Limit: admin.MaxHistoryLimit, Before: before, Settings: true})
 		if err != nil {
 			return 0, err
 		}
 		for _, c := range h.Commits {
-			for _, d := range c.Changes {
-				if d.Key != key || c.Kind == "open" {
-					continue
-				}
-				if d.Old == nil {
-					return 0, hinted{errors.New("there is no version of it before the one that is live"), "ananas history " + key + " shows what there was"}
-				}
-				return c.Version - 1, nil
+			if look.found(&c) {
+				return look.version()
 			}
 			before = c.Version
 		}
 		if len(h.Commits) == 0 {
-			return 0, hinted{fmt.Errorf("the history has no module of the key %q", key), "ananas module ls shows those that there are"}
+			return look.version()
 		}
 	}
+}
+
+// moduleBefore looks for the module before, in commits of which the newest is the first.
+type moduleBefore struct {
+	key   string
+	known bool    // what is live
+	live  *string // its document; nil: it was removed
+	at    uint64  // the version before; 0: there is none
+}
+
+// found tells whether no further commit has to be looked at.
+func (b *moduleBefore) found(c *admin.Commit) bool {
+	for _, d := range c.Changes {
+		if d.Key != b.key || c.Kind == "open" {
+			continue
+		}
+		if !b.known {
+			b.known, b.live = true, d.New
+		}
+		if d.Old == nil {
+			return b.live != nil // it was removed, and made anew
+		}
+		if b.live == nil || withoutFileName(*d.Old) != withoutFileName(*b.live) {
+			b.at = c.Version - 1
+			return true
+		}
+	}
+	return false
+}
+
+// version is what was found.
+func (b *moduleBefore) version() (uint64, error) {
+	switch {
+	case !b.known:
+		return 0, hinted{fmt.Errorf("the history has no module of the key %q", b.key), "ananas module ls shows those that there are"}
+	case b.at == 0:
+		return 0, hinted{errors.New("there is no version of it before the one that is live, but for such as have the same content"), "ananas history " + b.key + " shows what there was"}
+	}
+	return b.at, nil
+}
+
+// withoutFileName is a module's document without what its file is called.
+func withoutFileName(doc string) string {
+	var b strings.Builder
+	cut := false
+	for line := range strings.Lines(doc) {
+		if !cut && strings.HasPrefix(line, " ") && strings.HasPrefix(strings.TrimLeft(line, " "), "name: ") {
+			cut = true
+			continue
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }

@@ -11,24 +11,23 @@ import (
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/internal/dnstap"
-	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/plugin/trial"
 	"github.com/ananas-edge/ananas/settings"
 )
 
 type moduleTryCommand struct {
-	Name   string            `arg:"" help:"A module of the settings; one that they do not have is compared with no module."`
-	File   string            `placeholder:"FILE" help:"The version to try: a .wasm file that ananas module build has made, or a module's folder, which is built if need be. Without it the version that runs, to try it with other settings."`
-	Dnstap string            `placeholder:"FILE" help:"Take the queries from what a name server has written as dnstap, in place of those that the node answers now; - is standard input."`
-	Config string            `placeholder:"FILE" help:"Take the settings from this file, and ask no node; with --dnstap."`
-	For    time.Duration     `default:"1m" placeholder:"TIME" help:"For how long live queries are looked at, an hour at most. Default: 1m."`
-	OneIn  int               `default:"1" placeholder:"N" help:"Look at one of N queries."`
-	Phase  []string          `placeholder:"PHASE" help:"Where it runs too, as with ananas module push."`
-	Grant  []string          `placeholder:"CAPABILITY" help:"What it may use, in place of what it is granted."`
-	Set    map[string]string `placeholder:"KEY=VALUE" help:"Its own settings, in place of those that it has."`
-	Fuel   int64             `placeholder:"N" help:"What a call may use, in place of what the settings say."`
-	Fail   bool              `help:"End with exit code 1 if a verdict differs, the new version fails, or nothing was compared."`
-	JSON   bool              `help:"Print each difference as a line of JSON, and the report as the last."`
+	Name   string         `arg:"" help:"A module of the settings; one that they do not have is compared with no module."`
+	File   string         `placeholder:"FILE" help:"The version to try: a .wasm file that ananas module build has made, or a module's folder, which is built if need be. Without it the version that runs, to try it with other settings."`
+	Dnstap string         `placeholder:"FILE" help:"Take the queries from what a name server has written as dnstap, in place of those that the node answers now; - is standard input."`
+	Config string         `placeholder:"FILE" help:"Take the settings from this file, and ask no node; with --dnstap."`
+	For    time.Duration  `default:"1m" placeholder:"TIME" help:"For how long live queries are looked at, an hour at most. Default: 1m."`
+	OneIn  int            `default:"1" placeholder:"N" help:"Look at one of N queries."`
+	Phase  []string       `placeholder:"PHASE" help:"Where it runs too, as with ananas module push."`
+	Grant  []string       `placeholder:"CAPABILITY" help:"What it may use, in place of what it is granted."`
+	Set    moduleSettings `placeholder:"KEY=VALUE" help:"Its own settings, in place of all that it has: what is not named is gone. May be repeated, for other keys."`
+	Fuel   int64          `placeholder:"N" help:"What a call may use, in place of what the settings say."`
+	Fail   bool           `help:"End with exit code 1 if a verdict differs, the new version fails, or nothing was compared."`
+	JSON   bool           `help:"Print each difference as a line of JSON, and the report as the last."`
 	nodeFlags
 }
 
@@ -108,16 +107,7 @@ func (c *moduleTryCommand) Run(p *process) error {
 
 // source reads the new version.
 func (c *moduleTryCommand) source(p *process) (b []byte, err error) {
-	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
-		f, err := openModule(c.File)
-		if err != nil {
-			return nil, err
-		}
-		b, err = f.built(p)
-		if err != nil {
-			return nil, err
-		}
-	} else if b, err = readFile(c.File, plugin.LargestModule); err != nil {
+	if b, _, err = readModule(p, c.File); err != nil {
 		return nil, err
 	}
 	if c.Config == "" && len(b) > admin.MaxTrialModule {
