@@ -557,6 +557,7 @@ func TestRefusedModules(t *testing.T) {
 		{"no such module", good, plugin.Plugin{Module: "act", Phase: plugin.PhaseQuery}, "plugins[0].module: there is no module \"act\"\n\thint: did you mean acts?"},
 		{"no such capability", good, plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery, Grant: []string{"files"}}, `plugins[0].grant[0]: there is no capability "files"`},
 		{"not granted", guest(t, "acts", onQuery+"needs: [client]\n"), use, `plugins[0].grant: module "acts" needs client, which is not granted`},
+		{"needs what there is not", guest(t, "acts", onQuery+"needs: [bogus]\n"), use, "plugins[0].module: module \"acts\" needs bogus, and there is no such capability\n\thint: there are data/NAME, client, log, metrics, random, resolve, time"},
 		{"granted what a pure one may not have", guest(t, "acts", onQuery+isPure), plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery, Grant: []string{"client"}}, "plugins[0].grant[0]: module \"acts\" is pure, and is granted client\n\thint: remove it; a pure module may have data/NAME only"},
 		{"no function", guest(t, "acts", onAnswer), plugin.Plugin{Module: "acts", Phase: plugin.PhaseAnswer}, `plugins[0].module: starting module "acts": it says that it runs at phase answer, and has no function "ananas_answer"`},
 		{"does not take its settings", good, plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery, Settings: map[string]string{"refuse": "yes"}}, `plugins[0].module: starting module "acts": ananas_start: it returned an error: 1`},

@@ -66,6 +66,11 @@ func Describe(module []byte) (*Description, error) {
 
 // CheckBuilt holds a module to its manifest, as far as that can be seen without running it: what an author wants to know when it was built.
 func (d *Description) CheckBuilt() error {
+	for _, n := range d.Manifest.Needs {
+		if _, known := capabilities[n]; !known && !strings.HasPrefix(n, dataGrant) {
+			return hinted{fmt.Errorf("it needs %s, and there is no such capability", n), thereAre() + "; mend needs in module.yaml"}
+		}
+	}
 	for _, i := range d.Imports {
 		if !i.Known {
 			return hinted{fmt.Errorf("it imports %s, which this release has not", i.Name), "docs/module-abi.md lists what there is"}

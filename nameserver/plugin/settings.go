@@ -134,6 +134,11 @@ var capabilities = map[string]string{
 	"resolve": "questions of its own, which the client waits for",
 }
 
+// thereAre names all capabilities.
+func thereAre() string {
+	return "there are data/NAME, " + strings.Join(slices.Sorted(maps.Keys(capabilities)), ", ")
+}
+
 // Table is what the settings say of modules, checked, and not loaded yet. It is immutable.
 type Table struct {
 	Plugins []Use
@@ -295,12 +300,7 @@ func checkPlugin(e *strictyaml.Errors, path string, p *Plugin, m *wasm.Manifest,
 			continue
 		}
 		if _, ok := capabilities[g]; !ok {
-			var known []string
-			for c := range capabilities {
-				known = append(known, c)
-			}
-			slices.Sort(known)
-			e.Addf(fmt.Sprintf("%s.grant[%d]", path, i), "there are data/NAME, "+strings.Join(known, ", "), "there is no capability %q", g)
+			e.Addf(fmt.Sprintf("%s.grant[%d]", path, i), thereAre(), "there is no capability %q", g)
 			continue
 		}
 		if m.Pure { // its verdict is kept for all who ask: it would be given nothing, and nobody would see that
@@ -309,9 +309,13 @@ func checkPlugin(e *strictyaml.Errors, path string, p *Plugin, m *wasm.Manifest,
 	}
 	for _, need := range m.Needs {
 		if !slices.Contains(p.Grant, need) {
-			what := capabilities[need]
+			what, known := capabilities[need]
 			if strings.HasPrefix(need, dataGrant) {
-				what = "a list of yours, of that name"
+				what, known = "a list of yours, of that name", true
+			}
+			if !known {
+				e.Addf(path+".module", thereAre(), "module %q needs %s, and there is no such capability", p.Module, need)
+				continue
 			}
 			e.Addf(path+".grant", fmt.Sprintf("add %s to it, if the module may have it: %s", need, what), "module %q needs %s, which is not granted", p.Module, need)
 		}
