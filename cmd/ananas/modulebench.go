@@ -61,10 +61,12 @@ func (c *moduleBenchCommand) Run(p *process) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	var all []benched
+	faults := 0
 	for _, file := range files {
 		for _, one := range file.Cases {
 			if one.Want.Fault != "" {
-				continue // it has no price
+				faults++ // it has no price
+				continue
 			}
 			cost, err := r.Measure(p.ctx, one, c.Time)
 			if err != nil {
@@ -81,6 +83,9 @@ func (c *moduleBenchCommand) Run(p *process) (err error) {
 	}
 	if c.JSON {
 		return p.printJSON(all)
+	}
+	if faults > 0 {
+		return p.say("%s left out: a fault has no price", count(faults, "case is", "cases are"))
 	}
 	return nil
 }

@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/admin/client"
 	"github.com/ananas-edge/ananas/cmd/ananas/terminal"
+	"github.com/ananas-edge/ananas/internal/strictyaml"
 )
 
 type moduleLsCommand struct {
@@ -146,6 +148,11 @@ func (c *moduleLogsCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	if c.Name != "" && len(log.Lines) == 0 { // of one that is gone there may be lines still
+		if err := knownModule(p, node, c.Name); err != nil {
+			return err
+		}
+	}
 	if c.JSON {
 		return p.printJSON(log)
 	}
@@ -157,4 +164,24 @@ func (c *moduleLogsCommand) Run(p *process) error {
 		}
 		return nil
 	})
+}
+
+// knownModule is an error if the node has no module of that name.
+func knownModule(p *process, node *client.Client, name string) error {
+	list, err := node.Modules(p.ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, m := range list.Modules {
+		if m.Name == name {
+			return nil
+		}
+		names = append(names, m.Name)
+	}
+	hint := "ananas module ls shows those that it has"
+	if near := strictyaml.Nearest(name, names); near != "" {
+		hint = "did you mean " + near + "? " + hint
+	}
+	return hinted{fmt.Errorf("the node has no module %q", name), hint}
 }

@@ -22,7 +22,7 @@ import (
 type modulePushCommand struct {
 	File  string         `arg:"" help:"A module that ananas module build has made, or a module's folder, which is built if need be."`
 	Name  string         `placeholder:"NAME" help:"What it is called in the settings; without it as its manifest has it."`
-	Phase []string       `placeholder:"PHASE" help:"Where it runs from now on: query, answer. Without it a module that is new runs at the phases of its manifest, and one that is not where it does."`
+	Phase []string       `placeholder:"PHASE" help:"Where it runs from now on: query, answer, log. Without it a module that is new runs at the phases of its manifest, and one that is not where it does."`
 	Mode  string         `enum:",open,closed,stale" default:"" placeholder:"MODE" help:"What becomes of a query for which it fails: open, closed or stale."`
 	Grant []string       `placeholder:"CAPABILITY" help:"What it may use; without it what its manifest needs."`
 	Set   moduleSettings `placeholder:"KEY=VALUE" help:"Its own settings, in place of all that it has: what is not named is gone. May be repeated, for other keys."`
@@ -41,7 +41,23 @@ Example:
 }
 
 // Validate is called when all flags are read.
-func (c *modulePushCommand) Validate() error { return c.check() }
+func (c *modulePushCommand) Validate() error {
+	if err := checkPhases(c.Phase); err != nil {
+		return err
+	}
+	return c.check()
+}
+
+// checkPhases refuses what is no phase.
+func checkPhases(phases []string) error {
+	all := plugin.Phase("").Values()
+	for _, phase := range phases {
+		if !slices.Contains(all, phase) {
+			return hinted{fmt.Errorf("--phase is %s, which is no phase", phase), "there are " + strings.Join(all, ", ")}
+		}
+	}
+	return nil
+}
 
 // Run pushes the module.
 func (c *modulePushCommand) Run(p *process) error {

@@ -170,7 +170,7 @@ func (c *moduleShowCommand) showOfNode(p *process) error {
 		}
 		for _, d := range list.Data {
 			if slices.Contains(d.Modules, m.Name) {
-				row("data", fmt.Sprintf("%s: %s entries, %s, version %.8s", d.Name, thousands(uint64(d.Entries)), size(d.Octets), d.SHA256), terminal.Plain)
+				row("data", fmt.Sprintf("%s: %s, %s, version %.8s", d.Name, count(int(d.Entries), "entry", "entries"), size(d.Octets), d.SHA256), terminal.Plain)
 			}
 		}
 		_, err := io.WriteString(w, s.String())

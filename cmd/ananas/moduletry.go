@@ -55,6 +55,9 @@ func (c *moduleTryCommand) Validate() error {
 	case c.Fuel < 0:
 		return errors.New("--fuel is less than 0")
 	}
+	if err := checkPhases(c.Phase); err != nil {
+		return err
+	}
 	return within("--one-in", &c.OneIn, admin.MaxTrialOneIn)
 }
 

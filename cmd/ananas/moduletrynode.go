@@ -56,6 +56,10 @@ func (c *moduleTryCommand) atNode(p *process, request trial.Request, file *tapFi
 			return failed
 		}
 	}
+	var problem *admin.Problem
+	if errors.As(err, &problem) && problem.Detail != "" { // in the stream: why it ended, and what it is that ended is known
+		err = hinted{fmt.Errorf("asking the node at %s: %s", node.Node(), problem.Detail), problem.Hint}
+	}
 	return cmp.Or(err, p.ctx.Err())
 }
 

@@ -213,7 +213,7 @@ func (t *trying) writeUse(w io.Writer, u *trial.Use, groups int) error {
 	if err := writeGroups(w, u, groups); err != nil {
 		return err
 	}
-	versions := &terminal.Table{Head: []string{"VERSION", "DIGEST", " CALLS", " FAULTS", " FUEL", " WORST", " US A CALL", " WORST"}}
+	versions := &terminal.Table{Head: []string{"VERSION", "DIGEST", " CALLS", " FAULTS", " MEDIAN FUEL", " WORST FUEL", " MEDIAN US", " WORST US"}}
 	for _, v := range []struct {
 		name string
 		*trial.Version
