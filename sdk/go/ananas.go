@@ -26,7 +26,8 @@ var (
 	onLine   func(*Line)
 )
 
-// OnStart has f called once, before the first query, to read the settings. What its error says is logged.
+// OnStart has f called once, before the first query, to read the settings. What its error says is logged, as all that goes to the standard error is, without the grant log. The number that a case
+// has behind fault start is that of the error's method Code() int32, and 1 if it has none.
 func OnStart(f func() error) { onStart = f }
 
 // OnQuery has f called at phase query: before anything is looked for.

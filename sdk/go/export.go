@@ -4,6 +4,7 @@ package ananas
 
 import (
 	"encoding/binary"
+	"errors"
 	"unsafe"
 )
 
@@ -31,6 +32,10 @@ func start() int32 {
 	}
 	if err := onStart(); err != nil {
 		println(err.Error())
+		var coded interface{ Code() int32 }
+		if errors.As(err, &coded) && coded.Code() != 0 {
+			return coded.Code()
+		}
 		return 1
 	}
 	return 0

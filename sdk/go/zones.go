@@ -14,7 +14,18 @@ type Zones struct {
 	count int
 }
 
-// ParseZones reads a list as people write it: names with blanks, commas or line ends between them.
+// NoNameError is that a part of a list is no name.
+type NoNameError struct {
+	Which int // of the list, from 1
+	Text  string
+}
+
+func (e *NoNameError) Error() string { return e.Text + " is no name" }
+
+// Code is what the module is not started with: see [OnStart].
+func (e *NoNameError) Code() int32 { return int32(e.Which) }
+
+// ParseZones reads a list as people write it: names with blanks, commas or line ends between them. The error is a [*NoNameError].
 func ParseZones(list string) (*Zones, error) {
 	size := 16
 	for size < len(list)/8 {
@@ -22,6 +33,7 @@ func ParseZones(list string) (*Zones, error) {
 	}
 	z := &Zones{slots: make([]uint32, size), names: make([]byte, 0, len(list)+len(list)/4)}
 	var name [255]byte
+	which := 0
 	for i := 0; i < len(list); i++ {
 		from := i
 		for i < len(list) && list[i] > ' ' && list[i] != ',' {
@@ -30,9 +42,10 @@ func ParseZones(list string) (*Zones, error) {
 		if i == from {
 			continue
 		}
+		which++
 		n := parseName(list[from:i], &name)
 		if n == 0 {
-			return nil, errors.New(list[from:i] + " is no name")
+			return nil, &NoNameError{which, list[from:i]}
 		}
 		z.Add(name[:n])
 	}
