@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -184,13 +185,26 @@ type tapFile struct {
 
 func (c *moduleTryCommand) openFile(p *process) (*tapFile, error) {
 	if c.Dnstap == "-" {
-		return &tapFile{name: "standard input", Closer: io.NopCloser(p.stdin), Messages: trial.NewMessages(p.stdin)}, nil
+		in := interruptible(p.ctx, p.stdin)
+		return &tapFile{name: "standard input", Closer: in, Messages: trial.NewMessages(in)}, nil
 	}
 	f, err := os.Open(c.Dnstap)
 	if err != nil {
 		return nil, fileFault(err)
 	}
 	return &tapFile{name: c.Dnstap, Closer: f, Messages: trial.NewMessages(f)}, nil
+}
+
+// interruptible reads from r, until ctx is done: a server that has nothing to write keeps nobody waiting who interrupts. A read of r that is under way then ends with the process.
+func interruptible(ctx context.Context, r io.Reader) io.ReadCloser {
+	in, out := io.Pipe()
+	stop := context.AfterFunc(ctx, func() { out.CloseWithError(ctx.Err()) })
+	go func() {
+		_, err := io.Copy(out, r)
+		stop()
+		out.CloseWithError(err) // nil: the end
+	}()
+	return in
 }
 
 // each has one of so many queries looked at. That the file is cut off is no error here.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -104,5 +105,21 @@ func TestTryingInterrupted(t *testing.T) {
 				t.Errorf("got %q, want %q", stdout, c.want)
 			}
 		})
+	}
+}
+
+// Who interrupts a trial of what a server writes into a pipe does not wait until that writes.
+func TestTryingInterruptedPipe(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	quiet, writer := io.Pipe()
+	defer writer.Close()
+	f, err := (&moduleTryCommand{Dnstap: "-"}).openFile(&process{ctx: ctx, stdin: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cancel()
+	if err := f.each(1, func(*trial.Message) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, not interrupted", err)
 	}
 }
