@@ -73,14 +73,14 @@ func (f *flight) join(key jobKey, waiter *job, limit int, start func() *job) (j 
 		if len(f.jobs) >= limit {
 			return nil, false, errJobs
 		}
-		if key.table.inGroup() {
-			if f.ofGroups >= max(1, limit/groupJobs) {
-				return nil, false, errGroupJobs
-			}
-			f.ofGroups++
+		if key.table.inGroup() && f.ofGroups >= max(1, limit/groupJobs) {
+			return nil, false, errGroupJobs
 		}
 		j = start()
 		f.jobs[key] = j
+		if key.table.inGroup() {
+			f.ofGroups++
+		}
 		started = true
 	} else if waiter != nil && reaches(j, waiter) {
 		return nil, false, errCycle
