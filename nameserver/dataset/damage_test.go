@@ -77,7 +77,7 @@ func TestDamageIsRefused(t *testing.T) {
 	refused("nothing", 0, nil)
 	b[8]++
 	_, err = Load(seal(b))
-	if err == nil || !strings.Contains(err.Error(), "version 2") {
+	if err == nil || !strings.Contains(err.Error(), "version 3") {
 		t.Errorf("of another version: %v", err)
 	}
 }

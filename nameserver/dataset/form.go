@@ -23,7 +23,7 @@ import (
 //	248  zero
 const (
 	magic       = "AnanasDS"
-	formVersion = 1
+	formVersion = 2
 	headerLen   = 256
 	sections    = 6
 	alignment   = bucketLen // of sections, so that a bucket is two lines of a cache, a pair that processors fetch at once

@@ -5,7 +5,7 @@ import "fmt"
 // Limits bound what a list may cost to read, to build and to hold. The zero value of each stands for its default.
 type Limits struct {
 	// Entries is how many names and prefixes a list may have, duplicates included. 10,000,000: twice the largest lists in use. While a name is built
-	// it takes its text twice, 16 octets, and its compiled form twice, so 5,000,000 names of 20 octets are built in 410 MB and held in 93. A prefix
+	// it takes its text twice, 16 octets, and its compiled form twice, so 5,000,000 names of 20 octets are built in 410 MB and held in 97. A prefix
 	// takes 24 octets and, as a slice grows, up to as much again.
 	Entries int
 

@@ -136,12 +136,12 @@ func (s *Set) suffix(wire string) (m Match, found bool) {
 	if !ok {
 		return Match{}, false
 	}
+	var hashes [window]uint64
 	var probes [window]probe
 	h := s.seed
 	end := len(wire) - 1
 	deepest := min(n, s.deepest)
 	for d := 0; d <= deepest; {
-		// First all buckets are touched, so that memory brings them side by side; nothing that comes out decides what is done next.
 		first := d
 		for ; d <= deepest && d < first+window; d++ {
 			if d > 0 {
@@ -149,8 +149,13 @@ func (s *Set) suffix(wire string) (m Match, found bool) {
 				h = hashLabel(h, wire, from, end)
 				end = from
 			}
-			if s.has(d) {
-				probes[d-first] = s.touch(h)
+			hashes[d-first] = h
+		}
+		// All buckets are touched before any is read, and with nothing in between: a processor goes on beyond what it waits for by some hundred steps
+		// only, and what it meets there memory brings side by side.
+		for i := first; i < d; i++ {
+			if s.has(i) {
+				probes[i-first] = s.touch(hashes[i-first])
 			}
 		}
 		for i := d - 1; i >= first; i-- { // the longest is wanted
