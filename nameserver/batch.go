@@ -23,6 +23,7 @@ type loop struct {
 	m       batchMetrics
 	samples loopSamples
 
+	kept  keptVerdicts
 	pen   *plugin.Pen
 	core  int    // instances of modules that it takes first
 	drawn uint64 // of the last query that modules saw, the seed of their random numbers
@@ -35,8 +36,8 @@ type loop struct {
 
 // batchMetrics are stripes of the server's instruments, which only this loop writes to.
 type batchMetrics struct {
-	noError, nameError, total, octets, hits, truncated *telemetry.Counter
-	noErrorSeconds, nameErrorSeconds                   *telemetry.Histogram
+	noError, nameError, total, octets, hits, truncated, decided *telemetry.Counter
+	noErrorSeconds, nameErrorSeconds                            *telemetry.Histogram
 }
 
 // ask is what was read of one query.
@@ -63,7 +64,7 @@ func (s *Server) Loop() listen.Loop {
 	}
 	l.m = batchMetrics{
 		noError: s.m.rcodes[listen.UDP][dns.RCodeSuccess].Stripe(), nameError: s.m.rcodes[listen.UDP][dns.RCodeNameError].Stripe(),
-		total: s.m.total[listen.UDP].Stripe(), octets: s.m.octets[listen.UDP].Stripe(), hits: s.m.hits.Stripe(), truncated: s.m.truncated.Stripe(),
+		total: s.m.total[listen.UDP].Stripe(), octets: s.m.octets[listen.UDP].Stripe(), hits: s.m.hits.Stripe(), truncated: s.m.truncated.Stripe(), decided: s.m.decided.Stripe(),
 		noErrorSeconds: s.m.seconds[listen.UDP][dns.RCodeSuccess].Stripe(), nameErrorSeconds: s.m.seconds[listen.UDP][dns.RCodeNameError].Stripe(),
 	}
 	return l
@@ -80,9 +81,11 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 	defer func() { // also if something here panics: the cache must not wait for this loop
 		l.reader.Leave(hits, misses)
 		l.count(hits, &sum, start)
+		l.kept.count(l.m.decided)
 	}()
 	t := l.s.table.Load()
 	generation := l.s.generations.of(t, l.s.cache.Epoch())
+	l.kept.of(t.Plugins)
 	impure, inLoop := t.Plugins.Impure()
 	if impure && !inLoop {
 		return
@@ -113,6 +116,7 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 				if taps != nil {
 					l.tap(*taps, t, i, &m, wall)
 				}
+				l.kept.add(plugin.Mark(m.By))
 				hits++
 			} else {
 				misses++

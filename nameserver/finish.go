@@ -191,5 +191,8 @@ func (s *Server) record(q *query, a *recurse.Answer, size int) {
 	}
 	s.m.seconds[q.Transport][min(int(a.RCode), len(s.m.rcodes[0]))].Observe(took)
 	s.m.total[q.Transport].Inc()
+	if q.table.Plugins.Decided(q.by) {
+		s.m.decided.Inc()
+	}
 	s.m.octets[q.Transport].Add(uint64(size))
 }

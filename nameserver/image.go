@@ -136,7 +136,7 @@ func (s *Server) image(m *cache.Image, q *query, a *recurse.Answer) bool {
 	for _, ede := range a.EDEs {
 		m.Options = ede.Append(dns.Options(m.Options))
 	}
-	m.RCode, m.Secure, m.Ended, m.Wire = q.rcode(a), a.Security == cache.Secure, q.ended, msg[from:]
+	m.RCode, m.Secure, m.Ended, m.By, m.Wire = q.rcode(a), a.Security == cache.Secure, q.ended, uint16(q.by), msg[from:]
 	return index(m, msg, from)
 }
 

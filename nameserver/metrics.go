@@ -16,6 +16,7 @@ type metrics struct {
 	hits    *telemetry.Counter
 
 	dropped, refused, truncated, panics, tapsLost *telemetry.Counter
+	decided, silenced                             *telemetry.Counter
 	accountsGiven                                 *telemetry.Counter
 	samples, samplesLost                          *telemetry.Counter
 	limits, groups                                *telemetry.CounterVec
@@ -26,6 +27,8 @@ func newMetrics(t *telemetry.Metrics) *metrics {
 		hits:          t.Counter("ananas_nameserver_cache_answers_total", "Queries answered at once from the cache."),
 		tapsLost:      t.Counter("ananas_nameserver_taps_lost_total", "Queries that trials of modules were not shown, since they did not keep up."),
 		dropped:       t.Counter("ananas_nameserver_dropped_total", "Packets that get no answer: too short, responses themselves, or without a question and over limits.client_rate."),
+		decided:       t.Counter("ananas_nameserver_decided_total", "Queries that modules have answered in place of the world: blocked, rewritten, or with records of their own."),
+		silenced:      t.Counter("ananas_nameserver_silenced_total", "Queries that modules had no answer given to."),
 		refused:       t.Counter("ananas_nameserver_refused_total", "Queries from clients that access.allow does not name."),
 		truncated:     t.Counter("ananas_nameserver_truncated_total", "Answers that did not fit into UDP and were sent with TC."),
 		panics:        t.Counter("ananas_nameserver_panics_total", "Queries ended by a fault of the program."),

@@ -51,11 +51,12 @@ func (q *query) core() int { return int(q.ID) }
 // Outcome is what came of a query for which modules were asked.
 type Outcome struct {
 	Answer  recurse.Answer
-	Keeps   bool   // it may be kept, and given to others
-	Dropped bool   // there is to be no answer at all
-	Ended   bool   // a module has ended it, or changed what was found
-	Tag     string // that modules gave it, for logs
-	Group   string // whose servers it was sent to; "": those of all queries
+	Keeps   bool        // it may be kept, and given to others
+	Dropped bool        // there is to be no answer at all
+	Ended   bool        // a module has ended it, or changed what was found
+	By      plugin.Mark // which, and how
+	Tag     string      // that modules gave it, for logs
+	Group   string      // whose servers it was sent to; "": those of all queries
 }
 
 // told is what the modules of phase query have said of a query.
@@ -84,7 +85,7 @@ func (s *Server) tell(q *query) (ans recurse.Answer, ends, dropped bool) {
 	case t.fail != nil:
 		ans = unanswered(t.fail)
 	case v.Action == plugin.Drop:
-		return ans, true, true
+		return ans, true, true // and s.dropped counts it
 	case v.Action == plugin.GoOn || v.Action == plugin.Rewrite || c.Answers():
 		return ans, false, false
 	default:
@@ -93,7 +94,7 @@ func (s *Server) tell(q *query) (ans recurse.Answer, ends, dropped bool) {
 			ans.EDEs = append(ans.EDEs, *v.EDE)
 		}
 	}
-	q.looked, q.ended, q.tag = true, true, v.Tag
+	q.looked, q.ended, q.by, q.tag = true, true, c.Mark(plugin.PhaseQuery, v), v.Tag
 	s.m.hits.Inc()
 	return ans, true, false
 }
@@ -159,7 +160,7 @@ func decided(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, views *C
 		return Outcome{Answer: unanswered(t.fail), Ended: true}, nil
 	}
 	v := t.verdict
-	out.Keeps, out.Ended, out.Tag = c.Keeps() && !v.Bypass && !v.Failed, v.Action != plugin.GoOn, v.Tag
+	out.Keeps, out.Ended, out.By, out.Tag = c.Keeps() && !v.Bypass && !v.Failed, v.Action != plugin.GoOn, c.Mark(plugin.PhaseQuery, &v), v.Tag
 	if v.Action == plugin.GoOn || v.Action == plugin.Rewrite {
 		group, by := v.Group, v.GroupBy
 		if group == "" {
@@ -302,12 +303,12 @@ func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Quer
 	out.Keeps = out.Keeps && !v.Failed && !was.Stale // what is decided of an answer that has expired is not for those who ask when it is there again
 	switch {
 	case fail != nil:
-		out.Answer, out.Keeps, out.Ended = unanswered(fail), false, true
+		out.Answer, out.Keeps, out.Ended, out.By = unanswered(fail), false, true, 0
 		return true
 	case v.Action == plugin.GoOn:
 		return false
 	case v.Action == plugin.Drop:
-		out.Keeps, out.Dropped, out.Ended = false, true, true
+		out.Keeps, out.Dropped, out.Ended, out.By = false, true, true, c.Mark(plugin.PhaseAnswer, &v)
 		return true
 	case v.Action == plugin.Answer:
 		a := recurse.Answer{EDEs: was.EDEs, Stale: was.Stale}
@@ -328,7 +329,7 @@ func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Quer
 			out.Answer.Until = min(out.Answer.Until, was.Until)
 		}
 	}
-	out.Ended, out.Answer.Asked = true, was.Asked
+	out.Ended, out.By, out.Answer.Asked = true, c.Mark(plugin.PhaseAnswer, &v), was.Asked
 	if v.EDE != nil {
 		out.Answer.EDEs = append(out.Answer.EDEs, *v.EDE)
 	}

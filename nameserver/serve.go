@@ -115,6 +115,7 @@ type query struct {
 	image  bool          // it is no client's, but for all who will ask the same
 	looked bool          // the answer is what the resolver had, from wherever
 	ended  bool          // a module has ended it, or changed what was found
+	by     plugin.Mark   // which, and how
 	tag    string        // that modules gave it
 	said   *plugin.Said  // what some of them have said before one had to be waited for
 	told   *told         // what modules have said of it; nil: they have not seen it
@@ -233,7 +234,7 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 			s.dropped(q)
 			return nil
 		}
-		ans, keeps, q.ended, q.tag = out.Answer, out.Keeps, out.Ended, out.Tag
+		ans, keeps, q.ended, q.by, q.tag = out.Answer, out.Keeps, out.Ended, out.By, out.Tag
 		if out.Group != "" {
 			s.m.groups.With(out.Group).Inc()
 		}

@@ -26,12 +26,15 @@ func (s *Server) Stats() Stats {
 
 // Outcomes counts how queries ended since the start, for who compares nodes.
 type Outcomes struct {
-	RCodes [24]uint64 // by response code; those above 23 are with the last
+	RCodes  [24]uint64 // by response code; those above 23 are with the last
+	Dropped uint64     // those that modules had no answer given to, which are not among RCodes
+	Decided uint64     // of all these, those that modules have answered or dropped
 }
 
 // Outcomes returns the counts as they are now, and calls latency for each bucket of durations, the longest in it and how many there were; the same duration may come several times.
 func (s *Server) Outcomes(latency func(upTo time.Duration, n uint64)) Outcomes {
-	var o Outcomes
+	silenced := s.m.silenced.Value()
+	o := Outcomes{Dropped: silenced, Decided: s.m.decided.Value() + silenced}
 	for i := range s.m.rcodes {
 		for rcode, c := range s.m.rcodes[i] {
 			o.RCodes[rcode] += c.Value()

@@ -60,6 +60,7 @@ func (s *Server) tapOne(t *plugin.Tap, q *query, a *recurse.Answer) {
 // dropped counts a query to which a module has there be no answer. It is in no log, which has what was answered.
 func (s *Server) dropped(q *query) {
 	s.m.dropped.Inc()
+	s.m.silenced.Inc()
 	if taps := s.taps.Load(); taps != nil {
 		s.tap(*taps, q, &recurse.Answer{})
 	}

@@ -122,8 +122,8 @@ func (s *Server) outcome(before *counted) (now counted, left string) {
 			left += fmt.Sprintf("rcode %d x %d, ", i, n)
 		}
 	}
-	left += fmt.Sprintf("answers %d, hits %d, failures %d, refused %d, dropped %d, truncated %d, octets %d, late %d", now.Answers-before.Answers, now.Hits-before.Hits, now.Failures-before.Failures, now.Refused-before.Refused,
-		now.dropped-before.dropped, now.truncated-before.truncated, now.octets-before.octets, now.late-before.late)
+	left += fmt.Sprintf("answers %d, hits %d, failures %d, refused %d, dropped %d, truncated %d, octets %d, late %d, decided %d, silenced %d", now.Answers-before.Answers, now.Hits-before.Hits, now.Failures-before.Failures, now.Refused-before.Refused,
+		now.dropped-before.dropped, now.truncated-before.truncated, now.octets-before.octets, now.late-before.late, now.Decided-before.Decided, now.Dropped-before.Dropped)
 	if list, _, _ := s.Samples(SampleFilter{Limit: 1}); len(list) > 0 && now.Answers > before.Answers {
 		left += fmt.Sprintf(", sample %+v", list[0])
 	}

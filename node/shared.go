@@ -38,6 +38,7 @@ type shared struct {
 	waits    bool          // the node was started without settings although the copy has some: a blob was lost, or none compiles here
 	use      *user
 	registry *vitals.Registry
+	telling  telling
 	probes   prober
 	boot     uint64        // a random number of this process
 	opened   time.Duration // boot time
@@ -103,7 +104,7 @@ func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
 	s.before = s.readConfirmed()
 	s.registry = vitals.NewRegistry(n.clock.Boot)
 	s.probes = prober{results: map[rollout.ID]*rollout.Probe{}, tables: map[rollout.ID]bool{}}
-	s.use = &user{n: n, copy: s.copy, member: s.member, blob: s.blob, silent: s.silent, behind: s.behind, memory: filepath.Join(s.folder, "in-use"), waitStep: time.Second}
+	s.use = &user{n: n, swaps: s.tellNow, copy: s.copy, member: s.member, blob: s.blob, silent: s.silent, behind: s.behind, memory: filepath.Join(s.folder, "in-use"), waitStep: time.Second}
 	if len(own.Store.Join) > 0 {
 		if err := s.openFollower(own, o.Token); err != nil {
 			return nil, err

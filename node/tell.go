@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -15,18 +16,26 @@ const tellEvery = time.Second
 
 // tell says how this node is, once a second, until ctx is done.
 func (s *shared) tell(ctx context.Context) {
-	before := s.counted()
-	var faults faultNote
-	for {
-		now, self := s.counted(), s.self()
-		sum := since(before, now)
-		faults.put(&self, sum.Faults, s.n.modules.lastFault())
-		s.registry.Tell(self, sum)
-		before = now
-		if !sleep(ctx, tellEvery) {
-			return
-		}
+	for s.tellNow(); sleep(ctx, tellEvery); s.tellNow() {
 	}
+}
+
+// telling is where a node is in what it tells of itself.
+type telling struct {
+	mu     sync.Mutex
+	before rollout.Sum // as counted when it last did
+	faults faultNote
+}
+
+// tellNow tells what was counted since it last was, as of the settings that are in use: so it is called before others are, too, since a gate would hold against a change what the one before it has done in the same second.
+func (s *shared) tellNow() {
+	s.telling.mu.Lock()
+	defer s.telling.mu.Unlock()
+	now, self := s.counted(), s.self()
+	sum := since(s.telling.before, now)
+	s.telling.faults.put(&self, sum.Faults, s.n.modules.lastFault())
+	s.registry.Tell(self, sum)
+	s.telling.before = now
 }
 
 // faultNote is which module a node says has failed: the last one that did, for as long as the table is in use with which it did, since a gate looks at rows and sums in no fixed order.
@@ -88,6 +97,8 @@ func (s *shared) counted() rollout.Sum {
 	for rcode, n := range o.RCodes {
 		sum.Results[classOf(dns.RCode(rcode))] += n
 	}
+	sum.Results[rollout.Broken] += o.Dropped // no answer at all
+	sum.Decided = o.Decided
 	sum.Panics, sum.Faults = s.n.crashes.Total(), s.n.modules.faulted()
 	return sum
 }
@@ -117,5 +128,6 @@ func since(before, now rollout.Sum) rollout.Sum {
 	}
 	now.Panics -= min(now.Panics, before.Panics)
 	now.Faults -= min(now.Faults, before.Faults)
+	now.Decided -= min(now.Decided, before.Decided)
 	return now
 }

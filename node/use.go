@@ -61,6 +61,7 @@ type user struct {
 	silent   func() time.Duration // how long the feed is; 0 on a member of the root that has a quorum
 	behind   func() bool          // the root has a version that the copy has not
 	memory   string               // file with the version in use; "": it is not remembered
+	swaps    func()               // called when other change sets came in, before anybody is told; nil: nobody wants to know
 	swapped  func(*inUse)         // called after a swap, from the loop; nil: nobody wants to know
 	now      atomic.Pointer[inUse]
 	file     atomic.Pointer[settings.File] // what is in use was made from; of it the next one takes what is the same
@@ -246,6 +247,9 @@ func (u *user) use(view store.View) {
 }
 
 func (u *user) store(use *inUse) {
+	if was := u.now.Load(); u.swaps != nil && was != nil && !slices.Equal(was.sets, use.sets) {
+		u.swaps()
+	}
 	u.now.Store(use)
 	if u.swapped != nil {
 		u.swapped(use)

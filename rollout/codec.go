@@ -51,6 +51,7 @@ type planFields struct {
 	Silence  string `json:"silence"`
 	Queries  uint64 `json:"queries"`
 	Margin   Share  `json:"margin"`
+	Blocked  *Share `json:"blocked,omitempty"` // documents of before it was there have none
 }
 
 // Encode returns the document as JSON, its members in the order of their names. What a later release has written into it and this one does not know is in it. Texts and
@@ -60,7 +61,7 @@ func (r *Rollout) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("writing rollout %q: %w", r.ID, err)
 	}
 	f := format
-	plan := planFields{r.Plan.Waves, r.Plan.Bake.String(), r.Plan.Patience.String(), r.Plan.Silence.String(), r.Plan.Queries, r.Plan.Margin}
+	plan := planFields{r.Plan.Waves, r.Plan.Bake.String(), r.Plan.Patience.String(), r.Plan.Silence.String(), r.Plan.Queries, r.Plan.Margin, &r.Plan.Blocked}
 	all := make(map[string]json.RawMessage, len(r.rest)+16)
 	for k, v := range r.rest {
 		all[k] = v
@@ -129,7 +130,10 @@ func decode(b []byte) (*Rollout, error) {
 	if f != format {
 		return nil, &FormatError{f}
 	}
-	r.Plan = Plan{Waves: plan.Waves, Queries: plan.Queries, Margin: plan.Margin}
+	r.Plan = Plan{Waves: plan.Waves, Queries: plan.Queries, Margin: plan.Margin, Blocked: DefaultPlan().Blocked}
+	if plan.Blocked != nil {
+		r.Plan.Blocked = *plan.Blocked
+	}
 	for _, d := range []struct {
 		text string
 		to   *time.Duration
@@ -195,9 +199,9 @@ func validID(id ID) bool {
 	return id != "" && len(id) <= MaxID && utf8.ValidString(string(id)) && !strings.ContainsFunc(string(id), func(c rune) bool { return c == '/' || c < 0x20 || c == 0x7f })
 }
 
-// MarshalJSON writes a sum as results, the buckets that have something, panics and faults.
+// MarshalJSON writes a sum as results, the buckets that have something, and the other counts that are not 0.
 func (s *Sum) MarshalJSON() ([]byte, error) {
-	out := sumFields{Results: s.Results[:], Panics: s.Panics, Faults: s.Faults}
+	out := sumFields{Results: s.Results[:], Panics: s.Panics, Faults: s.Faults, Decided: s.Decided}
 	for i, n := range s.Latency {
 		if n > 0 {
 			out.Latency = append(out.Latency, [2]uint64{uint64(i), n})
@@ -226,6 +230,7 @@ func (s *Sum) UnmarshalJSON(b []byte) error {
 		out.Latency[l[0]] = min(l[1], MaxCount)
 	}
 	out.Panics, out.Faults = min(in.Panics, MaxCount), min(in.Faults, MaxCount)
+	out.Decided = min(in.Decided, MaxCount)
 	*s = out
 	return nil
 }
@@ -235,4 +240,5 @@ type sumFields struct {
 	Latency [][2]uint64 `json:"latency,omitempty"`
 	Panics  uint64      `json:"panics,omitempty"`
 	Faults  uint64      `json:"faults,omitempty"`
+	Decided uint64      `json:"decided,omitempty"`
 }

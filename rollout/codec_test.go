@@ -162,3 +162,18 @@ func FuzzDecode(f *testing.F) {
 		Holds(r, Member{Name: "lis01"})
 	})
 }
+
+// A document of before the margin of what is blocked was in it has the default of that.
+func TestDocumentWithoutBlocked(t *testing.T) {
+	b, err := os.ReadFile("testdata/document-no-blocked.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Plan.Blocked != DefaultPlan().Blocked {
+		t.Errorf("its margin is %v", r.Plan.Blocked)
+	}
+}

@@ -5,17 +5,23 @@ import (
 	"time"
 )
 
-// What is compared of queries. A change may turn more names into ones that don't exist than it may fail: that is what a list of blocked names does, and it takes a few in a hundred.
+// What is compared of queries. A change may turn more names into ones that don't exist, and decide more queries itself, than it may fail: that is what a list of blocked names does.
 var compared = [...]struct {
-	class  Class
 	what   string
-	margin float64 // times Plan.Margin
+	count  func(*Sum) uint64
+	margin func(*Plan) Share
 }{
-	{Broken, "failed queries", 1},
-	{Refused, "refused queries", 1},
-	{Misput, "queries called malformed", 1},
-	{Absent, "names that do not exist", 10},
+	{"failed queries", classed(Broken), failure},
+	{"refused queries", classed(Refused), failure},
+	{"queries called malformed", classed(Misput), failure},
+	{"names that do not exist", classed(Absent), blocked},
+	{"queries that modules answered or dropped", func(s *Sum) uint64 { return s.Decided }, blocked},
 }
+
+func classed(c Class) func(*Sum) uint64 { return func(s *Sum) uint64 { return s.Results[c] } }
+
+func failure(p *Plan) Share { return p.Margin }
+func blocked(p *Plan) Share { return p.Blocked }
 
 // Latency is compared at two quantiles. It is worse when the share of queries that take more than twice the quantile without the change, and at least so much longer than floor says, is certainly
 // above what it is without, and above what the quantile leaves: half, or one in a hundred. Less than 5 ms nobody notices at the median; one query in a hundred waits for a far server anyway.
@@ -50,12 +56,15 @@ func (r *reference) add(s *Sum, weight float64, against string) {
 	r.parts, r.weights = append(r.parts, s), append(r.weights, weight)
 }
 
-// share returns what part of its queries is the case, each sum by its weight, of as many queries as are as sure: the variance of a weighted mean is the sum of w^2 p(1-p)/n, so that n is 1 in
+// share returns what part of all its queries is the case, each sum by its weight, of as many queries as are as sure: the variance of a weighted mean is the sum of w^2 p(1-p)/n, so that n is 1 in
 // the sum of w^2/n.
-func (r *reference) share(count func(*Sum) uint64) part {
+func (r *reference) share(count, total func(*Sum) uint64) part {
 	var share, variance, all float64
 	for i, s := range r.parts {
-		n, w := float64(s.Queries()), r.weights[i]
+		n, w := float64(total(s)), r.weights[i]
+		if n == 0 {
+			continue
+		}
 		share += w * float64(count(s)) / n
 		variance += w * w / n
 		all += w
@@ -70,12 +79,16 @@ func (r *reference) share(count func(*Sum) uint64) part {
 // quantile returns the bucket that a quantile is in.
 func (r *reference) quantile(q float64) int {
 	var all, below float64
-	for i := range r.parts {
-		all += r.weights[i]
+	for i, s := range r.parts {
+		if s.Timed() > 0 {
+			all += r.weights[i]
+		}
 	}
 	for b := range Buckets {
 		for i, s := range r.parts {
-			below += r.weights[i] * float64(s.Latency[b]) / float64(s.Queries())
+			if n := s.Timed(); n > 0 {
+				below += r.weights[i] * float64(s.Latency[b]) / float64(n)
+			}
 		}
 		if below >= q*all-1e-9 {
 			return b
@@ -130,16 +143,20 @@ func (j *judgement) traffic() bool {
 // compare compares one sum with its reference.
 func (j *judgement) compare(with *Sum, ref *reference, site string, nats float64, tell bool) {
 	n := float64(with.Queries())
-	for _, c := range compared {
-		seen, base := part{float64(with.Results[c.class]), n}, ref.share(func(s *Sum) uint64 { return s.Results[c.class] })
+	for i, c := range compared {
+		seen, base := part{float64(c.count(with)), n}, ref.share(c.count, (*Sum).Queries)
 		f := Figure{What: c.what, Site: site, With: seen.String(), Without: base.String(), Against: ref.against}
-		if worse(seen, base, c.margin*j.p.Margin.Float(), 0, nats) {
+		if worse(seen, base, c.margin(j.p).Float(), 0, nats) {
 			j.bad = append(j.bad, f)
-		} else if tell && (seen.x > 0 || base.x > 0 || c.class == Broken) {
+		} else if tell && (seen.x > 0 || base.x > 0 || i == 0) {
 			j.good = append(j.good, f)
 		}
 	}
+	timed := float64(with.Timed())
 	for _, q := range quantiles {
+		if timed == 0 {
+			break // not one was answered, which is told above
+		}
 		usual := ref.quantile(q.of)
 		limit := BucketOf(max(slower*longest(usual), longest(usual)+q.floor))
 		count := func(s *Sum) uint64 {
@@ -151,7 +168,7 @@ func (j *judgement) compare(with *Sum, ref *reference, site string, nats float64
 		}
 		one := reference{parts: []*Sum{with}, weights: []float64{1}}
 		f := Figure{What: q.what, Site: site, With: within(one.quantile(q.of)), Without: within(usual), Against: ref.against}
-		if worse(part{float64(count(with)), n}, ref.share(count), 0, 1-q.of, nats) {
+		if worse(part{float64(count(with)), timed}, ref.share(count, (*Sum).Timed), 0, 1-q.of, nats) {
 			j.bad = append(j.bad, f)
 		} else if tell {
 			j.good = append(j.good, f)

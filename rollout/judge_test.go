@@ -75,6 +75,8 @@ func parseView(text string) (Plan, *View, time.Duration, error) {
 					plan.Queries, err = strconv.ParseUint(val, 10, 64)
 				case "margin":
 					err = plan.Margin.UnmarshalText([]byte(val))
+				case "blocked":
+					err = plan.Blocked.UnmarshalText([]byte(val))
 				case "patience":
 					plan.Patience, err = time.ParseDuration(val)
 				default:
@@ -140,6 +142,8 @@ func parseSum(args []string, s *Sum) error {
 			s.Panics = n
 		case "faults":
 			s.Faults = n
+		case "decided":
+			s.Decided = n
 		default:
 			c := Class(0)
 			for c < Classes && c.String() != k {

@@ -125,6 +125,9 @@ type Plan struct {
 
 	// Margin is how much larger the share of failed queries may be with the change than without.
 	Margin Share
+
+	// Blocked is how much larger the share of queries may be that the change has answered, or not answered, by itself, and of names that do not exist.
+	Blocked Share
 }
 
 // DefaultPlan returns the plan of a file that says nothing. The arithmetic is with [Settings].
@@ -136,13 +139,14 @@ func DefaultPlan() Plan {
 		Silence:  20 * time.Second,
 		Queries:  200,
 		Margin:   100,
+		Blocked:  1000,
 	}
 }
 
 // Check tells what is wrong with a plan.
 func (p *Plan) Check() error {
-	if p.Bake <= 0 || p.Patience < p.Bake || p.Silence <= 0 || p.Queries == 0 || p.Margin > whole {
-		return errors.New("a plan has a bake time, a patience that is no shorter, a silence, a number of queries, and a margin of 100% at most")
+	if p.Bake <= 0 || p.Patience < p.Bake || p.Silence <= 0 || p.Queries == 0 || p.Margin > whole || p.Blocked > whole {
+		return errors.New("a plan has a bake time, a patience that is no shorter, a silence, a number of queries, and margins of 100% at most")
 	}
 	_, err := checkWaves(p.Waves)
 	return err

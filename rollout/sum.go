@@ -67,12 +67,22 @@ type Sum struct {
 	Latency Latency         // of those queries
 	Panics  uint64          // that were caught
 	Faults  uint64          // of modules: traps, deadlines, memory
+	Decided uint64          // of Results, those that modules have answered, and not the world, or have had no answer: blocked, rewritten, dropped
 }
 
 // Queries returns how many there were.
 func (s *Sum) Queries() uint64 {
 	var n uint64
 	for _, c := range s.Results {
+		n += c
+	}
+	return n
+}
+
+// Timed returns of how many of them the latency is known: those that were answered.
+func (s *Sum) Timed() uint64 {
+	var n uint64
+	for _, c := range s.Latency {
 		n += c
 	}
 	return n
@@ -87,6 +97,7 @@ func (s *Sum) Add(o *Sum) {
 		s.Latency[i] = plus(s.Latency[i], o.Latency[i])
 	}
 	s.Panics, s.Faults = plus(s.Panics, o.Panics), plus(s.Faults, o.Faults)
+	s.Decided = plus(s.Decided, o.Decided)
 }
 
 // MaxCount is the largest number that a count has: sums of all counts of a Sum do not overflow, and are exact as floating-point numbers.

@@ -72,6 +72,7 @@ func (s Sum) since(was Sum) Sum {
 	}
 	s.Panics -= min(s.Panics, was.Panics)
 	s.Faults -= min(s.Faults, was.Faults)
+	s.Decided -= min(s.Decided, was.Decided)
 	return s
 }
 

@@ -20,7 +20,7 @@ type moduleLsCommand struct {
 
 // Help is printed below the usage.
 func (moduleLsCommand) Help() string {
-	return `The modules that the node has, in the tables that it answers by now, where they run, and how they have done here. Verdicts are those that were not to go on; of answers that are kept only the first counts.
+	return `The modules that the node has, in the tables that it answers by now, where they run, and how they have done here. Verdicts are those that were not to go on.
 
 Example:
 

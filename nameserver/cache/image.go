@@ -27,6 +27,7 @@ type Image struct {
 	RCode  dns.RCode // below 16
 	Secure bool      // all of it is secure: AD may be set
 	Ended  bool      // a module has ended the query, or changed what was found
+	By     uint16    // which module, and how, in a number of who keeps the image; 0: none
 	Counts [3]uint16 // records by section
 	// Built is the time at which Wire has the right TTLs: the whole seconds of boot time. One second later all TTLs are one less, and never less
 	// than one.
@@ -53,12 +54,13 @@ const MaxImage = 4096
 //	 4  1  response code (low 4 bits), secure (0x80), ended by a module (0x20)
 //	 5  1  how many Turns there are
 //	 6  6  Counts
-//	12     Wire
+//	12  2  By
+//	14     Wire
 //	       Options, and their length in two octets, if there are any (0x40 beside the response code)
 //
 // with Turns and TTLs where others have their signatures.
 const (
-	imageHead    = 12
+	imageHead    = 14
 	imageSecure  = 0x80
 	imageOptions = 0x40
 	imageEnded   = 0x20
@@ -103,7 +105,7 @@ func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, class Space, ge
 	for _, n := range m.Counts {
 		data = binary.LittleEndian.AppendUint16(data, n)
 	}
-	data = append(data, m.Wire...)
+	data = append(binary.LittleEndian.AppendUint16(data, m.By), m.Wire...)
 	if len(m.Options) > 0 {
 		data = binary.LittleEndian.AppendUint16(append(data, m.Options...), uint16(len(m.Options)))
 	}
@@ -155,6 +157,7 @@ func imageOf(b blob, generation uint32) (m Image, ok bool) {
 	}
 	m.RCode, m.Secure, m.Ended = dns.RCode(data[4]&15), data[4]&imageSecure != 0, data[4]&imageEnded != 0
 	m.Counts = [3]uint16{binary.LittleEndian.Uint16(data[6:]), binary.LittleEndian.Uint16(data[8:]), binary.LittleEndian.Uint16(data[10:])}
+	m.By = binary.LittleEndian.Uint16(data[12:])
 	m.Built = binary.LittleEndian.Uint32(b[atTTL:]) - 1
 	m.Turns, m.TTLs = tail[:turns], tail[turns:]
 	m.Wire, m.Options = splitImage(data)

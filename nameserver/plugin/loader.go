@@ -86,7 +86,7 @@ func NewLoader(c Config) *Loader {
 		waits:      c.Metrics.CounterVec("ananas_plugin_waits_limited_total", "Questions of modules that were not asked, since too many calls of theirs waited for answers, by module.", "module"),
 	}
 	l.m = loaderMetrics{
-		verdicts: c.Metrics.CounterVec("ananas_plugin_verdicts_total", "Verdicts of modules that were not to go on, by module, phase and action. Of answers that are kept only the first counts.", "module", "phase", "action"),
+		verdicts: c.Metrics.CounterVec("ananas_plugin_verdicts_total", "Verdicts of modules that were not to go on, by module, phase and action.", "module", "phase", "action"),
 		faults:   c.Metrics.CounterVec("ananas_plugin_faults_total", "Calls of modules that failed, by module and phase.", "module", "phase"),
 		large:    c.Metrics.CounterVec("ananas_plugin_large_total", "Answers that a module of phase answer was not shown, since they do not fit into its buffer, by module. Its mode said what became of them.", "module"),
 	}

@@ -123,7 +123,7 @@ func appendNode(b []byte, n *Node) []byte {
 
 // counts are all counts of a sum in one order.
 func counts(s *rollout.Sum) []*uint64 {
-	out := make([]*uint64, 0, len(s.Results)+len(s.Latency)+2)
+	out := make([]*uint64, 0, len(s.Results)+len(s.Latency)+3)
 	for i := range s.Results {
 		out = append(out, &s.Results[i])
 	}
@@ -131,7 +131,7 @@ func counts(s *rollout.Sum) []*uint64 {
 	for i := range s.Latency {
 		out = append(out, &s.Latency[i])
 	}
-	return out
+	return append(out, &s.Decided)
 }
 
 // appendSum writes the counts that are not 0, each behind its place.

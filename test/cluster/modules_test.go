@@ -5,7 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/miekg/dns"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/test/cluster"
@@ -93,4 +97,55 @@ func TestModules(t *testing.T) {
 	r.must(f1.Stop())
 	r.must(f1.Start(""))
 	answers("why.corp.example.", "NXDOMAIN (15 it is said so)", f1, f2)
+}
+
+// A module that answers what its clients ask with addresses, or not at all, fails nothing and is quick; the gate sees that so many are not answered by the world any more. No probe asks for such names.
+func TestModulesThatDecideEverything(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	all := r.serve(1)
+	root := r.add(cluster.Config{Name: "root1", Root: true, Labels: "{ site: lis }"}, "")
+	f1 := r.add(cluster.Config{Name: "f1", Join: []*cluster.Node{root}}, r.token(root, admin.NewToken{Labels: map[string]string{"site": "lis"}}))
+	apply := func(text string, now bool) admin.Applied {
+		b, err := os.ReadFile(filepath.Join("..", "..", "nameserver", "plugin", "testdata", "guests", "acts.wasm"))
+		r.must(err)
+		b, err = wasm.Attach(b, []byte("abi: 1\nname: acts\nversion: '1'\nphases: [query]\npure: true\n"))
+		r.must(err)
+		done, err := r.api(root).Apply(r.ctx, admin.Apply{Files: []admin.SettingsFile{{Name: "modules", Text: "settings:\n" + text, Named: map[string][]byte{"acts.wasm": b}}}, Author: "ana", Reason: "r", Now: now, Merge: true})
+		r.must(err)
+		return done
+	}
+	first := apply("  recursion: { trust_anchors: none }\n  rollout: { waves: [canary, all], bake: 3s, patience: 60s, queries: 50 }\n  forward: [{ zone: \".\", servers: [\""+all.address+"\"] }]\n"+
+		"  modules: [{ name: acts, file: acts.wasm }]\n  plugins: [{ module: acts, phase: query, off: true }]\n", true)
+	r.reaches(first.Version, root, f1)
+
+	for _, label := range []string{"address", "drop"} {
+		done := make(chan struct{})
+		var clients sync.WaitGroup
+		ended := func() { close(done); clients.Wait() }
+		for _, n := range []*cluster.Node{root, f1} {
+			for range 8 { // who gets no answer waits
+				clients.Go(func() {
+					for {
+						select {
+						case <-done:
+							return
+						case <-time.After(20 * time.Millisecond):
+						}
+						m := new(dns.Msg).SetQuestion(label+".corp.example.", dns.TypeA)
+						(&dns.Client{Timeout: 200 * time.Millisecond}).Exchange(m, n.Address+":5335")
+					}
+				})
+			}
+		}
+		bad := apply("  plugins: [{ module: acts, phase: query }]\n", false)
+		if end := r.becomes(root, bad.Rollout, "withdrawn"); !strings.Contains(end.Why, map[string]string{"address": "queries that modules answered or dropped", "drop": "failed queries"}[label]) {
+			r.Errorf("%s: it was withdrawn because %q", label, end.Why)
+		}
+		ended()
+		got, err := answer(f1, "address.corp.example.")
+		if r.must(err); got != all.own {
+			r.Errorf("%s: f1 answers %s", label, got)
+		}
+	}
 }
