@@ -14,7 +14,7 @@ type Store struct {
 	// Root is where this node, being a root, serves the store to those that follow it (TCP). The zero value: it is no root.
 	Root netip.AddrPort `yaml:"root" port:"8054" free:"true" none:"true"`
 
-	// Join holds addresses of roots and relays, of which this node follows one; a root joins the other members through one of them. They are no names,
+	// Join holds addresses of roots and relays, of which this node follows the first that it can; a root joins the other members through one of them. They are no names,
 	// because starting must not need a name that the store configures.
 	Join []netip.AddrPort `yaml:"join" port:"8054"`
 

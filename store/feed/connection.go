@@ -55,9 +55,7 @@ func (c *connection) write(b []byte) error {
 // run follows until something fails.
 func (c *connection) run(ctx context.Context) error {
 	f := c.f
-	head := f.c.Copy.Head()
-	h := hello{low: protocolLow, high: protocolHigh, wants: wantsRecords, lineage: head.Lineage, version: head.Version, hash: head.Hash, access: f.c.Access()}
-	if err := c.write(frame(typeHello, func(b []byte) []byte { return appendHello(b, h) })); err != nil {
+	if err := c.write(f.hello(f.c.Copy.Head(), wantsRecords)); err != nil {
 		return err
 	}
 	c.conn.SetReadDeadline(time.Now().Add(handshakeTime))
@@ -179,26 +177,38 @@ func (c *connection) stalled(b Beat) error {
 	return &StalledError{b.Source, b.Version}
 }
 
-// welcomed reads the first frame of the source.
-func (c *connection) welcomed() error {
-	t, body, err := c.r.next()
+// hello returns the frame that begins a connection to a source.
+func (f *Follower) hello(own store.Head, wants byte) []byte {
+	h := hello{low: protocolLow, high: protocolHigh, wants: wants, lineage: own.Lineage, version: own.Version, hash: own.Hash, access: f.c.Access()}
+	return frame(typeHello, func(b []byte) []byte { return appendHello(b, h) })
+}
+
+// readWelcome reads the first frame of a source.
+func (f *Follower) readWelcome(r *reader) (welcome, error) {
+	t, body, err := r.next()
 	if err != nil {
-		return err
+		return welcome{}, err
 	}
 	if t == typeGoodbye {
-		return c.goodbye(body)
+		return welcome{}, goodbyeIn(body)
 	}
 	if t != typeWelcome {
-		return &protocolError{"it does not begin with a welcome"}
+		return welcome{}, &protocolError{"it does not begin with a welcome"}
 	}
 	w, err := parseWelcome(body)
 	if err != nil {
-		return &protocolError{err.Error()}
+		return welcome{}, &protocolError{err.Error()}
 	}
 	if w.protocol < protocolLow || w.protocol > protocolHigh {
-		return &protocolError{fmt.Sprintf("it speaks protocol %d", w.protocol)}
+		return welcome{}, &protocolError{fmt.Sprintf("it speaks protocol %d", w.protocol)}
 	}
-	if err := c.f.loop(w.path); err != nil {
+	return w, f.loop(w.path)
+}
+
+// welcomed takes the first frame of the source.
+func (c *connection) welcomed() error {
+	w, err := c.f.readWelcome(&c.r)
+	if err != nil {
 		return err
 	}
 	if own := c.f.c.Copy.Head(); own.Lineage != w.head.Lineage {
@@ -211,7 +221,8 @@ func (c *connection) welcomed() error {
 	return nil
 }
 
-func (c *connection) goodbye(body []byte) error {
+// goodbyeIn returns the last word of a source.
+func goodbyeIn(body []byte) error {
 	g, err := parseGoodbye(body)
 	if err != nil {
 		return &protocolError{err.Error()}
@@ -247,7 +258,7 @@ func (c *connection) do(ctx context.Context, t frameType, body []byte) error {
 	case typeEnd:
 		return c.commit(ctx, body)
 	case typeGoodbye:
-		return c.goodbye(body)
+		return goodbyeIn(body)
 	}
 	return &protocolError{fmt.Sprintf("a frame of type %d has no business here", t)}
 }

@@ -42,7 +42,7 @@ const (
 type FollowerConfig struct {
 	Name    string // of this node
 	Copy    Target
-	Sources []string // addresses, in the order in which they are preferred
+	Sources []string // addresses, in the order in which they are preferred: one that is there again is gone back to
 	Dial    func(ctx context.Context, address string) (net.Conn, error)
 
 	// Lineage is asked before another lineage than that of the copy is taken, with the statement that came with it.
@@ -74,7 +74,7 @@ type Follower struct {
 }
 
 type followerMetrics struct {
-	records, snapshots, blobs, silent, stalled, failed *telemetry.Counter
+	records, snapshots, blobs, silent, stalled, failed, returned *telemetry.Counter
 }
 
 // State is how a follower is.
@@ -101,6 +101,7 @@ func NewFollower(c FollowerConfig) *Follower {
 		silent:    m.Counter("ananas_feed_silent_total", "Times that a source was left because no beat of the root came."),
 		stalled:   m.Counter("ananas_feed_stalled_total", "Times that a source was left because it passed on beats of the root, and nothing of what the root has."),
 		failed:    m.Counter("ananas_feed_failed_total", "Times that a source could not be followed, or not any more."),
+		returned:  m.Counter("ananas_feed_returned_total", "Times that this node went back to a source that is named before the one that it followed."),
 	}
 	m.GaugeFunc("ananas_feed_beat_age_seconds", "Time since the last beat of the root; -1 if there was none.", func() float64 {
 		if age, ok := f.Age(); ok {
@@ -140,20 +141,32 @@ func (f *Follower) set(change func(s *State)) {
 
 // Run follows, one source after the other, until ctx is done.
 func (f *Follower) Run(ctx context.Context) {
-	wait, i := firstRetry, 0
+	wait, look, i := firstRetry, firstLook, 0
 	for ctx.Err() == nil && len(f.c.Sources) > 0 {
-		address := f.c.Sources[i%len(f.c.Sources)]
+		address := f.c.Sources[i]
 		began := f.c.Boot()
-		err := f.follow(ctx, address)
+		err := f.follow(ctx, i, &look)
 		if ctx.Err() != nil {
 			return
 		}
+		good := f.c.Boot() - began
+		if i == 0 && good > lastLook { // so it does not come and go
+			look = firstLook
+		}
+		var back *backError
+		if errors.As(err, &back) {
+			f.m.returned.Inc()
+			f.c.Log.Info("going back to a source of the store", "source", back.address, "from", address)
+			f.set(func(s *State) { s.Source, s.Path = "", nil })
+			i = back.index
+			continue
+		}
 		f.m.failed.Inc()
 		f.fail(address, err)
-		if f.c.Boot()-began > Silence { // it was good for a while
+		if good > Silence { // it was good for a while
 			wait = firstRetry
 		}
-		if i++; i%len(f.c.Sources) != 0 {
+		if i = (i + 1) % len(f.c.Sources); i != 0 {
 			continue // another one may do at once
 		}
 		if !pause(ctx, wait+time.Duration(f.c.Random()%uint64(wait))) {
@@ -180,8 +193,9 @@ func (f *Follower) fail(address string, err error) {
 	}
 }
 
-// follow follows one source until something fails.
-func (f *Follower) follow(ctx context.Context, address string) error {
+// follow follows the source at an index until something fails, or one that is named before it is there again; look is how long it waits before it looks for that.
+func (f *Follower) follow(ctx context.Context, index int, look *time.Duration) error {
+	address := f.c.Sources[index]
 	dial, cancel := context.WithTimeout(ctx, dialTime)
 	conn, err := f.c.Dial(dial, address)
 	cancel()
@@ -189,10 +203,15 @@ func (f *Follower) follow(ctx context.Context, address string) error {
 		return err
 	}
 	ctx, end := context.WithCancelCause(ctx)
+	var looks sync.WaitGroup
+	defer looks.Wait()
 	defer end(nil)
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
+	if index > 0 {
+		looks.Go(func() { f.look(ctx, index, look, end) })
+	}
 	c := newConnection(f, conn, address, end)
 	err = c.run(ctx)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {

@@ -433,7 +433,7 @@ func TestWrongSource(t *testing.T) {
 					c.do(p, f)
 				}()
 				n.follower.c.Dial = func(context.Context, string) (net.Conn, error) { return a, nil }
-				err := n.follower.follow(f.ctx, "wrong")
+				err := n.follower.follow(f.ctx, 0, nil)
 				if err == nil || !strings.Contains(err.Error(), c.want) {
 					f.Errorf("it says %v, and not %q", err, c.want)
 				}
