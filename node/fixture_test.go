@@ -95,6 +95,11 @@ func newBench(t *testing.T, text string) *bench {
 		}
 	})
 	b := &bench{t: t, folder: t.TempDir(), lab: l, network: network, log: new(record)}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the log of what ran in %s:\n%s", b.folder, b.log)
+		}
+	})
 	b.file = b.path("node.yaml")
 	b.write("lab.hints", l.RootHints())
 	b.write("node.yaml", text)
