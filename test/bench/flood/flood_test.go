@@ -61,6 +61,9 @@ func name(q []byte) string {
 	return n.String()
 }
 
+// patience is how long an answer may take: the machine may have other work. It is waited for where no answer comes.
+const patience = 3 * time.Second
+
 // questions writes a file of questions for these names.
 func questions(t *testing.T, names ...string) string {
 	t.Helper()
@@ -85,7 +88,7 @@ func TestClosedLoop(t *testing.T) {
 			return reply(q, q[13]-'a')
 		})
 		keep := filepath.Join(t.TempDir(), "kept")
-		r, err := Run(Plan{Server: addr, Questions: questions(t, "a.example", "d.example", "b.example", "c.example"), For: 100 * time.Millisecond, Timeout: time.Second,
+		r, err := Run(Plan{Server: addr, Questions: questions(t, "a.example", "d.example", "b.example", "c.example"), For: 100 * time.Millisecond, Timeout: patience,
 			Streams: []Stream{{Name: "all", First: 1, Count: 3, Socks: 2, Window: 16, Batch: 8, Joined: joined, Sample: 3}}, Keep: keep})
 		if err != nil {
 			t.Fatal(err)
@@ -115,6 +118,7 @@ func TestClosedLoop(t *testing.T) {
 
 // Each question is asked until it has an answer, and no longer.
 func TestOnce(t *testing.T) {
+	t.Parallel()
 	times := map[string]int{}
 	addr, stop := server(t, func(q []byte) []byte {
 		n := name(q)
@@ -128,14 +132,14 @@ func TestOnce(t *testing.T) {
 		}
 		return reply(q, 0)
 	})
-	r, err := Run(Plan{Server: addr, Questions: questions(t, "a.example", "b.example", "c.example", "d.example"), For: 10 * time.Second, Timeout: 80 * time.Millisecond,
+	r, err := Run(Plan{Server: addr, Questions: questions(t, "a.example", "b.example", "c.example", "d.example"), For: time.Minute, Timeout: patience,
 		Streams: []Stream{{Name: "warm", Count: 4, Once: true, Socks: 1, Window: 4, Batch: 4}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop()
 	c := r.Streams[0]
-	if c.Sent != 6 || c.Lost != 1 || c.RCodes != [16]int{0: 3, 2: 1, 3: 1} || c.Elapsed > 5*time.Second {
+	if c.Sent != 6 || c.Lost != 1 || c.RCodes != [16]int{0: 3, 2: 1, 3: 1} || c.Elapsed > 30*time.Second {
 		t.Errorf("%+v; want 6 questions, one lost, one SERVFAIL, one NXDOMAIN", c)
 	}
 	for n, want := range map[string]int{"a.example.": 2, "b.example.": 2, "c.example.": 1, "d.example.": 1} {
@@ -147,6 +151,7 @@ func TestOnce(t *testing.T) {
 
 // Two streams at rates of their own, one of them with names that are never the same; what is answered wrongly, twice or not at all is told.
 func TestOpenLoop(t *testing.T) {
+	t.Parallel()
 	fresh := map[string]bool{}
 	twice := false
 	addr, stop := server(t, func(q []byte) []byte {
@@ -166,9 +171,9 @@ func TestOpenLoop(t *testing.T) {
 		}
 	})
 	r, err := Run(Plan{Server: addr, Questions: questions(t, "silent.example", "wrong.example", "stranger.example", "xxxxxxxxxxxx.fresh.example"),
-		For: 300 * time.Millisecond, Timeout: 200 * time.Millisecond, Streams: []Stream{
-			{Name: "known", Count: 3, Socks: 3, Window: 3000, Rate: 300, Batch: 1},
-			{Name: "fresh", First: 3, Count: 1, Fresh: 1, Socks: 1, Window: 1000, Rate: 1000, Batch: 1},
+		For: time.Second, Timeout: patience, Streams: []Stream{
+			{Name: "known", Count: 3, Socks: 3, Window: 3000, Rate: 90, Batch: 1},
+			{Name: "fresh", First: 3, Count: 1, Fresh: 1, Socks: 1, Window: 1000, Rate: 300, Batch: 1},
 		}})
 	if err != nil {
 		t.Fatal(err)
@@ -177,14 +182,14 @@ func TestOpenLoop(t *testing.T) {
 	known, misses := r.Streams[0], r.Streams[1]
 	third := float64(known.Sent) / 3
 	near := func(n int) bool { return math.Abs(float64(n)-third) < 1 }
-	// 300 and 90 are meant; a machine with other work sends late, but not less.
-	if known.Sent < 20 || known.Sent > 130 || !near(known.Wrong) || !near(known.Answered) || !near(known.Strange) || known.Lost != known.Sent-known.Answered {
+	// 90 and 300 are meant; what is late is sent all the same, but for what is late at the end.
+	if known.Sent < 10 || known.Sent > 130 || !near(known.Wrong) || !near(known.Answered) || !near(known.Strange) || known.Lost != known.Sent-known.Answered {
 		t.Errorf("known: %+v", known)
 	}
-	if misses.Sent < 100 || misses.Sent > 400 || misses.Answered != misses.Sent || misses.Wrong > 0 || twice || len(fresh) != misses.Sent {
+	if misses.Sent < 30 || misses.Sent > 400 || misses.Answered != misses.Sent || misses.Wrong > 0 || twice || len(fresh) != misses.Sent {
 		t.Errorf("fresh: %+v; %d names, one asked twice: %v", misses, len(fresh), twice)
 	}
-	if misses.P50 <= 0 || misses.P50 > misses.P99 || misses.P99 > 200e6 {
+	if misses.P50 <= 0 || misses.P50 > misses.P99 || misses.P99 > float64(patience) {
 		t.Errorf("latencies: p50 %v, p99 %v ns", misses.P50, misses.P99)
 	}
 }

@@ -43,6 +43,9 @@ func server(t *testing.T, answer func(query []byte, from netip.AddrPort) [][]byt
 	return c.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
+// patience is how long an answer may take in tests in which it is none that fails to come in time: the machine may have other work. It is waited for where no answer comes.
+const patience = 3 * time.Second
+
 func question(i int, b []byte) []byte {
 	names := []string{"a.example", "b.example", "c.example"}
 	q := dns.Question{Name: dns.MustParseName(names[i%3]), Type: dns.TypeA, Class: dns.ClassINET}
@@ -59,6 +62,7 @@ func reply(q []byte, rcode byte) []byte {
 
 // Each question is asked once, from all sources in turn; answers, time-outs and strangers are told apart.
 func TestRun(t *testing.T) {
+	t.Parallel()
 	seen := make(chan netip.Addr, 100)
 	addr := server(t, func(q []byte, from netip.AddrPort) [][]byte {
 		seen <- from.Addr()
@@ -75,7 +79,7 @@ func TestRun(t *testing.T) {
 		at[i] = time.Duration(i) * time.Millisecond
 	}
 	sources := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}
-	r, err := Run(context.Background(), Plan{Server: addr, Sources: sources, At: at, Question: question, Keep: true, Timeout: 200 * time.Millisecond})
+	r, err := Run(context.Background(), Plan{Server: addr, Sources: sources, At: at, Question: question, Keep: true, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +95,7 @@ func TestRun(t *testing.T) {
 	}
 	for i, a := range r.Answers {
 		want := []int{0, 2, -1}[i%3]
-		if a.RCode() != want || a.Answered() != (want >= 0) || a.Latency > 200*time.Millisecond {
+		if a.RCode() != want || a.Answered() != (want >= 0) || a.Latency > patience {
 			t.Errorf("question %d: rcode %d, latency %v; want rcode %d", i, a.RCode(), a.Latency, want)
 		}
 	}
@@ -99,6 +103,7 @@ func TestRun(t *testing.T) {
 
 // An answer that comes after its time is a time-out, however late the generator looks.
 func TestRunCountsLateAnswersAsTimeouts(t *testing.T) {
+	t.Parallel()
 	var held [][]byte
 	addr := server(t, func(q []byte, _ netip.AddrPort) [][]byte {
 		held = append(held, reply(q, 0))
@@ -107,9 +112,9 @@ func TestRunCountsLateAnswersAsTimeouts(t *testing.T) {
 		}
 		return held // the first one's answer comes with the second's
 	})
-	at := []time.Duration{0, 300 * time.Millisecond}
+	at := []time.Duration{0, 2 * patience} // the first may be asked late, too
 	sources := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
-	r, err := Run(context.Background(), Plan{Server: addr, Sources: sources, At: at, Question: question, Keep: true, Timeout: 100 * time.Millisecond})
+	r, err := Run(context.Background(), Plan{Server: addr, Sources: sources, At: at, Question: question, Keep: true, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
