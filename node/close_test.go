@@ -17,8 +17,27 @@ import (
 
 // A node that is closed is gone within a second, whatever waits: queries that nobody answers, connections of clients who say nothing, a
 // resolution that an operator watches. Nothing of it is left, and its ports are free for the next one.
+//
+// The machine may have other work: where it has taken more it is closed again, and the fastest counts. One that waited for these queries would take more than three seconds each time.
 func TestClose(t *testing.T) {
 	before := goleak.IgnoreCurrent()
+	const most, tries = time.Second, 10
+	took := time.Hour
+	for range tries {
+		if took = min(took, closing(t)); took <= most {
+			break
+		}
+	}
+	if took > most {
+		t.Errorf("closing took %v at best", took)
+	}
+	if err := goleak.Find(before); err != nil {
+		t.Error(err)
+	}
+}
+
+// closing closes a node that is asked from all sides, and returns how long that takes. Its ports are free afterwards.
+func closing(t *testing.T) time.Duration {
 	b := newBench(t, plain)
 	n, err := b.tryStart()
 	if err != nil {
@@ -58,14 +77,8 @@ func TestClose(t *testing.T) {
 	}
 	took := time.Since(start)
 	t.Logf("closed after %v", took.Round(time.Millisecond))
-	if took > time.Second {
-		t.Errorf("closing took %v", took)
-	}
 	for _, c := range waiting {
 		c.Close()
-	}
-	if err := goleak.Find(before); err != nil {
-		t.Error(err)
 	}
 	u, err := net.ListenPacket("udp", dns.String())
 	if err != nil {
@@ -77,6 +90,7 @@ func TestClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
+	return took
 }
 
 // A start that fails leaves as little.
