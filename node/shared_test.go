@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
@@ -13,15 +14,19 @@ import (
 	"github.com/ananas-edge/ananas/store"
 )
 
-// freeAddress returns an address of loopback that nobody listens at right now.
+// freeAddress returns an address of loopback that nobody listens at right now. It is below the ports that kernels give out by themselves (from 32768 on Linux, 49152 on macOS): of those each connection that
+// another test makes may take one before a node of this test does.
 func freeAddress(t *testing.T) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			defer l.Close()
+			return netip.MustParseAddrPort(l.Addr().String())
+		}
 	}
-	defer l.Close()
-	return netip.MustParseAddrPort(l.Addr().String())
+	t.Fatal("of 100 ports of loopback none is free")
+	return netip.AddrPort{}
 }
 
 // storeNode is the file of a node of a store.
