@@ -108,7 +108,8 @@ fault drop when=udp
 [server 192.0.2.5]
 fault tcp-close`)
 	serve(t, l)
-	udp, tcp := &miekg.Client{Timeout: 2 * time.Second}, &miekg.Client{Net: "tcp", Timeout: 2 * time.Second}
+	const patience = time.Minute
+	udp, tcp := &miekg.Client{Timeout: patience}, &miekg.Client{Net: "tcp", Timeout: patience}
 	exchange := func(c *miekg.Client, server, name string) (*miekg.Msg, time.Duration, error) {
 		return c.Exchange(newQuestion(name, miekg.TypeA), net.JoinHostPort(server, "53"))
 	}
@@ -121,9 +122,15 @@ fault tcp-close`)
 		}
 	}
 	for c, least := range map[*miekg.Client]time.Duration{udp: 30 * time.Millisecond, tcp: 60 * time.Millisecond} {
-		r, d, err := exchange(c, "192.0.2.1", "www.test.com")
-		if err != nil || len(r.Answer) != 2 || d < least || d > least+500*time.Millisecond {
-			t.Errorf("over %q: %v after %v, %v ordered\n%v", c.Net, err, d, least, r)
+		// The machine may have other work and be late, but not each time.
+		for tries := 1; ; tries++ {
+			r, d, err := exchange(c, "192.0.2.1", "www.test.com")
+			if err != nil || len(r.Answer) != 2 || d < least || d > least+500*time.Millisecond && tries == 20 {
+				t.Errorf("over %q: %v after %v, %v ordered\n%v", c.Net, err, d, least, r)
+			}
+			if d <= least+500*time.Millisecond || tries == 20 {
+				break
+			}
 		}
 	}
 
@@ -137,7 +144,7 @@ fault tcp-close`)
 		if _, err := c.WriteToUDPAddrPort(packed(t, "elsewhere.com", miekg.TypeSOA, 5), netip.MustParseAddrPort(to)); err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(patience))
 		if _, got, err := c.ReadFromUDPAddrPort(make([]byte, 2048)); err != nil || got.String() != from {
 			t.Errorf("asking %s: reply from %v (%v), %s wanted", to, got, err, from)
 		}
