@@ -121,7 +121,7 @@ func startNode(c admin.Config, deferred func(func())) (address string, err error
 	served := make(chan error, 1)
 	go func() { served <- s.Serve() }()
 	deferred(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := errors.Join(s.Shutdown(ctx), <-served); err != nil {
 			panic(err)
