@@ -27,7 +27,7 @@ type reply struct {
 }
 
 // askTime is how long a tool may take in all. Longer than any resolver may take to fail.
-const askTime = 25 * time.Second
+const askTime = time.Minute
 
 // ask runs a tool, whose arguments name the resolver already.
 func ask(argv []string) (*reply, error) {

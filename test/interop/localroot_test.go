@@ -65,7 +65,7 @@ func TestLocalRoot(t *testing.T) {
 // holdsRoot waits until the root zone is there.
 func (r *resolver) holdsRoot(t *testing.T) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(r.metrics(t), `ananas_local_root_state{state="serving"} 1`); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); !strings.Contains(r.metrics(t), `ananas_local_root_state{state="serving"} 1`); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it does not hold the root zone:\n%s", r.process.tail())
 		}

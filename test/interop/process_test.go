@@ -55,7 +55,7 @@ func (p *process) wait(limit time.Duration) (int, error) {
 // stop ends the process: SIGTERM, and SIGKILL if it does not go, which is an error.
 func (p *process) stop() error {
 	_ = p.signal(syscall.SIGTERM) // it may have ended by itself
-	_, err := p.wait(5 * time.Second)
+	_, err := p.wait(patience)
 	if err != nil {
 		_ = p.signal(syscall.SIGKILL)
 		<-p.done

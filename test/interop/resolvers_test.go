@@ -170,7 +170,7 @@ func (r *resolver) launch(t *testing.T, argv ...string) (untilAnswer time.Durati
 			t.Logf("%s wrote:\n%s", r.kind, r.process.tail())
 		}
 	})
-	if err := r.waitReady(10 * time.Second); err != nil {
+	if err := r.waitReady(patience); err != nil {
 		t.Fatal(err)
 	}
 	return time.Since(begin)

@@ -77,7 +77,7 @@ func TestNeverQuery(t *testing.T) {
 		expectRCode(t, r, "www.inside.net", "SERVFAIL")
 		begin := time.Now()
 		expectRCode(t, r, "www.mirror.net", "SERVFAIL")
-		if took := time.Since(begin); took > time.Second {
+		if took := time.Since(begin); took > 3*time.Second { // of a server that is silent it would hear after 4.5 s
 			t.Errorf("finding out that we are the only name server of a zone took %v", took)
 		}
 		expectRCode(t, r, "www.example.com", "NOERROR")
