@@ -23,7 +23,7 @@ func (b *bench) serve() string {
 	served := make(chan error, 1)
 	go func() { served <- b.Serve() }()
 	b.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := b.Shutdown(ctx); err != nil {
 			b.t.Error(err)

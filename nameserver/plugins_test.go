@@ -407,7 +407,7 @@ func TestModulesLog(t *testing.T) {
 			if got != want {
 				t.Errorf("a line says %q, want %q", got, want)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("no line comes that says %q", want)
 		}
 	}
@@ -435,7 +435,7 @@ func TestModulesLogWhatIsBlocked(t *testing.T) {
 				if got[len(got)-3] != 'b' {
 					t.Errorf("a line says %q, and not that a module has ended the query", got)
 				}
-			case <-time.After(30 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("no line comes")
 			}
 		}

@@ -61,7 +61,7 @@ func TestTaps(t *testing.T) {
 		select {
 		case line := <-seen:
 			got = append(got, line)
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("only %q was seen", got)
 		}
 	}

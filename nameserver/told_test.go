@@ -30,7 +30,7 @@ func TestWhatIsDroppedWaitsNoMore(t *testing.T) {
 	}
 	sockets.Serve(s)
 	defer func() {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := sockets.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -49,7 +49,7 @@ func TestWhatIsDroppedWaitsNoMore(t *testing.T) {
 	if _, err := c.Write(asks(t, "www.example.", true)); err != nil {
 		t.Fatal(err)
 	}
-	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	b := make([]byte, 4096)
 	n, err := c.Read(b)
 	if err != nil {

@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait of these tests; nothing takes so long that goes well. It is no measure of how fast anything is.
-const patience = 45 * time.Second
+const patience = 2 * time.Minute
 
 // rig is the cluster of one test.
 type rig struct {

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// patience is how long a command may take.
-const patience = 60 * time.Second
+// patience is how long a command may take. To build a module where nothing was built before takes a minute on a quiet machine.
+const patience = 5 * time.Minute
 
 // session is a folder in which the commands of one document run one after the other, as somebody would type them who reads it. Ports
 // are free ones: what the document writes is replaced in commands, and put back in what they print.
