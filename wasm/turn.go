@@ -3,18 +3,27 @@ package wasm
 import (
 	"os"
 	"runtime"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// maxTurns is how many guests at once may yield by way of the network's poller: each has 2 open files. There are seldom more than processors; others go to the end of the scheduler's queue only.
+// maxTurns is how many guests at once may yield by way of the network's poller: each has 2 open files. There are twice as many as processors at most: who has something to read waits for about as many slices, since all whose turn
+// is over are before him in the scheduler's queue. The others that yield wait for one of them.
 const maxTurns = 16
 
 var (
-	turns     = make(chan *turn, maxTurns) // those that nobody uses
-	turnsMade atomic.Int32
+	turns  = make(chan *turn, maxTurns) // those that nobody uses
+	places = placesFor(min(maxTurns, 2*runtime.GOMAXPROCS(0)))
 )
+
+// placesFor returns a channel with one for each turn that may be made.
+func placesFor(n int) chan struct{} {
+	c := make(chan struct{}, n)
+	for range n {
+		c <- struct{}{}
+	}
+	return c
+}
 
 // turn has everybody else run before a guest goes on. To go to the end of the scheduler's queue is not enough: while that holds somebody, Go looks every 10 ms only whether something has arrived at sockets, and the loops that
 // read them would wait for a guest that yields each half a millisecond. So who yields waits for an event of the same poller, which tells of the sockets in the same breath.
@@ -27,15 +36,10 @@ type turn struct {
 	step  func(fd uintptr) bool
 }
 
-// newTurn makes one; nil: there are enough, or no more files.
+// newTurn makes one; nil: there are no more files.
 func newTurn() *turn {
-	if turnsMade.Add(1) > maxTurns {
-		turnsMade.Add(-1)
-		return nil
-	}
 	t := new(turn)
 	if t.r, t.w, t.err = os.Pipe(); t.err != nil {
-		turnsMade.Add(-1)
 		return nil
 	}
 	if t.conn, t.err = t.r.SyscallConn(); t.err == nil {
@@ -52,7 +56,6 @@ func newTurn() *turn {
 func (t *turn) close() {
 	t.r.Close()
 	t.w.Close()
-	turnsMade.Add(-1)
 }
 
 // wait is called until it is true. First it makes the pipe readable, which the poller has to find out.
@@ -83,14 +86,22 @@ func yield() {
 	select {
 	case t = <-turns:
 	default:
-		t = newTurn()
+		select {
+		case t = <-turns: // of those that yield just now: to let them all go to the end of the scheduler's queue would never leave it empty
+		case <-places:
+			t = newTurn()
+		}
 	}
 	if t == nil || t.take() != nil {
 		runtime.Gosched()
 	}
-	if t != nil && t.err == nil {
+	switch {
+	case t != nil && t.err == nil:
 		turns <- t // has room for all
-	} else if t != nil {
+	case t != nil:
 		t.close()
+		fallthrough
+	default:
+		places <- struct{}{}
 	}
 }
