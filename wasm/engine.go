@@ -169,7 +169,7 @@ func (e *Engine) linkOld(folder string, s Spec) (*Module, error) {
 var errBroken = errors.New("loading the compiled module")
 
 // weaverVersion changes when modules are woven in another way, so that they are compiled anew.
-const weaverVersion = "2"
+const weaverVersion = "3"
 
 // identity is the name of what comes of a module under the weaver's limits.
 func identity(source []byte, o weave.Options) string {
