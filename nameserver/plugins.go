@@ -16,8 +16,8 @@ import (
 
 // asked returns the query as modules see it.
 func (s *Server) asked(q *query) plugin.Query {
-	said := q.said
-	if n, ok := q.Note.(*note); ok {
+	said := q.said // has what the note has
+	if n, ok := q.Note.(*note); ok && said == nil {
 		said = n.said
 	}
 	return plugin.Query{

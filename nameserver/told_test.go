@@ -343,3 +343,17 @@ func TestDeniedIsGoodForAsLong(t *testing.T) {
 		t.Errorf("it has %d records, until %v", len(out.Answer.Answer), out.Answer.Until)
 	}
 }
+
+// What modules have said of a query before one was busy is more than what the loop has noted of it.
+func TestHeardIsMoreThanTheNote(t *testing.T) {
+	s, _ := newServed(t)
+	noted, heard := new(plugin.Said), new(plugin.Said)
+	q := query{table: s.Table(), name: dns.MustParseName("www.example.")}
+	q.Note = &note{noted}
+	if got := s.asked(&q).Said; got != noted {
+		t.Errorf("what the loop has noted is lost: %v", got)
+	}
+	if q.said = heard; s.asked(&q).Said != heard {
+		t.Error("what was said since is lost")
+	}
+}

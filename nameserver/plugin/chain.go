@@ -217,7 +217,8 @@ func (c *Chain) AtOnce(core int, q *Query, owner dns.Name) (v Verdict, fail *dns
 // tell is both: without wait, ok is false if one has no instance that is free.
 func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, see func(Step), wait bool) (v Verdict, fail *dns.EDE, ok bool) {
 	bypass, failed, said := false, false, Verdict{}
-	var heard []heardOf
+	var room [2]heardOf // so that nothing is allocated where all are free, and there are few
+	heard := room[:0]
 	for k := range c.query {
 		r := &c.query[k]
 		one, err := c.ask(ctx, core, r, q.Said, see, wait, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
@@ -235,7 +236,11 @@ func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, se
 		}
 		if err != nil {
 			if err == errBusy {
-				q.Said = &Said{heard: heard}
+				before := Said{heard: slices.Clone(heard)} // with what Passes has heard of those that come later
+				if q.Said != nil {
+					before.goOn, before.by, before.saying = q.Said.goOn, q.Said.by, q.Said.saying
+				}
+				q.Said = &before
 				return Verdict{}, nil, false
 			}
 			if r.use.Mode == Closed {
