@@ -70,10 +70,14 @@ func (f *flight) join(key jobKey, waiter *job, limit int, start func() *job) (j 
 	defer f.mu.Unlock()
 	j = f.jobs[key]
 	if j == nil {
-		if len(f.jobs) >= limit {
+		running, ofGroups := len(f.jobs), max(1, limit/groupJobs)
+		if !key.table.inGroup() {
+			running -= max(0, f.ofGroups-ofGroups) // what groups' running jobs have needed beyond their part is not taken from others
+		}
+		if running >= limit {
 			return nil, false, errJobs
 		}
-		if key.table.inGroup() && f.ofGroups >= max(1, limit/groupJobs) {
+		if key.table.inGroup() && f.ofGroups >= ofGroups {
 			return nil, false, errGroupJobs
 		}
 		j = start()

@@ -183,6 +183,12 @@ func TestGroupJobs(t *testing.T) {
 	if got := fill(group, 2*limit, errGroupJobs); len(got) != limit/groupJobs {
 		t.Errorf("what groups' jobs need had %d", len(got))
 	}
+	for _, j := range others {
+		f.finish(j)
+	}
+	if got := fill(world, limit, errJobs); len(got) != limit-limit/groupJobs {
+		t.Errorf("beside all that groups and their jobs may have others had %d", len(got))
+	}
 	for _, j := range f.jobs {
 		f.finish(j)
 	}
