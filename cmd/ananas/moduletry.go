@@ -188,11 +188,31 @@ func (c *moduleTryCommand) openFile(p *process) (*tapFile, error) {
 		in := interruptible(p.ctx, p.stdin)
 		return &tapFile{name: "standard input", Closer: in, Messages: trial.NewMessages(in)}, nil
 	}
+	if info, err := os.Stat(c.Dnstap); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		in := interruptible(p.ctx, &unopened{name: c.Dnstap})
+		return &tapFile{name: c.Dnstap, Closer: in, Messages: trial.NewMessages(in)}, nil
+	}
 	f, err := os.Open(c.Dnstap)
 	if err != nil {
 		return nil, fileFault(err)
 	}
 	return &tapFile{name: c.Dnstap, Closer: f, Messages: trial.NewMessages(f)}, nil
+}
+
+// unopened is a pipe that is opened when it is read: that waits for somebody who writes it.
+type unopened struct {
+	name string
+	f    *os.File
+}
+
+// Read is that of io.Reader.
+func (u *unopened) Read(b []byte) (n int, err error) {
+	if u.f == nil {
+		if u.f, err = os.Open(u.name); err != nil {
+			return 0, err
+		}
+	}
+	return u.f.Read(b)
 }
 
 // interruptible reads from r, until ctx is done: a server that has nothing to write keeps nobody waiting who interrupts. A read of r that is under way then ends with the process.

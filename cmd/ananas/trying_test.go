@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,5 +124,52 @@ func TestTryingInterruptedPipe(t *testing.T) {
 	cancel()
 	if err := f.each(1, func(*trial.Message) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, not interrupted", err)
+	}
+}
+
+// written are pipes whose readers end by themselves, as soon as they have opened them.
+var written []*os.File
+
+// Nor if the pipe has a name, and nobody has begun to write it.
+func TestTryingInterruptedNamedPipe(t *testing.T) {
+	for _, what := range []string{"nobody writes it", "who writes it is quiet"} {
+		t.Run(what, func(t *testing.T) {
+			name := filepath.Join(t.TempDir(), "tap")
+			if err := syscall.Mkfifo(name, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			write := func() *os.File {
+				w, err := os.OpenFile(name, os.O_RDWR, 0) // which waits for nobody
+				if err != nil {
+					t.Error(err)
+				}
+				return w
+			}
+			var quiet *os.File
+			if what != "nobody writes it" {
+				quiet = write()
+			}
+			defer time.AfterFunc(time.Minute, func() { // so that the test ends where that keeps it waiting
+				if quiet == nil {
+					quiet = write()
+				}
+				quiet.Close()
+			}).Stop()
+			ctx, cancel := context.WithCancel(context.Background())
+			f, err := (&moduleTryCommand{Dnstap: name}).openFile(&process{ctx: ctx})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			if err := f.each(1, func(*trial.Message) error { return nil }); !errors.Is(err, context.Canceled) {
+				t.Errorf("%v, not interrupted", err)
+			}
+			f.Close()
+			w := write()
+			written = append(written, w)
+			if _, err := w.Write([]byte{0}); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
