@@ -195,6 +195,13 @@ func (c *compared) group(d *Difference, old, next *said) {
 	}
 }
 
+// shown is the group as it is now. Where there was no room for examples it has none, which in JSON is a list all the same.
+func (g *Group) shown() Group {
+	now := *g
+	now.Examples = append([]Difference{}, g.Examples...)
+	return now
+}
+
 // take takes so many octets of the room that there is, if it has them.
 func (c *compared) take(octets int) bool {
 	if *c.room < octets {
@@ -240,9 +247,7 @@ func (t *Trial) Report() Report {
 		one.Old, one.New = describe(u.old, u.oldChain, u.oldSum, &u.oldCost), describe(u.new, u.newChain, u.newSum, &u.newCost)
 		one.New.Pure = one.New.Pure && !t.notPure.Load()
 		for _, g := range u.groups {
-			shown := *g
-			shown.Examples = slices.Clone(g.Examples)
-			one.Groups = append(one.Groups, shown)
+			one.Groups = append(one.Groups, g.shown())
 		}
 		slices.SortFunc(one.Groups, func(a, b Group) int {
 			return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Old, b.Old), cmp.Compare(a.New, b.New))

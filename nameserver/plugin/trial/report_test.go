@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -28,5 +29,16 @@ func TestRoomForTexts(t *testing.T) {
 	g := a.groups[[2]string{"go on", "drop"}]
 	if g == nil || g.Count != 10 || len(g.Examples) != 2 || a.others != 0 || len(b.groups) != 0 || b.others != 1 {
 		t.Errorf("%+v, %d others; %+v, %d others", g, a.others, b.groups, b.others)
+	}
+}
+
+// A group without examples has a list of none, as the interface says.
+func TestNoRoomForExamples(t *testing.T) {
+	room := len("go on" + "drop")
+	c := compared{room: &room}
+	c.group(&Difference{Name: "a.", Old: "go on", New: "drop"}, new(said), new(said))
+	b, err := json.Marshal(c.groups[[2]string{"go on", "drop"}].shown())
+	if want := `{"old":"go on","new":"drop","count":1,"examples":[]}`; err != nil || string(b) != want {
+		t.Errorf("%s, %v, want %s", b, err, want)
 	}
 }
