@@ -35,7 +35,7 @@ type uptake struct {
 }
 
 // awaitUptake waits until all nodes that are up have a version in use, which passed the waves by, and tells how many of all have it. Nodes that do not take it are told as a warning: what was done is done. It is nil where the node
-// that is asked does not know the others.
+// that is asked does not know the others, or does not tell of them in time.
 func awaitUptake(p *process, node *client.Client, version uint64, quiet bool, within time.Duration) (*uptake, error) {
 	screen := terminal.Of(p.stdout, p.env)
 	drawn := screen.Terminal && !quiet
@@ -61,7 +61,12 @@ func awaitUptake(p *process, node *client.Client, version uint64, quiet bool, wi
 		}
 		p.wait(ctx, uptakeEvery)
 	}
-	if len(u.Late) == 0 {
+	switch {
+	case u.Of == 0 && p.ctx.Err() == nil:
+		return nil, warn(p, []string{fmt.Sprintf("version %d is live, and which nodes have it in use is not known: the node that is asked has not told of any within %v; ananas root ls shows them", version, within)})
+	case u.Of == 0:
+		return nil, nil
+	case len(u.Late) == 0:
 		return &u, nil
 	}
 	names := u.Late[:min(len(u.Late), uptakeNames)]

@@ -67,3 +67,20 @@ func TestUptakeOfASlowNode(t *testing.T) {
 		t.Errorf("%+v, %v after %d looks: %s%s", u, err, looks.Load(), &stdout, &stderr)
 	}
 }
+
+// A node that tells of no node in time is no reason to say nothing, or that all have it.
+func TestUptakeIsNotKnown(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer s.Close()
+	node, err := client.New(client.Options{Node: s.URL, Token: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	var stdout, stderr bytes.Buffer
+	p := &process{ctx: t.Context(), stdout: &stdout, stderr: &stderr, env: func(string) string { return "" }, wait: func(context.Context, time.Duration) {}}
+	u, err := awaitUptake(p, node, 7, false, time.Millisecond)
+	if err != nil || u != nil || stdout.Len() > 0 || !strings.Contains(stderr.String(), "version 7 is live, and which nodes have it in use is not known") {
+		t.Errorf("%+v, %v: %s%s", u, err, &stdout, &stderr)
+	}
+}
