@@ -57,7 +57,7 @@ func (c *moduleTryCommand) atNode(p *process, request trial.Request, file *tapFi
 		}
 	}
 	var problem *admin.Problem
-	if errors.As(err, &problem) && problem.Detail != "" { // in the stream: why it ended, and what it is that ended is known
+	if errors.As(err, &problem) && problem.Type == admin.ProblemPrefix+"trial" && problem.Detail != "" { // why there is none, or it ended; that it is the trial is known. Others need their title
 		err = hinted{fmt.Errorf("asking the node at %s: %s", node.Node(), problem.Detail), problem.Hint}
 	}
 	return cmp.Or(err, p.ctx.Err())
