@@ -278,14 +278,17 @@ func (n *Node) closeModules() {
 	m.loader.Wait()
 }
 
-// reloadModules makes the tables in use anew: something that was declared of a module is not so.
+// reloadModules makes the tables in use anew: something that was declared of a module is not so. The files that they name may have been written since; that is for a reload.
 func (n *Node) reloadModules() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.server == nil || n.modules.closed {
 		return
 	}
-	tables, err := n.compile(n.file)
+	tables, err := n.file.CompileAgain(listeners(n.began.Node.Listen.DNS), n.tables)
+	if err == nil {
+		tables, err = n.withModules(n.file, tables)
+	}
 	if err != nil {
 		n.log.Error("the modules could not be loaded anew", "error", err)
 		return

@@ -120,6 +120,31 @@ func TestModuleAlarmsComeAgain(t *testing.T) {
 	}
 }
 
+// That a module is not what it was declared is acted upon with the files as they are in use: what lies there by now, of which the node was not told, waits for a reload, and is no reason to leave it.
+func TestImpureWithFilesAsTheyWere(t *testing.T) {
+	for name, now := range map[string]string{"another version": acts(t, "phases: [query]\n"), "what is being written": "half"} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, withActs)
+			b.write("acts.wasm", acts(t, "phases: [query]\npure: true\n"))
+			n := b.start()
+			before, err := n.Modules(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.write("acts.wasm", now)
+			shownTo(t, n, "calls.test", 3000)
+			until(t, "the module is taken for impure", func() bool {
+				impure, _ := n.server.Table().Plugins.Impure()
+				return impure
+			})
+			after, err := n.Modules(t.Context())
+			if err != nil || after.Modules[0].SHA256 != before.Modules[0].SHA256 {
+				t.Errorf("the module is %+v, was %+v, %v", after.Modules[0], before.Modules[0], err)
+			}
+		})
+	}
+}
+
 // What modules do is told by span, with what they want and were not given, what their calls take, and the lists that they may ask.
 func TestModulesAreTold(t *testing.T) {
 	const file = plain + "  data: [{ name: mine, file: mine.txt }, { name: unused, file: mine.txt }]\n  modules: [{ name: acts, file: acts.wasm, limits: { fuel: 60000 } }]\n  plugins: [{ module: acts, phase: query, grant: [data/mine] }]\n"

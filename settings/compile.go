@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -24,8 +23,8 @@ type Tables struct {
 	Rollout    *rollout.Table
 	Plugins    *plugin.Table // modules that are to run; who has a loader makes a chain of it, for Nameserver.WithPlugins
 
-	warnings []recurse.Warning            // of what no single table sees
-	contents map[string][sha256.Size]byte // of the files that the settings name
+	warnings []recurse.Warning          // of what no single table sees
+	contents map[string]*namedfile.File // of the files that the settings name
 }
 
 // Fingerprint names what the tables say: tables that act alike have the same one.
@@ -40,11 +39,25 @@ func (t *Tables) Warnings(now time.Time) []recurse.Warning {
 // addresses at which this node answers, those of interfaces in place of one that stands for all: no question may go to them. The
 // error is a [*strictyaml.Errors]; nothing else is returned with it.
 func (f *File) Compile(listeners []netip.AddrPort) (*Tables, error) {
-	contents := make(map[string][sha256.Size]byte)
+	return f.compile(listeners, f.readNamed)
+}
+
+// CompileAgain is Compile of a file that tables were made of before: what it names is what it was then, whatever lies there by now.
+func (f *File) CompileAgain(listeners []netip.AddrPort, before *Tables) (*Tables, error) {
+	return f.compile(listeners, func(name string, most int64) (*namedfile.File, error) {
+		if content := before.contents[name]; content != nil {
+			return content.AtMost(name, most)
+		}
+		return f.readNamed(name, most)
+	})
+}
+
+func (f *File) compile(listeners []netip.AddrPort, read func(name string, most int64) (*namedfile.File, error)) (*Tables, error) {
+	contents := make(map[string]*namedfile.File)
 	t, err := f.Settings.compile(listeners, func(name string, most int64) (*namedfile.File, error) {
-		content, err := f.readNamed(name, most)
+		content, err := read(name, most)
 		if err == nil {
-			contents[name] = content.Sum()
+			contents[name] = content
 		}
 		return content, err
 	}, f.MostOf)
@@ -76,7 +89,7 @@ func Check(name string) (*Tables, error) {
 // Rewritten lists the files that the settings of two tables name, and that have another content now, sorted.
 func (t *Tables) Rewritten(since *Tables) (names []string) {
 	for name, content := range t.contents {
-		if was, ok := since.contents[name]; ok && was != content {
+		if was, ok := since.contents[name]; ok && was.Sum() != content.Sum() {
 			names = append(names, name)
 		}
 	}
