@@ -231,7 +231,9 @@ func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, se
 			}
 			return v, err
 		})
-		if !wait && err != errBusy && k < len(c.query)-1 {
+		if after, ok := err.(busyAfter); ok {
+			heard, err = append(heard, heardOf{r, saying{err: after.error}}), errBusy
+		} else if !wait && err != errBusy && k < len(c.query)-1 {
 			heard = append(heard, heardOf{r, saying{one, err}})
 		}
 		if err != nil {
@@ -319,8 +321,12 @@ func (c *Chain) ask(ctx context.Context, core int, r *runner, said *Said, see fu
 	}
 	if err != nil && err != errBusy && r.use.Mode == Stale && r.before != nil {
 		passedOver := err != errOut || !r.before.pure // what another version says now may not be kept for when it is not asked
+		now := err
 		v, err = c.once(ctx, core, r.before, r, see, wait, do)
 		v.Failed = passedOver
+		if err == errBusy {
+			err = busyAfter{now}
+		}
 	}
 	return v, err
 }
@@ -396,6 +402,9 @@ func (q *Query) verdict(out []byte, owner dns.Name) (Verdict, error) {
 func noGroup(name string) error {
 	return hinted{fmt.Errorf("it sends the query to %w: %q", errGroup, name), "add it to settings.groups, or have the module name another one"}
 }
+
+// busyAfter is why the version before a module was not asked where nobody may wait, after that had failed by itself.
+type busyAfter struct{ error }
 
 // errBusy is why a module was not asked where nobody may wait.
 var errBusy = errors.New("all its instances are in use")

@@ -12,7 +12,7 @@ import (
 // groupsOf is asked for a group while the module that has named it is being called.
 type groupsOf func()
 
-func (g groupsOf) HasGroup(string) bool { g(); return true }
+func (g groupsOf) HasGroup(name string) bool { g(); return name != "nowhere" }
 
 // What was said of a query before a module was busy goes with it: nobody is asked again, whoever had to be asked first.
 func TestHeardBeforeOneWasBusy(t *testing.T) {
@@ -73,6 +73,33 @@ func TestHeardBeforeOneWasBusy(t *testing.T) {
 	before := c.Status()[1].Verdicts["NXDOMAIN"]
 	if got := verdict(c, late, "tagged.test."); !strings.HasPrefix(got, "NXDOMAIN") || c.Status()[1].Verdicts["NXDOMAIN"] != before {
 		t.Errorf("it is %s, and the second one was asked %d times more", got, c.Status()[1].Verdicts["NXDOMAIN"]-before)
+	}
+}
+
+// So does the fault of a module go with it whose version before it was busy: it counts once.
+func TestFaultBeforeTheOneBeforeWasBusy(t *testing.T) {
+	b := newBench(t)
+	acts, use := guest(t, "acts", onQuery), plugin.Plugin{Module: "acts", Phase: plugin.PhaseQuery, Mode: plugin.Stale}
+	before := b.chain(map[string][]byte{"acts": acts}, nil, use)
+	www, trap, unknown := name(t, "www.test."), name(t, "trap.test."), name(t, "unknown.test.")
+	before.Query(t.Context(), 0, queryOf(www, dns.TypeA), www, nil)
+	c := b.chain(map[string][]byte{"acts": guest(t, "acts", onQuery+"version: '2'\n")}, before, use)
+	late, calls := queryOf(trap, dns.TypeA), 0
+	q := queryOf(unknown, dns.TypeA)
+	q.Groups = groupsOf(func() { // first by the module, which fails, and then by the version before it
+		if calls++; calls != 2 {
+			return
+		}
+		if _, _, ok := c.AtOnce(0, late, trap); ok {
+			t.Error("the version before was not busy")
+		}
+	})
+	if c.Query(t.Context(), 0, q, unknown, nil); calls != 2 || late.Said == nil {
+		t.Fatalf("%d calls, %v", calls, late.Said)
+	}
+	faults := b.Faults()
+	if c.Query(t.Context(), 0, late, trap, nil); b.Faults()-faults != 1 {
+		t.Errorf("%d faults more, want that of the version before", b.Faults()-faults)
 	}
 }
 
