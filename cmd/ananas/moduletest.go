@@ -38,7 +38,14 @@ func (moduleTestCommand) Help() string {
   -> records
       mirror.example. 300 IN A 192.0.2.1
 
-Verdicts are: go on, NXDOMAIN, NODATA, address ADDRESS..., REFUSED, drop, rewrite NAME, records, fault REASON; behind them ttl=, ede=, group=, tag= and bypass. A case with a reply or records to show is of phase answer; resolved is what a question of the module's own finds. A pure module is asked each case twice.
+  logged www.ads.example A NXDOMAIN blocked took=120us tag=ads client 192.0.2.7
+  logged www.example.com AAAA cached took=3us
+  -> done
+      count lines 2
+      observe microseconds 120 3
+      log warn "ads"
+
+Verdicts are: go on, NXDOMAIN, NODATA, address ADDRESS..., REFUSED, drop, rewrite NAME, records, fault REASON; behind them ttl=, ede=, group=, tag= and bypass. A case with a reply or records to show is of phase answer; resolved is what a question of the module's own finds. One of logged lines is of phase log: they are what was answered, with NOERROR or another code, cached, stale, blocked, at=, took= and tag=, and done has what the module counts, observes and logs of them. A pure module is asked each case twice.
 
 Example:
 

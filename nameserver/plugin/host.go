@@ -39,9 +39,13 @@ const perOctet = 8
 // Logs takes what modules log. level is 0 debug, 1 info, 2 warn, 3 error.
 type Logs func(module string, level int, text string)
 
+// Counts takes what modules count, or observe: the name of the counter or the histogram, and the value.
+type Counts func(module, name string, observed bool, value uint64)
+
 // host are the functions for guests of a loader.
 type host struct {
 	logs       Logs
+	counts     Counts
 	counters   *telemetry.CounterVec
 	histograms *telemetry.NumberVec
 	waits      *telemetry.CounterVec

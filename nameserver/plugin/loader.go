@@ -28,6 +28,7 @@ type Config struct {
 	Cores   int                  // for which each module has an instance
 	Boot    func() time.Duration // boot time
 	Logs    Logs                 // takes what modules log; nil: nothing does
+	Counts  Counts               // takes what modules count and observe, beside the metrics; nil: nothing does
 	Alarm   func(module, text string)
 	Metrics *telemetry.Metrics
 
@@ -81,6 +82,7 @@ func NewLoader(c Config) *Loader {
 	l := &Loader{c: c, loaded: make(map[identity]*loaded), impure: make(map[[sha256.Size]byte]bool), checked: make(map[identity]bool)}
 	l.host = host{
 		logs:       c.Logs,
+		counts:     c.Counts,
 		counters:   c.Metrics.CounterVec("ananas_module_count_total", "What modules count, by module and the name that it gave.", "module", "name"),
 		histograms: c.Metrics.NumberVec("ananas_module_observed", "Numbers that modules observe, by module and the name that it gave; the unit is the module's.", "module", "name"),
 		waits:      c.Metrics.CounterVec("ananas_plugin_waits_limited_total", "Questions of modules that were not asked, since too many calls of theirs waited for answers, by module.", "module"),

@@ -258,18 +258,25 @@ func (l *loaded) show(ctx context.Context, i *wasm.Instance, lines []Line) (n in
 	return n, nil
 }
 
-// Log shows one line to the modules of phase log, here and at once, and tells see what came of it. Who answers a client writes it down for them instead: see [Logbook].
-func (c *Chain) Log(ctx context.Context, core int, line *Line, see func(Step)) {
+// Log shows lines to the modules of phase log, here and at once, as many in a call as a node would, and tells see what came of each call. A module that fails is not shown the rest. Who answers a client writes them down for it
+// instead: see [Logbook].
+func (c *Chain) Log(ctx context.Context, core int, lines []Line, see func(Step)) {
 	if c == nil {
 		return
 	}
-	lines := [...]Line{*line}
 	for k := range c.log {
 		r := &c.log[k]
-		c.once(ctx, core, r.loaded, r, see, true, func(ctx context.Context, l *loaded, i *wasm.Instance) (Verdict, error) {
-			_, err := l.show(ctx, i, lines[:])
-			return Verdict{}, err
-		})
+		for rest := lines; len(rest) > 0; {
+			shown := 0
+			_, err := c.once(ctx, core, r.loaded, r, see, true, func(ctx context.Context, l *loaded, i *wasm.Instance) (_ Verdict, err error) {
+				shown, err = l.show(ctx, i, rest)
+				return Verdict{}, err
+			})
+			if err != nil {
+				break
+			}
+			rest = rest[shown:]
+		}
 	}
 }
 

@@ -38,6 +38,8 @@ func (c *Chain) Pure() (pure, fast bool) {
 	return false, false
 }
 
+var errNoneMeasured = errors.New("measuring a module: none runs at that phase")
+
 // Measure has the first module of phase query look at the same query n times, or that of phase answer if there is a reply: as in the path of a query, an instance is taken and put back for each call. It allocates nothing itself.
 func (c *Chain) Measure(ctx context.Context, q *Query, rep *Reply, n int) (cost Cost, err error) {
 	list, export := c.query, exportQuery
@@ -45,7 +47,7 @@ func (c *Chain) Measure(ctx context.Context, q *Query, rep *Reply, n int) (cost 
 		list, export = c.answer, exportAnswer
 	}
 	if len(list) == 0 {
-		return cost, errors.New("measuring a module: none runs at that phase")
+		return cost, errNoneMeasured
 	}
 	l := list[0].loaded
 	var in []byte
@@ -54,6 +56,31 @@ func (c *Chain) Measure(ctx context.Context, q *Query, rep *Reply, n int) (cost 
 	} else {
 		in = rep.appendReply(nil, q, l.sees)
 	}
+	return c.measure(ctx, l, n, func(i *wasm.Instance) (int64, error) {
+		err := l.measured(ctx, i, export, in, q)
+		return i.Spent(), err
+	})
+}
+
+// MeasureLog has the first module of phase log look at the same lines n times. A call of the cost is all of them, in as many calls of the module as they need.
+func (c *Chain) MeasureLog(ctx context.Context, lines []Line, n int) (cost Cost, err error) {
+	if len(c.log) == 0 {
+		return cost, errNoneMeasured
+	}
+	l := c.log[0].loaded
+	return c.measure(ctx, l, n, func(i *wasm.Instance) (fuel int64, err error) {
+		for rest := lines; len(rest) > 0 && err == nil; {
+			shown := 0
+			shown, err = l.show(ctx, i, rest)
+			fuel += i.Spent()
+			rest = rest[shown:]
+		}
+		return fuel, err
+	})
+}
+
+// measure has do call an instance n times, and adds up the fuel that it returns.
+func (c *Chain) measure(ctx context.Context, l *loaded, n int, do func(*wasm.Instance) (fuel int64, err error)) (cost Cost, err error) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	began := c.loader.boot()
@@ -62,13 +89,12 @@ func (c *Chain) Measure(ctx context.Context, q *Query, rep *Reply, n int) (cost 
 		if err != nil {
 			return cost, err
 		}
-		if err = l.measured(ctx, i, export, in, q); err == nil {
-			cost.Fuel += i.Spent()
-		}
+		fuel, err := do(i)
 		l.pool.Put(0, i)
 		if err != nil {
 			return cost, err
 		}
+		cost.Fuel += fuel
 	}
 	cost.Calls, cost.Took = n, c.loader.boot()-began
 	runtime.ReadMemStats(&after)

@@ -22,6 +22,13 @@ type moduleMetrics struct {
 	histograms named[telemetry.NumberHistogram]
 }
 
+// name returns the name of the metric at a place, as people may see it.
+func (m *moduleMetrics) name(of *[]string, place uint32) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return printable([]byte((*of)[place]))
+}
+
 // named are metrics by the names that a module gave, which are not told apart by anything else: who asks for a name again, as each of its instances does, gets the same.
 type named[T any] struct {
 	names []string
@@ -94,6 +101,9 @@ func (h *host) count(c *wasm.Call, stack []uint64) {
 	if g, known := c.State.(*guest); known && int64(stack[1]) >= 0 {
 		if one := g.l.metrics.counters.at(uint32(stack[0])); one != nil {
 			one.Add(stack[1])
+			if h.counts != nil {
+				h.counts(g.l.use.Module, g.l.metrics.name(&g.l.metrics.counters.names, uint32(stack[0])), false, stack[1])
+			}
 			result(stack, 0)
 			return
 		}
@@ -107,6 +117,9 @@ func (h *host) observe(c *wasm.Call, stack []uint64) {
 	if g, known := c.State.(*guest); known && int64(stack[1]) >= 0 {
 		if one := g.l.metrics.histograms.at(uint32(stack[0]) - maxCounters); one != nil { // below it wraps around, to none
 			one.Observe(stack[1])
+			if h.counts != nil {
+				h.counts(g.l.use.Module, g.l.metrics.name(&g.l.metrics.histograms.names, uint32(stack[0])-maxCounters), true, stack[1])
+			}
 			result(stack, 0)
 			return
 		}

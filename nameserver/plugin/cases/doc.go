@@ -20,6 +20,15 @@
 //	query mirror.example A
 //	resolved www.example.com. 300 IN A 192.0.2.1
 //
+// A case of phase log has lines of what was answered, which the module is shown as a node shows them, and what it is to count (the sum), observe (each number) and log:
+//
+//	logged www.ads.example A NXDOMAIN cached stale blocked at=1s took=120us tag="ads" client 192.0.2.7
+//	logged www.example.com AAAA do
+//	-> done
+//	    count lines 2
+//	    observe microseconds 120 0
+//	    log warn "ads"
+//
 // A verdict is one of
 //
 //	-> go on

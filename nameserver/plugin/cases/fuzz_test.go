@@ -15,6 +15,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(string(text))
 	f.Add("query a. A\n-> records ttl=1 ede=\"15 \\x00\" tag=x bypass\n    a. 1 IN TXT \"\\\"\"\n")
+	f.Add("logged a. A NXDOMAIN took=1ms tag=\"x y\"\n-> done\n    count \"a b\" 2\n    observe x 1 0\n    log warn \"\\\"\"\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		file, err := cases.Parse("file", text)
 		if err != nil {
@@ -29,6 +30,9 @@ func FuzzParse(f *testing.F) {
 		}
 		for k, c := range file.Cases {
 			written := "query a. A\n-> " + c.Want.String() + "\n"
+			if c.Want.Seen != nil {
+				written = "logged a. A\n-> " + c.Want.String() + "\n"
+			}
 			again, err := cases.Parse("again", written)
 			if err != nil {
 				t.Fatalf("case %d is written %q: %v", k, written, err)

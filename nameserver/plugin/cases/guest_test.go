@@ -180,6 +180,15 @@ func TestSDKs(t *testing.T) {
 			for _, d := range play(t, r, "acts/cases.txt", strings.NewReplacer(a.other...).Replace(string(text))) {
 				t.Error(d)
 			}
+			// Lines are shown 32 at a time, and a call may ask the host 64 times.
+			for text, want := range map[string]string{
+				strings.Repeat("logged a.test A took=1us\n", 70) + "-> done\n    count asked 70\n    observe took" + strings.Repeat(" 1", 70): "",
+				strings.Repeat("logged a.test A\n", 32) + "-> done":                                                                           "+ -> fault host_calls",
+			} {
+				if found := strings.Join(play(t, r, "lines", text), ""); !strings.Contains(found, want) || want == "" && found != "" {
+					t.Errorf("many lines: %s", found)
+				}
+			}
 			showLines(t, module, list)
 		})
 	}

@@ -12,10 +12,11 @@ import (
 	"github.com/ananas-edge/ananas/nameserver/plugin"
 )
 
-// Outcome is what comes of a case: a verdict, or a fault.
+// Outcome is what comes of a case: a verdict, or what a module of phase log did, or a fault.
 type Outcome struct {
 	Verdict plugin.Verdict
-	Fault   string // why there is none; "" if there is
+	Seen    *Seen  // nil: it is no case of phase log
+	Fault   string // why there is neither; "" if there is
 }
 
 // words are the actions, as cases have them.
@@ -27,6 +28,9 @@ var words = map[plugin.Action]string{
 func (o Outcome) String() string {
 	if o.Fault != "" {
 		return "fault " + o.Fault
+	}
+	if o.Seen != nil {
+		return wordDone + o.Seen.String()
 	}
 	v := &o.Verdict
 	parts := []string{words[v.Action]}
@@ -70,6 +74,13 @@ func parseOutcome(text string, lines []string) (o Outcome, err error) {
 		}
 		return o, nil
 	}
+	if word == wordDone {
+		if rest != "" {
+			return o, fmt.Errorf("%q behind %s; what the module counts, observes and logs has lines of its own", rest, wordDone)
+		}
+		o.Seen, err = parseSeen(lines)
+		return o, err
+	}
 	if word == "go" {
 		word, rest = "go on", strings.TrimPrefix(strings.TrimSpace(rest), "on")
 	}
@@ -80,7 +91,7 @@ func parseOutcome(text string, lines []string) (o Outcome, err error) {
 		}
 	}
 	if !found {
-		return o, fmt.Errorf("%q is no verdict; there are go on, NXDOMAIN, NODATA, address, REFUSED, drop, rewrite, records and fault", word)
+		return o, fmt.Errorf("%q is no verdict; there are go on, NXDOMAIN, NODATA, address, REFUSED, drop, rewrite, records and fault, and for what was logged done", word)
 	}
 	for rest = strings.TrimSpace(rest); rest != ""; rest = strings.TrimSpace(rest) {
 		if rest, err = o.attribute(rest); err != nil {

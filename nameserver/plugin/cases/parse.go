@@ -24,13 +24,14 @@ type File struct {
 	lines []string
 }
 
-// Case is a query, and what is to be said of it.
+// Case is a query, and what is to be said of it; or what was answered, and what is to be done of it.
 type Case struct {
 	Line     int // of the query, from 1
 	Settings map[string]string
 	Query    plugin.Query
 	Question dns.Question
-	Reply    *plugin.Reply // nil: it is of phase query
+	Reply    *plugin.Reply // nil: it is of phase query, or log
+	Lines    []plugin.Line // not nil: it is of phase log, and there is no query
 	Want     Outcome
 
 	resolved []dns.RR // what the module finds when it asks
@@ -39,13 +40,20 @@ type Case struct {
 
 // Phase is the one that the case is of.
 func (c *Case) Phase() plugin.Phase {
-	if c.Reply != nil {
+	switch {
+	case c.Lines != nil:
+		return plugin.PhaseLog
+	case c.Reply != nil:
 		return plugin.PhaseAnswer
 	}
 	return plugin.PhaseQuery
 }
 
+// String is the question; of phase log the first, and how many there are behind it.
 func (c *Case) String() string {
+	if more := len(c.Lines) - 1; more > 0 {
+		return fmt.Sprintf("%v %v and %d more", c.Question.Name, c.Question.Type, more)
+	}
 	return fmt.Sprintf("%v %v", c.Question.Name, c.Question.Type)
 }
 
@@ -103,8 +111,14 @@ func (f *File) block(at, end int, standing map[string]string) (c *Case, line int
 		case word == "->":
 			c.from, c.to = line, end
 			c.Want, err = parseOutcome(rest, f.lines[line+1:end])
-			if err == nil && c.Line == 0 {
+			switch {
+			case err != nil:
+			case c.Line == 0:
 				err = errors.New("a verdict, and no query before it")
+			case c.Lines == nil && c.Want.Seen != nil:
+				err = errors.New("done is what comes of lines that begin with logged; of a query there is a verdict")
+			case c.Lines != nil && c.Want.Seen == nil && c.Want.Fault == "":
+				err = errors.New("of what was logged there is no verdict; it is done, or a fault")
 			}
 			return c, line, err
 		case word == "settings":
@@ -113,6 +127,13 @@ func (f *File) block(at, end int, standing map[string]string) (c *Case, line int
 				return c, line, errors.New("settings are written KEY=VALUE, one a line")
 			}
 			c.Settings[key] = value
+		case word == "logged":
+			if c.Line == 0 {
+				c.Line = line + 1
+			}
+			err = c.logged(rest)
+		case c.Lines != nil:
+			err = fmt.Errorf("%q, and lines of what was logged: a case has nothing else beside these but settings", word)
 		case word == "query" && c.Line == 0:
 			c.Line = line + 1
 			err = c.query(rest)
@@ -136,55 +157,72 @@ func (f *File) block(at, end int, standing map[string]string) (c *Case, line int
 	return c, at, nil
 }
 
-// query reads NAME TYPE [rd] [ad] [do] [cd] [tcp] [client ADDRESS] [tenant TAG].
+// query reads NAME TYPE [ad] [do] [cd] [tcp] [client ADDRESS] [tenant TAG].
 func (c *Case) query(text string) error {
 	words := strings.Fields(text)
-	if len(words) < 2 {
-		return errors.New("a query is written NAME TYPE")
-	}
-	name, err := dns.ParseName(words[0])
-	if err != nil {
+	var err error
+	if c.Question, err = parseQuestion(words); err != nil {
 		return err
 	}
-	t, err := dns.ParseType(words[1])
-	if err != nil {
-		return err
-	}
-	c.Question = dns.Question{Name: name, Type: t, Class: dns.ClassINET}
 	q := &c.Query
-	q.Name, q.Type, q.Flags = []byte(name.Lower().Wire()), t, dns.FlagRD
-	for words = words[2:]; len(words) > 0; words = words[1:] {
-		switch words[0] {
-		case "do":
-			q.DO = true
-		case "cd":
-			q.Flags |= dns.FlagCD
-		case "ad":
-			q.Flags |= dns.FlagAD
-		case "tcp":
-			q.Transport = 1
-		case "client":
-			if len(words) == 1 {
-				return errors.New("client, and no address")
-			}
-			if q.Client, err = netip.ParseAddr(words[1]); err != nil {
-				return fmt.Errorf("reading the client's address: %w", err)
-			}
-			words = words[1:]
-		case "tenant":
-			if len(words) == 1 {
-				return errors.New("tenant, and no tag")
-			}
-			if len(words[1]) > maxTag {
-				return fmt.Errorf("the tag of a tenant has at most %d octets", maxTag)
-			}
-			q.Tenant = words[1]
-			words = words[1:]
-		default:
+	q.Name, q.Type, q.Flags = []byte(c.Question.Name.Lower().Wire()), c.Question.Type, dns.FlagRD
+	for words = words[2:]; len(words) > 0; {
+		n, err := attributeOf(q, words)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
 			return fmt.Errorf("%q behind a query; there are do, cd, ad, tcp, client ADDRESS and tenant TAG", words[0])
 		}
+		words = words[n:]
 	}
 	return nil
+}
+
+// parseQuestion reads the name and the type that a query begins with.
+func parseQuestion(words []string) (q dns.Question, err error) {
+	if len(words) < 2 {
+		return q, errors.New("a query is written NAME TYPE")
+	}
+	q.Class = dns.ClassINET
+	if q.Name, err = dns.ParseName(words[0]); err == nil {
+		q.Type, err = dns.ParseType(words[1])
+	}
+	return q, err
+}
+
+// attributeOf reads how a query came, and returns how many words that took; 0: the first is none of these.
+func attributeOf(q *plugin.Query, words []string) (n int, err error) {
+	switch words[0] {
+	case "do":
+		q.DO = true
+	case "cd":
+		q.Flags |= dns.FlagCD
+	case "ad":
+		q.Flags |= dns.FlagAD
+	case "tcp":
+		q.Transport = 1
+	case "client":
+		if len(words) == 1 {
+			return 0, errors.New("client, and no address")
+		}
+		if q.Client, err = netip.ParseAddr(words[1]); err != nil {
+			return 0, fmt.Errorf("reading the client's address: %w", err)
+		}
+		return 2, nil
+	case "tenant":
+		if len(words) == 1 {
+			return 0, errors.New("tenant, and no tag")
+		}
+		if len(words[1]) > maxTag {
+			return 0, fmt.Errorf("the tag of a tenant has at most %d octets", maxTag)
+		}
+		q.Tenant = words[1]
+		return 2, nil
+	default:
+		return 0, nil
+	}
+	return 1, nil
 }
 
 // securities are the words for what is known of an answer.
@@ -201,7 +239,7 @@ func (c *Case) reply(word, rest string) error {
 	if word != "reply" {
 		section := slices.Index(sections, word)
 		if section < 0 {
-			return fmt.Errorf("no line begins with %q; there are settings, query, resolved, reply, answer, authority, additional and ->", word)
+			return fmt.Errorf("no line begins with %q; there are settings, query, resolved, reply, answer, authority, additional, logged and ->", word)
 		}
 		rr, err := parseRecord(rest)
 		c.Reply.Sections[section] = append(c.Reply.Sections[section], rr)

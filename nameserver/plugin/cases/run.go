@@ -38,6 +38,9 @@ type Runner struct {
 	loader   *plugin.Loader
 	chains   map[string]ready
 	said     []string
+	seen     *Seen // what the module does while it is called
+
+	measuring bool // the calls are many, and alike
 }
 
 // ready is a chain, or why there is none.
@@ -57,7 +60,7 @@ func Open(c Config) (*Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for what is compiled: %w", err)
 	}
-	r := &Runner{module: c.Module, data: c.Data, manifest: manifest, folder: folder, chains: make(map[string]ready)}
+	r := &Runner{module: c.Module, data: c.Data, manifest: manifest, folder: folder, chains: make(map[string]ready), seen: new(Seen)}
 	if r.loader, err = r.newLoader(c); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
@@ -83,9 +86,22 @@ func (r *Runner) newLoader(c Config) (*plugin.Loader, error) {
 		var calls atomic.Int64
 		boot = func() time.Duration { return time.Duration(calls.Add(1)) * time.Hour } // so that cases that fault do not take the module out
 	}
-	return plugin.NewLoader(plugin.Config{Engine: engine, Shelf: shelf, Cores: 1, Boot: boot, Metrics: metrics, Logs: func(_ string, level int, text string) {
-		r.said = append(r.said, [...]string{"debug", "info", "warn", "error"}[level]+": "+text)
-	}}), nil
+	return plugin.NewLoader(plugin.Config{Engine: engine, Shelf: shelf, Cores: 1, Boot: boot, Metrics: metrics, Logs: r.logs, Counts: r.counts}), nil
+}
+
+// logs and counts take what the module does while it is asked of a case. What it does while it is measured nobody keeps.
+func (r *Runner) logs(_ string, level int, text string) {
+	if r.measuring {
+		return
+	}
+	r.said = append(r.said, levels[level]+": "+text)
+	r.seen.log(level, text)
+}
+
+func (r *Runner) counts(_, name string, observed bool, value uint64) {
+	if !r.measuring {
+		r.seen.count(name, observed, value)
+	}
 }
 
 // Close releases what it has.
@@ -114,7 +130,7 @@ func (r *Runner) Run(ctx context.Context, c *Case) (Result, error) {
 	}
 	first := r.once(ctx, chain, c)
 	said := r.said
-	if r.manifest.Pure && first.Fault == "" {
+	if r.manifest.Pure && first.Fault == "" && c.Lines == nil { // of phase log there is no verdict, and what is counted is counted once
 		if again := r.once(ctx, chain, c); again.String() != first.String() {
 			first.Outcome = Outcome{Fault: "not pure"}
 		}
@@ -126,19 +142,25 @@ func (r *Runner) Run(ctx context.Context, c *Case) (Result, error) {
 func (r *Runner) once(ctx context.Context, chain *plugin.Chain, c *Case) (out Result) {
 	var failed error
 	see := func(s plugin.Step) {
-		out.Fuel, failed, out.Verdict = s.Fuel, s.Err, s.Verdict
+		out.Fuel += s.Fuel // of phase log there may be several calls
+		failed, out.Verdict = s.Err, s.Verdict
 	}
-	if c.Reply == nil {
-		chain.Query(ctx, 0, &c.Query, c.Question.Name, see)
-	} else {
+	r.seen = new(Seen) // of a start is nothing told
+	switch {
+	case c.Lines != nil:
+		chain.Log(ctx, 0, c.Lines, see)
+		out.Seen = r.seen
+	case c.Reply != nil:
 		reply := *c.Reply
 		chain.Answer(ctx, 0, &c.Query, c.Question.Name, &reply, see)
+	default:
+		chain.Query(ctx, 0, &c.Query, c.Question.Name, see)
 	}
 	if failed != nil {
 		if out.Fault = plugin.Reason(failed); out.Fault == "" {
 			out.Fault = failed.Error()
 		}
-		out.Verdict = plugin.Verdict{}
+		out.Verdict, out.Seen = plugin.Verdict{}, nil
 	}
 	return out
 }
@@ -192,12 +214,12 @@ func (r *Runner) load(ctx context.Context, c *Case) (*plugin.Chain, error) {
 		}
 	}
 	if !slices.Contains(m.Phases, string(c.Phase())) {
-		return nil, hinted{fmt.Errorf("line %d: the module does not run at phase %s", c.Line, c.Phase()), "a case with records is of phase answer, one without of phase query; module.yaml says at which the module runs"}
+		return nil, hinted{fmt.Errorf("line %d: the module does not run at phase %s", c.Line, c.Phase()), "a case with records is of phase answer, one of lines that begin with logged of phase log, any other of phase query; module.yaml says at which the module runs"}
 	}
 	return nil, err
 }
 
-// Measure has the module look at a case again and again, for about as long as is wanted.
+// Measure has the module look at a case again and again, for about as long as is wanted. Of phase log a call is all lines of the case.
 func (r *Runner) Measure(ctx context.Context, c *Case, want time.Duration) (plugin.Cost, error) {
 	chain, fault, err := r.chain(ctx, c)
 	if err == nil && fault != "" {
@@ -206,11 +228,19 @@ func (r *Runner) Measure(ctx context.Context, c *Case, want time.Duration) (plug
 	if err != nil {
 		return plugin.Cost{}, err
 	}
-	reply := c.Reply
+	r.measuring = true
+	defer func() { r.measuring = false }()
 	for n := 10; ; n *= 4 { // the last round is the longest by far, and the others have warmed the memory
-		cost, err := chain.Measure(ctx, &c.Query, reply, n)
+		cost, err := measure(ctx, chain, c, n)
 		if err != nil || cost.Took*2 > want || n >= 1<<26 {
 			return cost, err
 		}
 	}
+}
+
+func measure(ctx context.Context, chain *plugin.Chain, c *Case, n int) (plugin.Cost, error) {
+	if c.Lines != nil {
+		return chain.MeasureLog(ctx, c.Lines, n)
+	}
+	return chain.Measure(ctx, &c.Query, c.Reply, n)
 }

@@ -299,7 +299,7 @@ func (t *Trial) ask(ctx context.Context, c *plugin.Chain, phase plugin.Phase, r 
 		shown := *reply // the sections of which a module replaces
 		c.Answer(ctx, 0, &query, owner, &shown, see)
 	case plugin.PhaseLog:
-		c.Log(ctx, 0, &r.Line, see)
+		c.Log(ctx, 0, []plugin.Line{r.Line}, see)
 	}
 	out.took = t.c.Clock() - began
 	if failed != nil {

@@ -124,8 +124,12 @@ export function ananas_log(length: i32): i32 {
   const l = logged(length);
   while (l.next()) {
     const right = is(l, "logged") && l.type == Type.TXT && l.rcode == 3 && l.cached && l.stale && l.blocked && l.time == 1767225600000000001 && l.took == 1500;
+    if (!right) { // a call may ask the host 64 times, and sees 32 lines
+      count(calls, 1);
+      observe(took, l.took);
+    }
     if (right) log(Level.Info, String.UTF8.decodeUnsafe(l.tags, l.tagsLength));
-    else log(Level.Error, "another line");
+    else if (l.took == 0) log(Level.Error, "another line");
   }
   return 0;
 }

@@ -115,6 +115,10 @@ ANANAS_ANSWER(a, v) {
 ANANAS_LOG(l) {
     const ananas_query *q = ananas_line_asked(l);
     int right = is(q, ANANAS_TEXT("logged")) && q->type == ANANAS_TXT && l->rcode == 3 && l->flags == (ANANAS_CACHED | ANANAS_STALE | ANANAS_BLOCKED) && l->time == 1767225600000000001 && l->took == 1500;
+    if (!right) { /* a call may ask the host 64 times, and sees 32 lines */
+        ananas_count(counter, 1);
+        ananas_observe(histogram, l->took);
+    }
     if (right) ananas_log(ANANAS_INFO, ananas_line_tags(l), l->tags_len);
-    else ananas_log(ANANAS_ERROR, ANANAS_TEXT("another line"));
+    else if (l->took == 0) ananas_log(ANANAS_ERROR, ANANAS_TEXT("another line"));
 }

@@ -96,9 +96,15 @@ impl Plugin for Acts {
 
     fn log(&mut self, l: &Line) {
         let right = l.query.name.0.starts_with(b"\x06logged") && l.query.rtype == rtype::TXT && l.rcode == 3 && l.cached && l.stale && l.blocked && l.time == 1767225600000000001 && l.took == 1500;
+        if !right {
+            // A call may ask the host 64 times, and sees 32 lines.
+            self.counter.add(1);
+            self.histogram.observe(l.took.into());
+        }
         let _ = match core::str::from_utf8(l.tags) {
             Ok(tags) if right => host::log(host::Level::Info, tags),
-            _ => host::log(host::Level::Error, "another line"),
+            _ if l.took == 0 => host::log(host::Level::Error, "another line"),
+            _ => Ok(()),
         };
     }
 }
