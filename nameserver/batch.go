@@ -109,7 +109,7 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 		before := hits
 		for i := range n {
 			m, ok := l.reader.Image(&l.looks[i], generation, start)
-			if ok && (!impure || l.passes(t, i, wall, start)) && l.write(&l.asks[i], &m, start, t, &sum) {
+			if ok && (!impure || l.passes(t, i, wall, start, taps != nil)) && l.write(&l.asks[i], &m, start, t, &sum) {
 				if logs {
 					l.log(t, i, &m, wall)
 				}
@@ -131,8 +131,9 @@ func (l *loop) ServeBatch(queries []listen.Query) {
 	}
 }
 
-// passes shows a query that there is an image for to the modules that have to see each, if its client is within its rate: a flood is to cost no calls. If they do not let it pass, what they have said goes with it.
-func (l *loop) passes(t *Table, i int, wall int64, now time.Duration) bool {
+// passes shows a query that there is an image for to the modules that have to see each, if its client is within its rate: a flood is to cost no calls. If they do not let it pass, what they have said goes with it. Who taps is told their
+// tags, as the log is, so that a query that gets one goes the long way.
+func (l *loop) passes(t *Table, i int, wall int64, now time.Duration, tapped bool) bool {
 	a, look := &l.asks[i], &l.looks[i]
 	if !l.within(t, a, now) {
 		return false
@@ -145,7 +146,7 @@ func (l *loop) passes(t *Table, i int, wall int64, now time.Duration) bool {
 		Name: l.name[:n], Type: look.Type, Flags: a.flags, DO: a.do, Transport: uint8(listen.UDP), Client: a.query.Client.Addr(), Tenant: t.Clients.Tag(a.query.Client.Addr()), Groups: t.Recursion, Now: wall, Seed: l.drawn,
 	}
 	pass := false
-	pass, a.said = t.Plugins.Passes(l.core, &l.asked, t.Clients.tagged())
+	pass, a.said = t.Plugins.Passes(l.core, &l.asked, tapped || t.Clients.tagged())
 	return pass
 }
 
@@ -173,6 +174,12 @@ func (l *loop) tapOne(tap *plugin.Tap, t *Table, i int, m *cache.Image, wall int
 	if line, pen := tap.Begin(l.core); line != nil {
 		defer pen.End()
 		l.fill(line, t, i, m, wall)
+		line.Path = plugin.Path{Order: t.Plugins.Order()}
+		if len(m.Note) == 0 {
+			line.Path.Group = t.Clients.group("", line.Client)
+		} else {
+			readNote(m.Note, line)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/listen"
 	"github.com/ananas-edge/ananas/nameserver/cache"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
 
@@ -136,8 +137,29 @@ func (s *Server) image(m *cache.Image, q *query, a *recurse.Answer) bool {
 	for _, ede := range a.EDEs {
 		m.Options = ede.Append(dns.Options(m.Options))
 	}
+	m.Note = noteOf(q)
 	m.RCode, m.Secure, m.Ended, m.By, m.Wire = q.rcode(a), a.Security == cache.Secure, q.ended, uint16(q.by), msg[from:]
 	return index(m, msg, from)
+}
+
+// noteOf is what is kept with an image for who looks on at those who ask later: nothing, where no module has said anything and the client's view says where it is asked for. It is the place of the module that has ended the query, that of the
+// first which has changed the answer, the length of the tag, the tag, and the group.
+func noteOf(q *query) []byte {
+	p := &q.path
+	if p.Ended == 0 && p.Changed == 0 && q.tag == "" && p.Group == q.table.Clients.group("", q.Client.Addr()) {
+		return nil
+	}
+	return append(append([]byte{p.Ended, p.Changed, byte(len(q.tag))}, q.tag...), p.Group...)
+}
+
+// readNote reads what noteOf has written; of what is damaged nothing is known.
+func readNote(b []byte, l *plugin.Line) {
+	if len(b) < 3 || int(b[2]) > len(b)-3 {
+		l.Path.Order = ""
+		return
+	}
+	l.Path.Ended, l.Path.Changed = b[0], b[1]
+	l.Tag, l.Path.Group = string(b[3:3+int(b[2])]), string(b[3+int(b[2]):])
 }
 
 // index notes where the TTLs and the addresses of an image are, and counts its records.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -20,10 +21,13 @@ func (s *Server) asked(q *query) plugin.Query {
 	if n, ok := q.Note.(*note); ok && said == nil {
 		said = n.said
 	}
+	if taps := s.taps.Load(); taps != nil && slices.ContainsFunc(*taps, (*plugin.Tap).Shown) {
+		q.path.Shown = new(plugin.Shown)
+	}
 	return plugin.Query{
 		Said: said,
 		Name: []byte(q.name.Lower().Wire()), Type: q.Type, Flags: q.Flags, DO: q.validates(), Transport: uint8(q.Transport), Client: q.Client.Addr(), Tenant: q.table.Clients.Tag(q.Client.Addr()),
-		Groups: q.table.Recursion, Now: s.clock.Wall().UnixNano(), Seed: s.random(),
+		Groups: q.table.Recursion, Now: s.clock.Wall().UnixNano(), Seed: s.random(), Shown: q.path.Shown,
 	}
 }
 
@@ -57,6 +61,9 @@ type Outcome struct {
 	By      plugin.Mark // which, and how
 	Tag     string      // that modules gave it, for logs
 	Group   string      // whose servers it was sent to; "": those of all queries
+
+	EndedAt   uint8 // the place of the module of phase query that has ended it; 0: none has
+	ChangedAt uint8 // the place of the first module of phase answer that has changed what was found; 0: none has
 }
 
 // told is what the modules of phase query have said of a query.
@@ -85,6 +92,7 @@ func (s *Server) tell(q *query) (ans recurse.Answer, ends, dropped bool) {
 	case t.fail != nil:
 		ans = unanswered(t.fail)
 	case v.Action == plugin.Drop:
+		q.path.Ended = v.Place
 		return ans, true, true // and s.dropped counts it
 	case v.Action == plugin.GoOn || v.Action == plugin.Rewrite || c.Answers():
 		return ans, false, false
@@ -93,8 +101,9 @@ func (s *Server) tell(q *query) (ans recurse.Answer, ends, dropped bool) {
 		if v.EDE != nil {
 			ans.EDEs = append(ans.EDEs, *v.EDE)
 		}
+		noteMade(t.asked.Shown, &ans)
 	}
-	q.looked, q.ended, q.by, q.tag = true, true, c.Mark(plugin.PhaseQuery, v), v.Tag
+	q.looked, q.ended, q.by, q.tag, q.path.Ended = true, true, c.Mark(plugin.PhaseQuery, v), v.Tag, v.Place
 	s.m.hits.Inc()
 	return ans, true, false
 }
@@ -157,10 +166,13 @@ func decided(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, views *C
 		out.Keeps = out.Keeps && (out.Tag == "" || !c.Logs()) // an image has no tag
 	}()
 	if t.fail != nil {
-		return Outcome{Answer: unanswered(t.fail), Ended: true}, nil
+		return Outcome{Answer: unanswered(t.fail), Ended: true, EndedAt: t.verdict.Place}, nil
 	}
 	v := t.verdict
 	out.Keeps, out.Ended, out.By, out.Tag = c.Keeps() && !v.Bypass && !v.Failed, v.Action != plugin.GoOn, c.Mark(plugin.PhaseQuery, &v), v.Tag
+	if out.Ended {
+		out.EndedAt = v.Place
+	}
 	if v.Action == plugin.GoOn || v.Action == plugin.Rewrite {
 		group, by := v.Group, v.GroupBy
 		if group == "" {
@@ -204,7 +216,7 @@ func decided(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, views *C
 			out.Answer.EDEs = append(out.Answer.EDEs, *v.EDE)
 		}
 	}
-	if !c.Answers() || err != nil && out.Answer.RCode != dns.RCodeServerFailure {
+	if !c.Answers() && t.asked.Shown == nil || err != nil && out.Answer.RCode != dns.RCodeServerFailure {
 		return out, err
 	}
 	made := out.Answer.Local || v.Action != plugin.GoOn && v.Action != plugin.Rewrite // of the world is no record of it
@@ -212,6 +224,15 @@ func decided(ctx context.Context, r *recurse.Resolver, c *plugin.Chain, views *C
 		err = nil // a module has made an answer of what may have been a failure
 	}
 	return out, err
+}
+
+// noteMade notes an answer that was made here, for who looks on.
+func noteMade(to *plugin.Shown, a *recurse.Answer) {
+	if to != nil {
+		rep := replyOf(a)
+		rep.Made = true
+		to.Note(rep)
+	}
 }
 
 // verdictAnswer makes the answer that a verdict ends a query with.
@@ -303,10 +324,13 @@ func answered(ctx context.Context, c *plugin.Chain, core int, asked *plugin.Quer
 	out.Keeps = out.Keeps && !v.Failed && !was.Stale // what is decided of an answer that has expired is not for those who ask when it is there again
 	switch {
 	case fail != nil:
-		out.Answer, out.Keeps, out.Ended, out.By = unanswered(fail), false, true, 0
+		out.Answer, out.Keeps, out.Ended, out.By, out.ChangedAt = unanswered(fail), false, true, 0, v.Place
 		return true
 	case v.Action == plugin.GoOn:
 		return false
+	}
+	out.ChangedAt = v.Place
+	switch {
 	case v.Action == plugin.Drop:
 		out.Keeps, out.Dropped, out.Ended, out.By = false, true, true, c.Mark(plugin.PhaseAnswer, &v)
 		return true

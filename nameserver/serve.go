@@ -117,6 +117,7 @@ type query struct {
 	ended  bool          // a module has ended it, or changed what was found
 	by     plugin.Mark   // which, and how
 	tag    string        // that modules gave it
+	path   plugin.Path   // for who looks on
 	said   *plugin.Said  // what some of them have said before one had to be waited for
 	told   *told         // what modules have said of it; nil: they have not seen it
 	class  cache.Space   // of the client: see [Clients.Class]
@@ -186,6 +187,7 @@ func (s *Server) wait(q *query, client clientKey, reply listen.Reply) {
 func (s *Server) atOnce(q *query, limit string) recurse.Answer {
 	if q.table.Plugins.Queries() || q.table.Plugins.Answers() {
 		s.m.limits.With(limit).Inc()
+		q.shown = false
 		return tooMany(limit)
 	}
 	o := recurse.Opts{Table: q.table.Recursion, Cached: true, Stale: true, CD: q.checkingDisabled(), Proofs: q.validates()}
@@ -225,12 +227,15 @@ func (s *Server) resolve(ctx context.Context, q *query) (answer []byte) {
 	if q.table.Plugins == nil {
 		if group := q.table.Clients.group("", q.Client.Addr()); send(&o, group) {
 			s.m.groups.With(group).Inc()
+			q.path.Group = group
 		}
 		ans, err = s.resolver.Resolve(ctx, q.question(), o)
 		keeps = len(ans.EDEs) == 0 // what is told beside an answer is of the moment
 	} else {
 		var out Outcome
-		if out, err = s.programmed(ctx, q, o); out.Dropped {
+		out, err = s.programmed(ctx, q, o)
+		q.path.Ended, q.path.Changed, q.path.Group = out.EndedAt, out.ChangedAt, out.Group
+		if out.Dropped {
 			s.dropped(q)
 			return nil
 		}

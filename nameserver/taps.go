@@ -2,7 +2,6 @@ package nameserver
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -10,10 +9,10 @@ import (
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
 
-// Tap has read look at the queries that modules are shown, or would be shown if there were some, with what was answered: at one in oneIn of each loop, by a goroutine of its own. Nobody who answers waits for it. stop ends it; lost tells how
+// Tap has read look at the queries that modules are shown, or would be shown if there were some, with what was answered: at one in oneIn of each loop, by a goroutine of its own. Nobody who answers waits for it. shown has what modules of phase answer are shown noted, of what is answered the long way. stop ends it; lost tells how
 // many were lost so far, since it did not keep up. read does not keep the lines.
-func (s *Server) Tap(oneIn int, read func([]plugin.Line)) (stop func(), lost func() uint64) {
-	t := plugin.NewTap(int(s.loops.Load())+1, uint64(max(oneIn, 1)), s.m.tapsLost, read) // and one for all that is answered the long way
+func (s *Server) Tap(oneIn int, shown bool, read func([]plugin.Line)) (stop func(), lost func() uint64) {
+	t := plugin.NewTap(int(s.loops.Load())+1, uint64(max(oneIn, 1)), shown, s.m.tapsLost, read) // and one for all that is answered the long way
 	s.tapping.Lock()
 	defer s.tapping.Unlock()
 	s.setTaps(append(s.tapsNow(), t))
@@ -54,6 +53,8 @@ func (s *Server) tapOne(t *plugin.Tap, q *query, a *recurse.Answer) {
 	if l, pen := t.Begin(int(s.loops.Load())); l != nil {
 		defer pen.End()
 		s.fill(l, q, a)
+		l.Path = q.path
+		l.Path.Order = q.table.Plugins.Order()
 	}
 }
 
@@ -66,12 +67,12 @@ func (s *Server) dropped(q *query) {
 	}
 }
 
-// Recall returns what the cache has of an answer, as modules see it; nil: it is not there. Nobody is asked. The client, if it is one, has it looked for where the group of its view is.
-func (s *Server) Recall(ctx context.Context, question dns.Question, client netip.Addr, cd, proofs bool) *plugin.Reply {
+// Recall returns what the cache has of an answer, as modules see it; nil: it is not there. Nobody is asked. It is looked for among what the servers of a group have said; "": those of all queries.
+func (s *Server) Recall(ctx context.Context, question dns.Question, group string, cd, proofs bool) *plugin.Reply {
 	t := s.table.Load()
 	o := recurse.Opts{Table: t.Recursion, Cached: true, Stale: true, CD: cd, Proofs: proofs}
-	if client.IsValid() {
-		send(&o, t.Clients.group("", client))
+	if group != "" && !send(&o, group) {
+		return nil // it has gone meanwhile
 	}
 	a, err := s.resolver.Resolve(ctx, question, o)
 	if err != nil {

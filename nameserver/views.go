@@ -190,6 +190,9 @@ func (c *Clients) group(tag string, client netip.Addr) string {
 	return ""
 }
 
+// Group returns the group that a client's queries go to if no module says anything; "": they are resolved as all queries are.
+func (c *Clients) Group(client netip.Addr) string { return c.group("", client) }
+
 // print names all of it.
 func (c *Clients) print() string {
 	if c == nil {

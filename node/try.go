@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -54,7 +53,7 @@ func (n *Node) TryModule(ctx context.Context, r admin.Trial, next func() ([]tria
 	ready := make(chan struct{})
 	look := func() { cancel(s.readMessages(max(r.OneIn, 1), next)) }
 	if !r.Messages {
-		stop, lost := n.server.Tap(r.OneIn, s.watch(n, ready)) // who is told that the trial has begun may ask at once
+		stop, lost := n.server.Tap(r.OneIn, t.Answers(), s.watch(n, ready)) // who is told that the trial has begun may ask at once
 		defer func() {
 			cancel(nil) // whatever has happened
 			stop()
@@ -100,14 +99,19 @@ func (n *Node) openTrial(ctx context.Context, r trial.Request, differ func(trial
 		Request: r, Settings: trial.Settings{Running: running, Data: f.Settings.Data, Files: f.ReadNamed},
 		Folder: folder, Compile: m.child, Engine: m.engine, Shelf: m.shelf, Clock: n.clock.Boot, Seed: uint64(n.clock.Wall().UnixNano()), Differ: differ, Tenant: table.Clients.Tag, Groups: table.Recursion,
 		Resolve: func(name dns.Name, typ dns.Type) (*plugin.Reply, error) {
-			if rep := n.server.Recall(ctx, dns.Question{Name: name, Type: typ, Class: dns.ClassINET}, netip.Addr{}, false, false); rep != nil {
+			if rep := n.server.Recall(ctx, dns.Question{Name: name, Type: typ, Class: dns.ClassINET}, "", false, false); rep != nil {
 				return rep, nil
 			}
 			return nil, errNotRecalled
 		},
-		Recall: func(q *plugin.Query, owner dns.Name) *plugin.Reply {
-			return n.server.Recall(ctx, dns.Question{Name: owner, Type: q.Type, Class: dns.ClassINET}, q.Client, q.Flags&dns.FlagCD != 0, q.DO)
+		Recall: func(q *plugin.Query, owner dns.Name, path *plugin.Path) *plugin.Reply {
+			group := n.server.Table().Clients.Group(q.Client)
+			if path != nil {
+				group = path.Group
+			}
+			return n.server.Recall(ctx, dns.Question{Name: owner, Type: q.Type, Class: dns.ClassINET}, group, q.Flags&dns.FlagCD != 0, q.DO)
 		},
+		Order: table.Plugins.Order(),
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))

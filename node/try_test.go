@@ -115,8 +115,8 @@ func TestTryLive(t *testing.T) {
 	if want := "query www.example.com. A: go on => NXDOMAIN ttl=60"; len(atQuery.differences) != 2 || atQuery.differences[0] != want {
 		t.Errorf("phase query: %q, want %q", atQuery.differences, want)
 	}
-	// Of the name that traps the cache knows that there is none; of those that the module has ended it knows nothing.
-	if u := atAnswer.end.Uses[0]; atAnswer.err != nil || u.Differ != 3 || u.Unanswered != 2 || u.New.Faults != 1 || u.Old.Version != "" {
+	// Of the name that traps there is none, and what acts has said of another is shown, as it would be; to the one that is dropped there is no answer.
+	if u := atAnswer.end.Uses[0]; atAnswer.err != nil || u.Differ != 3 || u.Alike != 1 || u.NotReached != 1 || u.Unanswered != 0 || u.Unplaced != 0 || atAnswer.end.Alone != 0 || u.New.Faults != 1 || u.Old.Version != "" {
 		t.Errorf("phase answer: %v, %+v", atAnswer.err, atAnswer.end)
 	}
 	if want := "answer www.example.com. A: go on => records\n    www.example.com. 10 IN A 192.0.2.80"; len(atAnswer.differences) != 3 || atAnswer.differences[0] != want {

@@ -36,7 +36,7 @@ type moduleTryCommand struct {
 func (moduleTryCommand) Help() string {
 	return `The version that runs and the new one are shown the same queries, and what they say is compared. No answer changes, and nothing is committed: it runs on the node that is asked, in the shadow of what that answers.
 
-Both see the query alone: what other modules have said of it is not looked at. A module of phase answer is shown the answer that the cache has by then, or that of the file; to questions of a module's own the cache answers, too. Of phase log only faults are counted. The node gives it a fourth of a core; queries that come meanwhile are counted as not looked at.
+Live, both run in their place among the modules: what one before them has ended they are not shown, and an answer they are shown as those before them have left it, or as the cache has it by then. Queries of a file they see alone, with the file's answer. To questions of a module's own the cache answers. Of phase log only faults are counted. The node gives it a fourth of a core; queries that come meanwhile are counted as not looked at.
 
 A file of dnstap may be of any server: Unbound (dnstap-log-client-query-messages and -response-messages), BIND (dnstap { client; }), Knot, dnsdist, PowerDNS. Its queries are sent to the node, which has the settings and the lists; with --config nothing is asked.
 

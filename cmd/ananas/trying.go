@@ -18,6 +18,7 @@ type trying struct {
 	p      *process
 	name   string
 	json   bool
+	file   bool // the queries are of a file
 	screen terminal.Screen
 	drawn  int // lines on the terminal, which the next ones are drawn over
 
@@ -28,7 +29,7 @@ type trying struct {
 }
 
 func newTrying(p *process, c *moduleTryCommand) *trying {
-	return &trying{p: p, name: c.Name, json: c.JSON, screen: terminal.Of(p.stdout, p.env)}
+	return &trying{p: p, name: c.Name, json: c.JSON, file: c.Dnstap != "", screen: terminal.Of(p.stdout, p.env)}
 }
 
 // draws tells whether somebody looks on.
@@ -184,6 +185,12 @@ func (t *trying) write(w io.Writer, groups int) error {
 	}
 	note(r.Lost, "query came and was not looked at, since the trial did not keep up; --one-in looks at fewer", "queries came and were not looked at, since the trial did not keep up; --one-in looks at fewer")
 	note(r.Unreadable, "query was none that modules are shown", "queries were none that modules are shown")
+	switch {
+	case t.file && r.Alone > 0:
+		notes = append(notes, "each query was looked at alone: the file does not tell what modules before this one say of it, nor whether they end it")
+	default:
+		note(r.Alone, "query was looked at alone, since other settings have answered it", "queries were looked at alone, since other settings have answered them")
+	}
 	note(r.Unknown, "question of the new version's own was about what is not known here; in a trial nobody is asked", "questions of the new version's own were about what is not known here; in a trial nobody is asked")
 	for _, n := range notes {
 		if _, err := fmt.Fprintln(w, n); err != nil {
@@ -284,6 +291,12 @@ func useNotes(u *trial.Use) (notes []string) {
 	}
 	if !u.New.Fast && u.Phase == "query" && (u.Old.Fast || u.Old.Version == "") {
 		notes = append(notes, "the new version runs beside the loop that answers from the cache: each of its queries takes the long way")
+	}
+	if u.NotReached > 0 {
+		notes = append(notes, count(int(u.NotReached), "query was shown to neither, since a module before it has ended it", "queries were shown to neither, since a module before it has ended them"))
+	}
+	if u.Unplaced > 0 {
+		notes = append(notes, fmt.Sprintf("%s shown to neither, since of a finished answer it is not known how modules before it have left it", count(int(u.Unplaced), "query was", "queries were")))
 	}
 	if u.Unanswered > 0 {
 		notes = append(notes, fmt.Sprintf("%s shown to neither, since no answer is known here", count(int(u.Unanswered), "query was", "queries were")))

@@ -40,10 +40,15 @@ type Image struct {
 	Wire  []byte
 	// Options are EDNS options that the answer has, whoever asks, in wire form (RFC 6891 section 6.1.2): an extended error that says why a name is blocked.
 	Options []byte
+	// Note is what who keeps the image wants to know again of the answer: no part of it, and at most MaxImageNote octets.
+	Note []byte
 }
 
 // ImageTurn is how many octets a set in [Image.Turns] takes.
 const ImageTurn = 4
+
+// MaxImageNote is how many octets a note may have: what modules have said in two words (63 octets each).
+const MaxImageNote = 160
 
 // MaxImage is how many octets an image may have: the largest answer over UDP. Larger ones go over TCP, where they cost more anyway.
 const MaxImage = 4096
@@ -51,12 +56,13 @@ const MaxImage = 4096
 // An image in the arena is an entry whose partition is its variant plus one, whose space is the class of the clients that it is for, whose TTL is Built plus one, and whose data is
 //
 //	 0  4  generation
-//	 4  1  response code (low 4 bits), secure (0x80), ended by a module (0x20)
+//	 4  1  response code (low 4 bits), secure (0x80), ended by a module (0x20), with a note (0x10)
 //	 5  1  how many Turns there are
 //	 6  6  Counts
 //	12  2  By
 //	14     Wire
 //	       Options, and their length in two octets, if there are any (0x40 beside the response code)
+//	       Note, and its length in one octet, if there is one
 //
 // with Turns and TTLs where others have their signatures.
 const (
@@ -64,6 +70,7 @@ const (
 	imageSecure  = 0x80
 	imageOptions = 0x40
 	imageEnded   = 0x20
+	imageNoted   = 0x10
 )
 
 // maxImageOptions is how many octets of options an image may have: an extended error with the longest text that a module may give.
@@ -86,10 +93,10 @@ func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, class Space, ge
 	if name.IsZero() || v >= variants || class > MaxSpace || m.RCode > 15 || turns > 255 || len(m.TTLs)%2 != 0 || len(m.Turns)%ImageTurn != 0 {
 		return c.refuse(RefusedForm)
 	}
-	if len(m.Wire) > MaxImage || len(m.Options) > maxImageOptions {
+	if len(m.Wire) > MaxImage || len(m.Options) > maxImageOptions || len(m.Note) > MaxImageNote {
 		return c.refuse(RefusedSize)
 	}
-	var scratch [imageHead + MaxImage + maxImageOptions + 2]byte
+	var scratch [imageHead + MaxImage + maxImageOptions + 2 + MaxImageNote + 1]byte
 	data := binary.LittleEndian.AppendUint32(scratch[:0], generation)
 	first := byte(m.RCode)
 	if m.Secure {
@@ -101,6 +108,9 @@ func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, class Space, ge
 	if len(m.Options) > 0 {
 		first |= imageOptions
 	}
+	if len(m.Note) > 0 {
+		first |= imageNoted
+	}
 	data = append(data, first, byte(turns))
 	for _, n := range m.Counts {
 		data = binary.LittleEndian.AppendUint16(data, n)
@@ -108,6 +118,9 @@ func (c *Cache) PutImage(name dns.Name, typ dns.Type, v Variant, class Space, ge
 	data = append(binary.LittleEndian.AppendUint16(data, m.By), m.Wire...)
 	if len(m.Options) > 0 {
 		data = binary.LittleEndian.AppendUint16(append(data, m.Options...), uint16(len(m.Options)))
+	}
+	if len(m.Note) > 0 {
+		data = append(append(data, m.Note...), byte(len(m.Note)))
 	}
 	tail := append(append(make([]byte, 0, 64), m.Turns...), m.TTLs...)
 	r := record{
@@ -123,9 +136,9 @@ func (r *record) repeats(old blob, now time.Duration) bool {
 	m, ok := imageOf(old, generation)
 	built := r.ttl - 1
 	data := r.data[:imageHead]
-	wire, options := splitImage(r.data)
+	wire, options, note := splitImage(r.data)
 	if !ok || old.expires() <= now || built < m.Built || len(wire) != len(m.Wire) || len(r.sigs) != len(m.Turns)+len(m.TTLs) ||
-		!bytes.Equal(data, old[headLen+len(r.name)+4:][:imageHead]) || !bytes.Equal(r.sigs[:len(m.Turns)], m.Turns) || !bytes.Equal(r.sigs[len(m.Turns):], m.TTLs) || !bytes.Equal(options, m.Options) {
+		!bytes.Equal(data, old[headLen+len(r.name)+4:][:imageHead]) || !bytes.Equal(r.sigs[:len(m.Turns)], m.Turns) || !bytes.Equal(r.sigs[len(m.Turns):], m.TTLs) || !bytes.Equal(options, m.Options) || !bytes.Equal(note, m.Note) {
 		return false
 	}
 	at := 0
@@ -160,17 +173,23 @@ func imageOf(b blob, generation uint32) (m Image, ok bool) {
 	m.By = binary.LittleEndian.Uint16(data[12:])
 	m.Built = binary.LittleEndian.Uint32(b[atTTL:]) - 1
 	m.Turns, m.TTLs = tail[:turns], tail[turns:]
-	m.Wire, m.Options = splitImage(data)
+	m.Wire, m.Options, m.Note = splitImage(data)
 	return m, true
 }
 
 // splitImage returns what follows the head. Of data that is damaged it may be anything, and nothing beyond it.
-func splitImage(data []byte) (wire, options []byte) {
-	rest := data[imageHead:]
-	if data[4]&imageOptions == 0 || len(rest) < 2 {
-		return rest, nil
+func splitImage(data []byte) (wire, options, note []byte) {
+	wire = data[imageHead:]
+	if data[4]&(imageOptions|imageNoted) == 0 {
+		return wire, nil, nil
 	}
-	n := len(rest) - 2
-	size := min(int(binary.LittleEndian.Uint16(rest[n:])), n)
-	return rest[:n-size], rest[n-size : n]
+	if n := len(wire) - 1; data[4]&imageNoted != 0 && n >= 0 {
+		size := min(int(wire[n]), n)
+		wire, note = wire[:n-size], wire[n-size:n]
+	}
+	if n := len(wire) - 2; data[4]&imageOptions != 0 && n >= 0 {
+		size := min(int(binary.LittleEndian.Uint16(wire[n:])), n)
+		wire, options = wire[:n-size], wire[n-size:n]
+	}
+	return wire, options, note
 }

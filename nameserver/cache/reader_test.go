@@ -106,16 +106,37 @@ func TestImageIsRefused(t *testing.T) {
 		want Verdict
 	}{
 		"too large":                            {func(m *Image) { m.Wire = make([]byte, MaxImage+1) }, later, RefusedSize},
+		"a note that is too large":             {func(m *Image) { m.Note = make([]byte, MaxImageNote+1) }, later, RefusedSize},
 		"half a TTL":                           {func(m *Image) { m.TTLs = m.TTLs[:1] }, later, RefusedForm},
 		"half a turn":                          {func(m *Image) { m.Turns = m.Turns[:3] }, later, RefusedForm},
 		"a response code that no header holds": {func(m *Image) { m.RCode = dns.RCodeBadVersion }, later, RefusedForm},
 		"expired":                              {func(*Image) {}, clk.now(), RefusedExpired},
-		"the largest":                          {func(m *Image) { m.Wire = make([]byte, MaxImage) }, later, Stored},
+		"the largest": {func(m *Image) {
+			m.Wire, m.Options, m.Note = make([]byte, MaxImage), make([]byte, maxImageOptions), make([]byte, MaxImageNote)
+		}, later, Stored},
 	} {
 		m := imageWith([]byte("octets"), clk.now())
 		c.edit(m)
 		if v := k.PutImage(www, dns.TypeA, 0, 0, 1, m, c.end, k.Epoch(), k.Mark(www)); v != c.want {
 			t.Errorf("%s: %v, want %v", what, v, c.want)
+		}
+	}
+}
+
+// What stands behind the records is found again, whether there are options, a note, both or neither.
+func TestImageWithMore(t *testing.T) {
+	k, clk := newCache(t, Config{})
+	r := k.NewReader()
+	defer r.Close()
+	www := name("www.example.com")
+	for _, c := range []struct{ options, note string }{{"", ""}, {"option", ""}, {"", "note"}, {"option", "note"}, {"option", "n"}, {"", "n"}} {
+		m := imageWith([]byte("octets"), clk.now())
+		m.Options, m.Note = []byte(c.options), []byte(c.note)
+		if v := k.PutImage(www, dns.TypeA, 0, 0, 1, m, clk.now()+time.Minute, k.Epoch(), k.Mark(www)); v != Stored {
+			t.Fatal(v)
+		}
+		if got, ok := imageOfOne(r, www, 0, 1, clk.now()); !ok || string(got.Wire) != "octets" || string(got.Options) != c.options || string(got.Note) != c.note {
+			t.Errorf("%+v: got %v, %q %q %q", c, ok, got.Wire, got.Options, got.Note)
 		}
 	}
 }

@@ -54,6 +54,9 @@ type Query struct {
 	// Groups tells which groups there are that a verdict may send the query to. nil: any.
 	Groups interface{ HasGroup(name string) bool }
 
+	// Shown notes what modules of phase answer are shown. nil: nobody wants to know.
+	Shown *Shown
+
 	// Resolve asks for something else within the budget of the client's query, and waits. nil: nothing may be asked now.
 	Resolve func(dns.Name, dns.Type) (*Reply, error)
 }
@@ -147,6 +150,7 @@ type Verdict struct {
 	Tag     string   // for logs and views; "" is none
 	TagBy   string   // the module that has said so
 	Module  string   // whose it is
+	Place   uint8    // where that runs, among all plugins of the settings, from 1; 0: that is not known
 	Failed  bool     // a module failed and was passed over this time: what comes of the query may not be kept
 }
 

@@ -23,6 +23,7 @@ type Chain struct {
 	kept   bool      // answers may be kept as they are sent
 	passed *Said     // of all of fast
 	epoch  string
+	order  string
 }
 
 // Step is what one module said, for who explains.
@@ -193,7 +194,7 @@ func (s *Said) of(r *runner) (one saying, ok bool) {
 			return s.heard[k].saying, true
 		}
 	}
-	return saying{v: Verdict{Module: r.use.Module}}, slices.Contains(s.goOn, r) && !r.out.Load()
+	return saying{v: Verdict{Module: r.use.Module, Place: r.place}}, slices.Contains(s.goOn, r) && !r.out.Load()
 }
 
 // Query shows a query to the modules in their order, and returns the first verdict that ends it, with the tags and wishes of those before. fail is set if a module failed that has to be asked. see is told each step; nil: nobody
@@ -246,7 +247,7 @@ func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, se
 				return Verdict{}, nil, false
 			}
 			if r.use.Mode == Closed {
-				return Verdict{}, edeText(r.use.Module), true
+				return Verdict{Place: r.place}, edeText(r.use.Module), true
 			}
 			failed = failed || err != errOut // which is so for each query
 			continue
@@ -268,17 +269,24 @@ func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, se
 	return v, nil, true
 }
 
-// Answer shows an answer to the modules in their order; each sees what those before have made of it. The verdict is GoOn where none has changed it, and Answer where rep has other records now.
+// Answer shows an answer to the modules in their order; each sees what those before have made of it. The verdict is GoOn where none has changed it, and Answer where rep has other records now; its place is that of the first module
+// that has changed something.
 func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, rep *Reply, see func(Step)) (v Verdict, fail *dns.EDE) {
 	if c == nil {
 		return v, nil
 	}
 	var in []byte
-	failed, tag := false, ""
-	defer func() { v.Failed, v.Tag = failed, tag }()
+	failed, tag, first := false, "", uint8(0)
+	defer func() {
+		v.Failed, v.Tag = failed, tag
+		if first != 0 {
+			v.Place = first
+		}
+	}()
 	for k := range c.answer {
 		r := &c.answer[k]
 		in = in[:0]
+		q.Shown.note(r.place, rep)
 		one, err := c.ask(ctx, core, r, nil, see, true, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
 			in = rep.appendReply(in[:0], q, l.sees)
 			out, err := l.answer(ctx, i, in, q)
@@ -298,17 +306,21 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 		}
 		switch {
 		case err != nil && r.use.Mode == Closed:
-			return Verdict{}, edeText(r.use.Module)
+			return Verdict{Place: r.place}, edeText(r.use.Module)
 		case err != nil:
 			failed = failed || err != errOut
 			continue
 		case one.Action == Answer:
 			rep.RCode, rep.Sections, rep.Security = dns.RCodeSuccess, [3][]dns.RR{one.Records}, cache.Unchecked
 			v = one
+			if first == 0 {
+				first = r.place
+			}
 		case one.Action != GoOn:
 			return one, nil
 		}
 	}
+	q.Shown.note(behindAll, rep)
 	return v, nil
 }
 
@@ -351,7 +363,7 @@ func (c *Chain) once(ctx context.Context, core int, l *loaded, r *runner, see fu
 		}
 		err = c.heard(l, r, &v, err)
 	}
-	v.Module = r.use.Module
+	v.Module, v.Place = r.use.Module, r.place
 	if see != nil {
 		see(Step{r.use.Module, r.use.Phase, v, fuel, c.loader.boot() - began, err})
 	}
@@ -367,7 +379,7 @@ func called(ctx context.Context, core int, l *loaded, i *wasm.Instance, do func(
 
 // heard counts what came of a call.
 func (c *Chain) heard(l *loaded, r *runner, v *Verdict, err error) error {
-	v.Module = r.use.Module
+	v.Module, v.Place = r.use.Module, r.place
 	switch {
 	case errors.Is(err, errLarge):
 		c.loader.m.large.With(r.use.Module).Inc() // and not held against it: whoever owns a zone can have such answers asked for

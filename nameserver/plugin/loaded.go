@@ -82,6 +82,7 @@ type guest struct {
 type runner struct {
 	*loaded
 	use    *Use
+	place  uint8   // among all plugins of the settings, from 1
 	before *loaded // the version before it, for Stale; nil: there is none
 }
 

@@ -118,7 +118,7 @@ func (l *Loader) Load(ctx context.Context, t *Table, before *Chain) (*Chain, err
 			e.Add(&strictyaml.Error{Path: u.Path + ".module", Err: err, Hint: hintOf(err)})
 			continue
 		}
-		r := runner{loaded: one, use: u, before: l.keep(before.goodBefore(t, u, one))}
+		r := runner{loaded: one, use: u, place: uint8(k + 1), before: l.keep(before.goodBefore(t, u, one))}
 		fmt.Fprintf(h, "%x %s %s %v\n", one.key, u.Phase, u.Mode, one.pure)
 		switch u.Phase {
 		case PhaseQuery:
@@ -149,6 +149,7 @@ func (l *Loader) Load(ctx context.Context, t *Table, before *Chain) (*Chain, err
 	}
 	c.passed = c.said(len(c.fast), len(c.fast), nil)
 	c.epoch = hex.EncodeToString(h.Sum(nil)[:16])
+	c.order = c.orderOf()
 	if err := e.OrNil(); err != nil {
 		c.Release()
 		return nil, err

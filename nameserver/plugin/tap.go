@@ -11,12 +11,13 @@ type Tap struct {
 	book  *Logbook
 	pens  []*Pen
 	oneIn uint64
+	shown bool
 	lost  atomic.Uint64
 }
 
-// NewTap makes one, for so many loops that write. Of oneIn lines one is written. all counts what is lost of all taps. read is called by one goroutine, and does not keep the lines.
-func NewTap(loops int, oneIn uint64, all *telemetry.Counter, read func([]Line)) *Tap {
-	t := &Tap{oneIn: max(oneIn, 1)}
+// NewTap makes one, for so many loops that write. Of oneIn lines one is written. shown says that what modules of phase answer are shown is to be noted. all counts what is lost of all taps. read is called by one goroutine, and does not keep the lines.
+func NewTap(loops int, oneIn uint64, shown bool, all *telemetry.Counter, read func([]Line)) *Tap {
+	t := &Tap{oneIn: max(oneIn, 1), shown: shown}
 	t.book = newLogbook(func(lines int) {
 		t.lost.Add(uint64(lines))
 		all.Add(uint64(lines))
@@ -41,6 +42,9 @@ func (t *Tap) Begin(loop int) (*Line, *Pen) {
 	}
 	return p.Begin(nil), p
 }
+
+// Shown tells whether what modules of phase answer are shown is wanted.
+func (t *Tap) Shown() bool { return t.shown }
 
 // Lost is how many lines were lost.
 func (t *Tap) Lost() uint64 { return t.lost.Load() }

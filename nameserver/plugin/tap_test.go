@@ -30,7 +30,7 @@ func TestTap(t *testing.T) {
 			if !c.blocked {
 				close(release)
 			}
-			tap := plugin.NewTap(c.loops, uint64(c.oneIn), m.Counter("ananas_test_lost_total", "Lost."), func(lines []plugin.Line) {
+			tap := plugin.NewTap(c.loops, uint64(c.oneIn), false, m.Counter("ananas_test_lost_total", "Lost."), func(lines []plugin.Line) {
 				<-release
 				seen += len(lines)
 				for k := range lines {

@@ -18,6 +18,7 @@ type Report struct {
 	Queries    uint64 `json:"queries"`    // that were looked at
 	Lost       uint64 `json:"lost"`       // that came and were not: the trial did not keep up
 	Unreadable uint64 `json:"unreadable"` // that are no queries which modules are shown
+	Alone      uint64 `json:"alone"`      // of those that were looked at, queries of which it is not known what modules have said: they are of a file, or other settings have answered them
 	Asked      uint64 `json:"asked"`      // questions of the new version's own
 	Unknown    uint64 `json:"unknown"`    // of those, to which nothing was known
 	Uses       []Use  `json:"uses"`       // where it runs, in the order of the settings
@@ -31,9 +32,11 @@ type Use struct {
 	New        Version `json:"new"`
 	Alike      uint64  `json:"alike"`
 	Differ     uint64  `json:"differ"`
-	Unanswered uint64  `json:"unanswered"` // of phase answer: queries to which no answer is known
-	Groups     []Group `json:"groups"`     // of differences, the most frequent first
-	Others     uint64  `json:"others"`     // differences that are in no group, since there are too many, or of texts that are too long
+	Unanswered uint64  `json:"unanswered"`  // of phase answer: queries to which no answer is known
+	NotReached uint64  `json:"not_reached"` // queries that modules before it have ended, so that no version is shown them
+	Unplaced   uint64  `json:"unplaced"`    // of phase answer: queries that were answered from a finished answer, of which it is not known how modules before it have left it
+	Groups     []Group `json:"groups"`      // of differences, the most frequent first
+	Others     uint64  `json:"others"`      // differences that are in no group, since there are too many, or of texts that are too long
 }
 
 // Version is what is known of one version.
@@ -93,11 +96,11 @@ const (
 )
 
 // counts are of the trial as a whole.
-type counts struct{ queries, lost, unreadable uint64 }
+type counts struct{ queries, lost, unreadable, alone uint64 }
 
 // compared is what came of the comparisons of one use.
 type compared struct {
-	alike, differ, unanswered, others uint64
+	alike, differ, unanswered, notReached, unplaced, others uint64
 
 	groups           map[[2]string]*Group
 	room             *int // octets that groups and examples of the trial may have yet
@@ -241,9 +244,9 @@ func action(o *cases.Outcome) string {
 func (t *Trial) Report() Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := Report{Queries: t.report.queries, Lost: t.report.lost, Unreadable: t.report.unreadable, Asked: t.asked.Load(), Unknown: t.vain.Load(), Uses: []Use{}}
+	r := Report{Queries: t.report.queries, Lost: t.report.lost, Unreadable: t.report.unreadable, Alone: t.report.alone, Asked: t.asked.Load(), Unknown: t.vain.Load(), Uses: []Use{}}
 	for _, u := range t.uses {
-		one := Use{Phase: string(u.new.Phase), Place: u.place, Alike: u.alike, Differ: u.differ, Unanswered: u.unanswered, Others: u.others, Groups: []Group{}}
+		one := Use{Phase: string(u.new.Phase), Place: u.place, Alike: u.alike, Differ: u.differ, Unanswered: u.unanswered, NotReached: u.notReached, Unplaced: u.unplaced, Others: u.others, Groups: []Group{}}
 		one.Old, one.New = describe(u.old, u.oldChain, u.oldSum, &u.oldCost), describe(u.new, u.newChain, u.newSum, &u.newCost)
 		one.New.Pure = one.New.Pure && !t.notPure.Load()
 		for _, g := range u.groups {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,7 +47,10 @@ type Config struct {
 	Resolve func(dns.Name, dns.Type) (*plugin.Reply, error)
 
 	// Recall returns what is known of a query's answer at once, for modules of phase answer, where a record has none. nil: nothing is.
-	Recall func(*plugin.Query, dns.Name) *plugin.Reply
+	Recall func(*plugin.Query, dns.Name, *plugin.Path) *plugin.Reply
+
+	// Order is that of the chain that answers, of which records know the path (see [plugin.Chain.Order]). What other chains have said of a query is as unknown as what nobody knows of one in a file.
+	Order string
 
 	// Differ is told each difference; it is called by who calls Look. nil: nobody wants to know.
 	Differ func(Difference)
@@ -192,6 +196,11 @@ func (e *FaultyError) Hint() string {
 	return "in the path of a query, ten faults in a minute take a module out; what came of each query so far is in the report, and a case of ananas module test repeats it"
 }
 
+// Answers tells whether the module is tried at phase answer, so that it matters what modules are shown there.
+func (t *Trial) Answers() bool {
+	return slices.ContainsFunc(t.uses, func(u *use) bool { return u.new.Phase == plugin.PhaseAnswer })
+}
+
 // Look shows a query to both versions. An error ends the trial.
 func (t *Trial) Look(ctx context.Context, r *Record) error {
 	if t.failed != nil {
@@ -211,9 +220,13 @@ func (t *Trial) Look(ctx context.Context, r *Record) error {
 	}
 	t.mu.Lock()
 	t.report.queries++
+	alone := r.Line.Path.Order == "" || r.Line.Path.Order != t.c.Order
+	if alone {
+		t.report.alone++
+	}
 	t.mu.Unlock()
 	for _, u := range t.uses {
-		if err := t.compare(ctx, u, r, &q, owner); err != nil {
+		if err := t.compare(ctx, u, r, &q, owner, alone); err != nil {
 			t.failed = err
 			return err
 		}
@@ -235,19 +248,27 @@ func (t *Trial) Lost(n uint64) {
 	t.mu.Unlock()
 }
 
-// compare asks both versions of one query.
-func (t *Trial) compare(ctx context.Context, u *use, r *Record, q *plugin.Query, owner dns.Name) error {
+// compare asks both versions of one query, if it comes to the place where they run. alone says that this is not known.
+func (t *Trial) compare(ctx context.Context, u *use, r *Record, q *plugin.Query, owner dns.Name, alone bool) error {
+	var path *plugin.Path // nil: it is not known
+	if !alone {
+		path = &r.Line.Path
+	}
 	reply := r.Reply
-	if u.new.Phase == plugin.PhaseAnswer {
-		if reply == nil && t.c.Recall != nil {
-			reply = t.c.Recall(q, owner)
+	var left *uint64 // counts what neither is shown
+	switch u.new.Phase {
+	case plugin.PhaseQuery:
+		if path != nil && before(path.Ended, u.place) {
+			left = &u.notReached
 		}
-		if reply == nil {
-			t.mu.Lock()
-			u.unanswered++
-			t.mu.Unlock()
-			return nil
-		}
+	case plugin.PhaseAnswer:
+		reply, left = t.shown(u, r, q, owner, path)
+	}
+	if left != nil {
+		t.mu.Lock()
+		*left++
+		t.mu.Unlock()
+		return nil
 	}
 	var old, next said
 	hasOld := u.oldChain != nil && u.new.Phase != plugin.PhaseLog // there it has seen the query already, and nothing is to be compared
@@ -266,6 +287,32 @@ func (t *Trial) compare(ctx context.Context, u *use, r *Record, q *plugin.Query,
 		return &FaultyError{next.Fault}
 	}
 	return nil
+}
+
+// before tells whether something has happened, and before a place; 0 is one behind all others.
+func before(happened uint8, place int) bool {
+	return happened != 0 && (place == 0 || int(happened) < place)
+}
+
+// shown returns the answer that a module of phase answer is shown at its place, or what counts why it is shown none.
+func (t *Trial) shown(u *use, r *Record, q *plugin.Query, owner dns.Name, path *plugin.Path) (reply *plugin.Reply, left *uint64) {
+	switch {
+	case r.Reply != nil:
+		return r.Reply, nil
+	case path != nil && path.Shown != nil:
+		if reply = path.Shown.At(u.place); reply == nil {
+			left = &u.notReached
+		}
+		return reply, left
+	case path != nil && (path.Ended != 0 || before(path.Changed, u.place)):
+		return nil, &u.unplaced // it was answered from a finished answer
+	case t.c.Recall != nil:
+		reply = t.c.Recall(q, owner, path)
+	}
+	if reply == nil {
+		left = &u.unanswered
+	}
+	return reply, left
 }
 
 // note notes what both have said.

@@ -127,7 +127,7 @@ func TestTrials(t *testing.T) {
 		settings trial.Settings
 		request  trial.Request
 		resolve  func(dns.Name, dns.Type) (*plugin.Reply, error)
-		recall   func(*plugin.Query, dns.Name) *plugin.Reply
+		recall   func(*plugin.Query, dns.Name, *plugin.Path) *plugin.Reply
 		asked    string
 		reply    *plugin.Reply
 		want     string
@@ -177,7 +177,7 @@ query at 2: alike 1 differ 1 unanswered 0 others 0
 			name:     "phase answer, of which some answers are known",
 			settings: settings(t, map[string][]byte{"clamp": guest(t, "clamp", "name: clamp\nversion: '1'\nphases: [answer]\npure: true\n")}, nil),
 			request:  trial.Request{Module: "clamp"},
-			recall: func(q *plugin.Query, owner dns.Name) *plugin.Reply {
+			recall: func(q *plugin.Query, owner dns.Name, _ *plugin.Path) *plugin.Reply {
 				if strings.HasPrefix(owner.String(), "gone") {
 					return nil
 				}
