@@ -164,6 +164,9 @@ type ExplainRequest struct {
 	Name  dns.Name
 	Type  dns.Type
 	Fresh bool // use no cache and join no job
+
+	// Client is as whom it is asked, an address without a zone; the zero value is this machine, which may ask whatever access says.
+	Client netip.Addr
 }
 
 // Event is one step of a resolution: a line of the stream.
@@ -178,15 +181,16 @@ type Event struct {
 
 // ExplainAnswer is what the resolution came to.
 type ExplainAnswer struct {
-	Name              string   `json:"name"`
-	Type              string   `json:"type"`
-	RCode             string   `json:"rcode"`
-	Security          string   `json:"security"` // secure, insecure, bogus, indeterminate or unchecked
-	Answer            []string `json:"answer"`   // records in presentation form
-	Authority         []string `json:"authority"`
-	Errors            []EDE    `json:"errors"`             // extended errors, RFC 8914
-	UpstreamQuestions int      `json:"upstream_questions"` // asked for this answer
-	DurationUS        int64    `json:"duration_us"`        // microseconds
+	Client            netip.Addr `json:"client,omitzero"` // as whom it was asked, if that was said
+	Name              string     `json:"name"`
+	Type              string     `json:"type"`
+	RCode             string     `json:"rcode"`
+	Security          string     `json:"security"` // secure, insecure, bogus, indeterminate or unchecked
+	Answer            []string   `json:"answer"`   // records in presentation form
+	Authority         []string   `json:"authority"`
+	Errors            []EDE      `json:"errors"`             // extended errors, RFC 8914
+	UpstreamQuestions int        `json:"upstream_questions"` // asked for this answer
+	DurationUS        int64      `json:"duration_us"`        // microseconds
 }
 
 // EDE is an extended DNS error, RFC 8914.

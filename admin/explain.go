@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"sync"
 
 	"github.com/ananas-edge/ananas/dns"
@@ -76,8 +77,38 @@ func explainParams(r *http.Request) (request ExplainRequest, depth int, p *Probl
 	if request.Fresh, p = boolParam(q, "fresh"); p != nil {
 		return request, 0, p
 	}
+	if q.Has("client") {
+		if request.Client, p = addressParam(q.Get("client")); p != nil {
+			return request, 0, p
+		}
+	}
 	depth, p = intParam(q, "depth", MaxExplainDepth, 1, MaxExplainDepth)
 	return request, depth, p
+}
+
+// ParseAddress reads the address of a client. An IPv4 address that is written as one of IPv6 is that IPv4 address.
+func ParseAddress(text string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" {
+		return netip.Addr{}, addressError(text)
+	}
+	return a.Unmap(), nil
+}
+
+// addressError is a text that is no address.
+type addressError string
+
+func (e addressError) Error() string { return quote(string(e)) + " is no address of a client" }
+
+// Hint says what to do.
+func (addressError) Hint() string { return "a client is written as 192.0.2.7 or 2001:db8::7" }
+
+func addressParam(text string) (netip.Addr, *Problem) {
+	a, err := ParseAddress(text)
+	if err != nil {
+		return a, problemParameter.with(err.Error(), addressError(text).Hint())
+	}
+	return a, nil
 }
 
 var errStoryOver = errors.New("the explain has ended")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -65,10 +66,10 @@ func TestExplainRequestReachesTheNode(t *testing.T) {
 		return ExplainAnswer{}, nil
 	}
 	for target, want := range map[string]ExplainRequest{
-		"name=www.example":                       {dns.MustParseName("www.example"), dns.TypeA, false},
-		"name=www.example&type=aaaa&fresh=true":  {dns.MustParseName("www.example"), dns.TypeAAAA, true},
-		"name=.&type=TYPE65280&fresh=false":      {dns.Root, dns.Type(65280), false},
-		"name=a%5C.b.example.&type=NS&depth=100": {dns.MustParseName(`a\.b.example.`), dns.TypeNS, false},
+		"name=www.example":                       {Name: dns.MustParseName("www.example"), Type: dns.TypeA, Fresh: false},
+		"name=www.example&type=aaaa&fresh=true":  {Name: dns.MustParseName("www.example"), Type: dns.TypeAAAA, Fresh: true},
+		"name=.&type=TYPE65280&fresh=false":      {Name: dns.Root, Type: dns.Type(65280), Fresh: false},
+		"name=a%5C.b.example.&type=NS&depth=100": {Name: dns.MustParseName(`a\.b.example.`), Type: dns.TypeNS, Fresh: false},
 	} {
 		if w := b.do(b.request("GET", "/api/v1/explain?"+target, "")); w.Code != http.StatusOK || got != want {
 			t.Errorf("%s: HTTP %d, the node was asked %+v, want %+v", target, w.Code, got, want)
@@ -236,5 +237,47 @@ func TestExplainThatPanicsIsCutOff(t *testing.T) {
 	}
 	if got := b.crashes.List(); len(got) != 1 {
 		t.Errorf("crashes: %+v", got)
+	}
+}
+
+// As another client asks who has the token, also from this machine; the node is told the address.
+func TestExplainAsAClient(t *testing.T) {
+	b := newBench(t)
+	var asked []netip.Addr
+	b.node.explain = func(_ context.Context, r ExplainRequest, _ func(Event) error) (ExplainAnswer, error) {
+		asked = append(asked, r.Client)
+		return ExplainAnswer{Client: r.Client}, nil
+	}
+	for _, c := range []struct {
+		query   string
+		token   bool
+		problem string // "": none
+		want    netip.Addr
+	}{
+		{"", false, "", netip.Addr{}},
+		{"&client=192.0.2.7", false, "token", netip.Addr{}},
+		{"&client=192.0.2.7", true, "", netip.MustParseAddr("192.0.2.7")},
+		{"&client=::ffff:192.0.2.7", true, "", netip.MustParseAddr("192.0.2.7")},
+		{"&client=2001:db8::7", true, "", netip.MustParseAddr("2001:db8::7")},
+		{"&client=127.0.0.1", false, "token", netip.Addr{}},
+		{"&client=", true, "parameter", netip.Addr{}},
+		{"&client=192.0.2.0/24", true, "parameter", netip.Addr{}},
+		{"&client=fe80::1%25eth0", true, "parameter", netip.Addr{}},
+	} {
+		asked = nil
+		r := b.request("GET", "/api/v1/explain?name=."+c.query, "")
+		if r.Header.Del("Authorization"); c.token {
+			r.Header.Set("Authorization", "Bearer "+b.token)
+		}
+		if c.problem != "" {
+			if p := b.problem(r, c.problem); p.Hint == "" || asked != nil {
+				t.Errorf("%s: %+v, %v", c.query, p, asked)
+			}
+			continue
+		}
+		_, end := lines(t, b.do(r).Body.String())
+		if len(asked) != 1 || asked[0] != c.want || end.Answer == nil || end.Answer.Client != c.want {
+			t.Errorf("%s: %v, %+v", c.query, asked, end)
+		}
 	}
 }

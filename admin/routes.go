@@ -50,7 +50,7 @@ func (s *Server) routing() map[string]route {
 		"/api/v1/modules":     {get: s.modules},
 		"/api/v1/modules/log": {get: s.moduleLog, params: []string{"name"}},
 		"/api/v1/modules/try": {post: s.moduleTry, stream: true, bounds: true},
-		"/api/v1/explain":     {get: s.explain, params: []string{"name", "type", "fresh", "depth"}, stream: true},
+		explainPath:           {get: s.explain, params: []string{"name", "type", "fresh", "depth", "client"}, stream: true},
 
 		"/api/v1/apply":            {post: s.apply, apply: true},
 		blobPath:                   {get: s.blob, put: s.putBlob, upload: true},

@@ -2,6 +2,7 @@ package nameserver
 
 import (
 	"errors"
+	"net/netip"
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/listen"
@@ -34,7 +35,7 @@ func (s *Server) admit(q *query) (recurse.Answer, next) {
 	switch {
 	case !q.table.Access.Allowed(client):
 		s.m.refused.Inc()
-		return refusal(dns.RCodeRefused, dns.EDEProhibited, client.String()+" is in no prefix of access.allow"), answer
+		return prohibited(client), answer
 	case !q.charged() && !s.within(q):
 		return s.overRate(q)
 	case q.Opcode != dns.OpcodeQuery:
@@ -61,6 +62,19 @@ func (s *Server) admit(q *query) (recurse.Answer, next) {
 func badKeepalive(o dns.Options) bool {
 	data, ok := o.Find(dns.OptionKeepalive)
 	return ok && len(data) > 0
+}
+
+// prohibited is the answer to a client that may not ask.
+func prohibited(client netip.Addr) recurse.Answer {
+	return refusal(dns.RCodeRefused, dns.EDEProhibited, client.String()+" is in no prefix of access.allow")
+}
+
+// Prohibited tells whether a client may not ask at all, and what it is told then.
+func (t *Table) Prohibited(client netip.Addr) (recurse.Answer, bool) {
+	if t.Access.Allowed(client) {
+		return recurse.Answer{}, false
+	}
+	return prohibited(client), true
 }
 
 // Refused tells whether a type is no question for records that a resolver can answer, and what every client is told who asks for it.

@@ -14,12 +14,18 @@ import (
 	"github.com/ananas-edge/ananas/nameserver/recurse"
 )
 
-// Explain resolves as for a client, with each step told.
+// Explain resolves as for a client, with each step told: the one of the request, or this machine.
 func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(admin.Event) error) (admin.ExplainAnswer, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	table := n.server.Table()
+	if req.Client.IsValid() {
+		if a, refused := table.Prohibited(req.Client); refused {
+			return refuse(req, table.Clients, a, emit)
+		}
+	}
 	if a, refused := nameserver.Refused(req.Type); refused {
-		return refuse(req, a, emit)
+		return refuse(req, table.Clients, a, emit)
 	}
 	start := n.clock.Boot()
 	trace := recurse.NewTrace(n.clock.Boot, func(e recurse.Event) {
@@ -31,7 +37,6 @@ func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(
 			cancel() // nobody listens any more
 		}
 	})
-	table := n.server.Table()
 	t := table.Recursion
 	o := recurse.Opts{Table: t, Stale: true, Trace: trace, Budget: n.resolver.NewBudget(t)}
 	if req.Fresh {
@@ -40,9 +45,13 @@ func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(
 	ctx, stop := context.WithTimeout(ctx, t.Limits.QueryTime)
 	defer stop()
 	question := dns.Question{Name: req.Name, Type: req.Type, Class: dns.ClassINET}
-	clients, here := table.Clients, netip.AddrFrom4([4]byte{127, 0, 0, 1}) // it is this machine that asks
+	clients, client := table.Clients, netip.AddrFrom4([4]byte{127, 0, 0, 1}) // it is this machine that asks
+	if req.Client.IsValid() {
+		client = req.Client
+		trace.Event(recurse.KindClient, clientEvent(&req, clients).Text, "client", client.String(), "tenant", clients.Tag(client))
+	}
 	asked := plugin.Query{
-		Name: []byte(req.Name.Lower().Wire()), Type: req.Type, Flags: dns.FlagRD, Client: here, Tenant: clients.Tag(here), Groups: t, Now: n.clock.Wall().UnixNano(),
+		Name: []byte(req.Name.Lower().Wire()), Type: req.Type, Flags: dns.FlagRD, Client: client, Tenant: clients.Tag(client), Groups: t, Now: n.clock.Wall().UnixNano(),
 	}
 	out, err := nameserver.Programmed(ctx, n.resolver, table.Plugins, clients, asked, question, 0, o, start, func(s plugin.Step) { tellStep(trace, s) })
 	a, dropped := out.Answer, out.Dropped
@@ -51,7 +60,7 @@ func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(
 	}
 	trace.Close()
 	told := admin.ExplainAnswer{
-		Name: req.Name.String(), Type: req.Type.String(), RCode: a.RCode.String(), Security: securityName(a.Security),
+		Client: req.Client, Name: req.Name.String(), Type: req.Type.String(), RCode: a.RCode.String(), Security: securityName(a.Security),
 		Answer: texts(a.Answer), Authority: texts(a.Authority), Errors: []admin.EDE{},
 		UpstreamQuestions: t.Limits.UpstreamQuestions - o.Budget.Left(), DurationUS: (n.clock.Boot() - start).Microseconds(),
 	}
@@ -74,10 +83,20 @@ func tellStep(t *recurse.Trace, s plugin.Step) {
 		"module", s.Module, "phase", string(s.Phase), "action", s.Verdict.Action.String(), "fuel", strconv.FormatInt(s.Fuel, 10))
 }
 
-// refuse tells what a client gets who asks for a type that is not answered.
-func refuse(req admin.ExplainRequest, a recurse.Answer, emit func(admin.Event) error) (admin.ExplainAnswer, error) {
+// clientEvent tells as whom the question is asked.
+func clientEvent(req *admin.ExplainRequest, clients *nameserver.Clients) admin.Event {
+	tenant := clients.Tag(req.Client)
+	text := req.Client.String() + " asks, of no tenant"
+	if tenant != "" {
+		text = req.Client.String() + " asks, of tenant " + tenant
+	}
+	return admin.Event{Seq: 1, Kind: string(recurse.KindClient), Text: text, Fields: map[string]any{"client": req.Client.String(), "tenant": tenant}}
+}
+
+// refuse tells what a client gets who may not ask, or asks for a type that is not answered.
+func refuse(req admin.ExplainRequest, clients *nameserver.Clients, a recurse.Answer, emit func(admin.Event) error) (admin.ExplainAnswer, error) {
 	out := admin.ExplainAnswer{
-		Name: req.Name.String(), Type: req.Type.String(), RCode: a.RCode.String(), Security: securityName(a.Security),
+		Client: req.Client, Name: req.Name.String(), Type: req.Type.String(), RCode: a.RCode.String(), Security: securityName(a.Security),
 		Answer: []string{}, Authority: []string{}, Errors: []admin.EDE{},
 	}
 	text := a.RCode.String() + " at once, and no server is asked"
@@ -85,10 +104,15 @@ func refuse(req admin.ExplainRequest, a recurse.Answer, emit func(admin.Event) e
 		out.Errors = append(out.Errors, admin.EDE{Code: uint16(e.Code), Name: e.Code.String(), Text: e.Text})
 		text += ": " + e.Text
 	}
-	for _, e := range []admin.Event{
-		{Seq: 1, Kind: string(recurse.KindResolve), Text: "resolve " + out.Name + " " + out.Type},
-		{Seq: 2, Parent: 1, Kind: string(recurse.KindAnswer), Text: text, Fields: map[string]any{"rcode": out.RCode}},
-	} {
+	var steps []admin.Event
+	if req.Client.IsValid() {
+		steps = append(steps, clientEvent(&req, clients))
+	}
+	at := len(steps) + 1
+	steps = append(steps,
+		admin.Event{Seq: at, Kind: string(recurse.KindResolve), Text: "resolve " + out.Name + " " + out.Type},
+		admin.Event{Seq: at + 1, Parent: at, Kind: string(recurse.KindAnswer), Text: text, Fields: map[string]any{"rcode": out.RCode}})
+	for _, e := range steps {
 		if err := emit(e); err != nil {
 			return out, err
 		}

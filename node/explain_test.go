@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -138,5 +139,54 @@ func TestExplainOfWhatIsRefused(t *testing.T) {
 	// The client that does not listen any more ends it.
 	if _, err := n.Explain(t.Context(), admin.ExplainRequest{Name: wwwExample, Type: dns.TypeAXFR}, func(admin.Event) error { return context.Canceled }); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+// As a client it is explained what that client gets: whether it may ask, what modules say to it, and whose servers its view has asked.
+func TestExplainAsAClient(t *testing.T) {
+	b := newBench(t, strings.Replace(withActs, "phase: query", "phase: query, grant: [client]", 1)+`
+  access: { allow: [127.0.0.0/8, 192.0.2.0/24, 198.51.100.0/24, 10.0.0.0/8] }
+  tenants: [{ tag: office, clients: [10.1.0.0/16] }, { tag: lobby, clients: [10.2.0.0/16] }]
+  groups: [{ name: office, kind: stub, zone: nowhere.example, servers: [192.0.2.99] }, { name: lobby, kind: stub, zone: nowhere.example, servers: [192.0.2.99] }, { name: inside, kind: stub, zone: nowhere.example, servers: [192.0.2.99] }]
+  views: [{ tenants: [office], group: inside }]
+`)
+	b.write("acts.wasm", acts(t, "phases: [query]\nneeds: [client]\n"))
+	n := b.start()
+	for _, c := range []struct {
+		client, name string
+		rcode        string
+		steps        []string // in this order; each is the beginning of one
+	}{
+		{"", "client.example.com", "NXDOMAIN", []string{"module acts at phase query: go on", "resolve resolve client.example.com. A"}},
+		{"192.0.2.2", "client.example.com", "NXDOMAIN", []string{"client 192.0.2.2 asks, of no tenant", "module acts at phase query: NXDOMAIN"}},
+		{"192.0.2.3", "client.example.com", "NXDOMAIN", []string{"client 192.0.2.3 asks, of no tenant", "module acts at phase query: go on", "resolve resolve client.example.com. A"}},
+		{"10.1.0.1", "www.example.com", "NOERROR", []string{"client 10.1.0.1 asks, of tenant office", "module acts at phase query: go on", "module the query goes to the servers of group inside: a view says so", "resolve "}},
+		{"10.2.0.1", "www.example.com", "NOERROR", []string{"client 10.2.0.1 asks, of tenant lobby", "module acts at phase query: go on", "resolve "}},
+		{"10.2.0.1", "tenant.example.com", "NXDOMAIN", []string{"client 10.2.0.1 asks, of tenant lobby", "module acts at phase query: go on, to group lobby", "module the query goes to the servers of group lobby: the module acts says so"}},
+		{"203.0.113.1", "www.example.com", "REFUSED", []string{"client 203.0.113.1 asks, of no tenant", "resolve resolve www.example.com. A", "answer REFUSED at once, and no server is asked: 203.0.113.1 is in no prefix of access.allow"}},
+	} {
+		req := admin.ExplainRequest{Name: dns.MustParseName(c.name), Type: dns.TypeA}
+		if c.client != "" {
+			req.Client = netip.MustParseAddr(c.client)
+		}
+		var steps []string
+		a, err := n.Explain(t.Context(), req, func(e admin.Event) error {
+			steps = append(steps, e.Kind+" "+e.Text)
+			return nil
+		})
+		at := 0
+		for _, s := range steps {
+			if at < len(c.steps) && strings.HasPrefix(s, c.steps[at]) {
+				at++
+			}
+		}
+		if err != nil || a.RCode != c.rcode || a.Client != req.Client || at < len(c.steps) || c.client != "" && !strings.HasPrefix(steps[0], "client ") {
+			t.Errorf("%q asks for %s: %v, %+v\n%s", c.client, c.name, err, a, strings.Join(steps, "\n"))
+		}
+	}
+	// Who may not ask is told that whatever he asks for.
+	a, err := n.Explain(t.Context(), admin.ExplainRequest{Name: wwwExample, Type: dns.TypeAXFR, Client: netip.MustParseAddr("203.0.113.1")}, func(admin.Event) error { return nil })
+	if err != nil || len(a.Errors) != 1 || a.Errors[0].Code != 18 {
+		t.Errorf("%+v, %v", a, err)
 	}
 }

@@ -217,6 +217,9 @@ func (c *Client) Explain(ctx context.Context, r admin.ExplainRequest, depth int,
 	if r.Type != dns.TypeNone {
 		params.Set("type", r.Type.String())
 	}
+	if r.Client.IsValid() {
+		params.Set("client", r.Client.String())
+	}
 	if depth != 0 {
 		params.Set("depth", strconv.Itoa(depth))
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/ananas-edge/ananas/admin"
@@ -19,6 +20,7 @@ type explainCommand struct {
 	Type    string `arg:"" optional:"" help:"The type of record: A, AAAA, MX, TYPE65280 and so on. Default: A."`
 	Reverse bool   `short:"x" help:"NAME is an address, and its name is asked for (PTR)."`
 	Fresh   bool   `help:"Use nothing that is cached and wait for no resolution that is under way: go all the way from the root."`
+	Client  string `placeholder:"ADDRESS" help:"As which client it is asked: with its tenant, its view, what modules say to it, and whether it may ask at all. Needs the token. Default: this machine."`
 	Depth   *int   `placeholder:"N" help:"Draw N levels and fold what lies below them; 1 is the question alone."`
 	JSON    bool   `help:"Print the steps as they happen, one JSON object on a line; the last one has the answer."`
 	nodeFlags
@@ -32,7 +34,8 @@ An answer that is a failure, such as SERVFAIL, is explained too: the exit code i
 
 Example:
 
-  ananas explain www.example.com AAAA --fresh`
+  ananas explain www.example.com AAAA --fresh
+  ananas explain www.example.com --client 192.0.2.7`
 }
 
 // Validate is called when all flags are read.
@@ -46,12 +49,18 @@ func (c *explainCommand) Run(p *process) error {
 	if err != nil {
 		return usageError{err, cmp.Or(hintOf(err), "ananas explain --help shows how it is used")}
 	}
+	var client netip.Addr
+	if c.Client != "" {
+		if client, err = admin.ParseAddress(c.Client); err != nil {
+			return usageError{fmt.Errorf("--client: %w", err), hintOf(err)}
+		}
+	}
 	node, err := c.open(p)
 	if err != nil {
 		return err
 	}
 	defer node.Close()
-	request := admin.ExplainRequest{Name: q.Name, Type: q.Type, Fresh: c.Fresh}
+	request := admin.ExplainRequest{Name: q.Name, Type: q.Type, Fresh: c.Fresh, Client: client}
 	if c.JSON {
 		return c.print(p, node, request)
 	}

@@ -195,7 +195,11 @@ func (f files) Status(context.Context) admin.NodeStatus {
 }
 
 func (f files) Explain(ctx context.Context, r admin.ExplainRequest, emit func(admin.Event) error) (admin.ExplainAnswer, error) {
-	text, err := f.read("explain.ndjson", fmt.Sprintf("explain %v %v fresh=%v", r.Name, r.Type, r.Fresh))
+	asked := fmt.Sprintf("explain %v %v fresh=%v", r.Name, r.Type, r.Fresh)
+	if r.Client.IsValid() {
+		asked += " client=" + r.Client.String()
+	}
+	text, err := f.read("explain.ndjson", asked)
 	if err != nil {
 		return admin.ExplainAnswer{}, err
 	}

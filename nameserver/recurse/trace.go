@@ -10,6 +10,7 @@ type Kind string
 
 // Kinds of events, in the order in which a resolution meets them.
 const (
+	KindClient     Kind = "client"     // as whom a question is asked
 	KindResolve    Kind = "resolve"    // a question enters; its children tell how it was answered
 	KindLocal      Kind = "local"      // answered here, by a rule of RFC 6303 or 6761
 	KindCache      Kind = "cache"      // found, or not, in the cache
