@@ -181,16 +181,23 @@ type Event struct {
 
 // ExplainAnswer is what the resolution came to.
 type ExplainAnswer struct {
-	Client            netip.Addr `json:"client,omitzero"` // as whom it was asked, if that was said
-	Name              string     `json:"name"`
-	Type              string     `json:"type"`
-	RCode             string     `json:"rcode"`
-	Security          string     `json:"security"` // secure, insecure, bogus, indeterminate or unchecked
-	Answer            []string   `json:"answer"`   // records in presentation form
-	Authority         []string   `json:"authority"`
-	Errors            []EDE      `json:"errors"`             // extended errors, RFC 8914
-	UpstreamQuestions int        `json:"upstream_questions"` // asked for this answer
-	DurationUS        int64      `json:"duration_us"`        // microseconds
+	Client            netip.Addr      `json:"client,omitzero"` // as whom it was asked, if that was said
+	Name              string          `json:"name"`
+	Type              string          `json:"type"`
+	RCode             string          `json:"rcode"`
+	Security          string          `json:"security"`                  // secure, insecure, bogus, indeterminate or unchecked
+	NegativeAnchor    *NegativeAnchor `json:"negative_anchor,omitempty"` // why it is insecure, if that is why
+	Answer            []string        `json:"answer"`                    // records in presentation form
+	Authority         []string        `json:"authority"`
+	Errors            []EDE           `json:"errors"`             // extended errors, RFC 8914
+	UpstreamQuestions int             `json:"upstream_questions"` // asked for this answer
+	DurationUS        int64           `json:"duration_us"`        // microseconds
+}
+
+// NegativeAnchor is a zone that is not validated although a trust anchor is above it, RFC 7646.
+type NegativeAnchor struct {
+	Zone  string    `json:"zone"`
+	Until time.Time `json:"until,omitzero"` // none: it stands until it is removed
 }
 
 // EDE is an extended DNS error, RFC 8914.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/dns"
@@ -64,6 +65,12 @@ func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(
 		Answer: texts(a.Answer), Authority: texts(a.Authority), Errors: []admin.EDE{},
 		UpstreamQuestions: t.Limits.UpstreamQuestions - o.Budget.Left(), DurationUS: (n.clock.Boot() - start).Microseconds(),
 	}
+	if a.Security == cache.Insecure {
+		if g, ok := t.Group(out.Group); ok {
+			t = g
+		}
+		told.NegativeAnchor = negated(t, question, &a, n.clock.Wall())
+	}
 	for _, e := range a.EDEs {
 		told.Errors = append(told.Errors, admin.EDE{Code: uint16(e.Code), Name: e.Code.String(), Text: e.Text})
 	}
@@ -71,6 +78,35 @@ func (n *Node) Explain(ctx context.Context, req admin.ExplainRequest, emit func(
 		return told, err
 	}
 	return told, nil
+}
+
+// negated returns the negative trust anchor by which an answer, or a part of it, was not validated; nil: it is insecure for another reason.
+func negated(t *recurse.Table, q dns.Question, a *recurse.Answer, now time.Time) *admin.NegativeAnchor {
+	owners := []dns.Question{q}
+	for _, set := range a.Answer { // of a chain of aliases each may be in another zone
+		owners = append(owners, dns.Question{Name: set.Name, Type: set.Type})
+		if target, ok := aliasTarget(&set); ok {
+			owners = append(owners, dns.Question{Name: target, Type: q.Type})
+		}
+	}
+	for _, o := range owners {
+		if n, ok := t.Negated(o.Name, o.Type, now); ok {
+			return &admin.NegativeAnchor{Zone: n.Zone.String(), Until: n.Until}
+		}
+	}
+	return nil
+}
+
+// aliasTarget returns where a CNAME leads: a denial behind it has no record of that name in the answer.
+func aliasTarget(set *dns.RRset) (dns.Name, bool) {
+	if set.Type != dns.TypeCNAME {
+		return dns.Name{}, false
+	}
+	for rr := range set.RRs() {
+		target, _, err := dns.UnpackName(rr.Data, 0)
+		return target, err == nil
+	}
+	return dns.Name{}, false
 }
 
 // tellStep tells what one module said.

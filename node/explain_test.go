@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/dns"
@@ -187,6 +189,54 @@ func TestExplainAsAClient(t *testing.T) {
 	// Who may not ask is told that whatever he asks for.
 	a, err := n.Explain(t.Context(), admin.ExplainRequest{Name: wwwExample, Type: dns.TypeAXFR, Client: netip.MustParseAddr("203.0.113.1")}, func(admin.Event) error { return nil })
 	if err != nil || len(a.Errors) != 1 || a.Errors[0].Code != 18 {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// What a negative trust anchor leaves without validation is told apart from what is proved to be unsigned, also of a part of the answer; cached or not.
+func TestExplainBelowANegativeAnchor(t *testing.T) {
+	b := newBenchIn(t, `
+[defaults]
+latency 1ms
+[zone good.example servers=192.0.2.1]
+www A 192.0.2.80
+alias CNAME www.shop.example.
+gone CNAME nobody.shop.example.
+[zone shop.example servers=192.0.2.2 signatures=expired]
+www A 192.0.2.81
+[zone club.example servers=192.0.2.3 ds=wrong]
+www A 192.0.2.82
+[zone past.example servers=192.0.2.4]
+www A 192.0.2.83
+[zone plain.example servers=192.0.2.5 sign=none]
+www A 192.0.2.84
+`, strings.Replace(plain, "trust_anchors: none", `trust_anchors: lab.anchors, trust_anchor_updates: false, negative_trust_anchors: [shop.example, { zone: club.example, until: 2199-01-01T00:00:00Z }, { zone: past.example, until: 2020-01-01T00:00:00Z }]`, 1))
+	b.write("lab.anchors", b.lab.TrustAnchors())
+	n := b.start()
+	shop, club := admin.NegativeAnchor{Zone: "shop.example."}, admin.NegativeAnchor{Zone: "club.example.", Until: time.Date(2199, 1, 1, 0, 0, 0, 0, time.UTC)}
+	for _, c := range []struct {
+		name, rcode, security string
+		want                  *admin.NegativeAnchor
+	}{
+		{"www.good.example", "NOERROR", "secure", nil},
+		{"www.shop.example", "NOERROR", "insecure", &shop},
+		{"nobody.shop.example", "NXDOMAIN", "insecure", &shop},
+		{"www.club.example", "NOERROR", "insecure", &club},
+		{"alias.good.example", "NOERROR", "insecure", &shop},
+		{"gone.good.example", "NXDOMAIN", "insecure", &shop},
+		{"www.past.example", "NOERROR", "secure", nil},
+		{"www.plain.example", "NOERROR", "insecure", nil},
+		{"nobody.plain.example", "NXDOMAIN", "insecure", nil},
+	} {
+		for _, how := range []string{"resolved", "from the cache"} {
+			if _, a := explain(t, n, c.name, false); a.RCode != c.rcode || a.Security != c.security || !reflect.DeepEqual(a.NegativeAnchor, c.want) {
+				t.Errorf("%s, %s: %s, %s, %+v, want %s, %s, %+v", c.name, how, a.RCode, a.Security, a.NegativeAnchor, c.rcode, c.security, c.want)
+			}
+		}
+	}
+	// The DS record of the zone is its parent's, which is validated.
+	a, err := n.Explain(t.Context(), admin.ExplainRequest{Name: dns.MustParseName("shop.example"), Type: dns.TypeDS}, func(admin.Event) error { return nil })
+	if err != nil || a.Security != "secure" || a.NegativeAnchor != nil {
 		t.Errorf("%+v, %v", a, err)
 	}
 }

@@ -80,6 +80,12 @@ type bench struct {
 
 func newBench(t *testing.T, text string) *bench {
 	t.Helper()
+	return newBenchIn(t, world, text)
+}
+
+// newBenchIn is newBench with a world of its own.
+func newBenchIn(t *testing.T, world, text string) *bench {
+	t.Helper()
 	w, err := lab.ParseWorld(world)
 	if err != nil {
 		t.Fatal(err)

@@ -145,10 +145,10 @@ func (j *job) anchored(name dns.Name) (anchor Anchor, why trust, ok bool) {
 	if !ok {
 		return anchor, trust{zone: name, security: cache.Indeterminate, expires: now + j.table.MaxTTL}, false
 	}
-	if zone, until, negative := j.table.NegativeAnchor(name, j.r.clock.Wall()); negative && zone.Labels() >= anchor.Zone.Labels() {
-		t := trust{zone: zone, security: cache.Insecure, expires: now + j.table.MaxTTL}
-		if !until.IsZero() {
-			t.expires = min(t.expires, now+until.Sub(j.r.clock.Wall()))
+	if n, negative := j.table.negated(anchor, name, j.r.clock.Wall()); negative {
+		t := trust{zone: n.Zone, security: cache.Insecure, expires: now + j.table.MaxTTL}
+		if !n.Until.IsZero() {
+			t.expires = min(t.expires, now+n.Until.Sub(j.r.clock.Wall()))
 		}
 		return anchor, t, false
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/cmd/ananas/terminal"
@@ -121,11 +122,24 @@ func inWords(word string, words map[string]string) string {
 	return word
 }
 
+// security says in words how an answer stands to its signatures. Below a negative trust anchor nobody has looked at them.
+func security(a *admin.ExplainAnswer) string {
+	n := a.NegativeAnchor
+	if n == nil {
+		return inWords(a.Security, securities)
+	}
+	until := ""
+	if !n.Until.IsZero() {
+		until = " until " + n.Until.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("%s (not validated: a negative trust anchor stands at %s%s, RFC 7646)", a.Security, n.Zone, until)
+}
+
 // conclusion writes the answer as dig would.
 func (d *drawing) conclusion() {
 	a := d.answer
 	d.comment("status: " + inWords(a.RCode, rcodes))
-	d.comment("security: " + inWords(a.Security, securities))
+	d.comment("security: " + security(a))
 	for _, e := range a.Errors {
 		text := fmt.Sprintf("EDE: %d", e.Code)
 		if e.Name != "" {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/ananas-edge/ananas/admin"
@@ -211,4 +212,18 @@ func FuzzDrawing(f *testing.F) {
 			}
 		}
 	})
+}
+
+// How an answer stands to its signatures is said in words; below a negative trust anchor it is not proved to be anything.
+func TestSecurity(t *testing.T) {
+	for want, a := range map[string]admin.ExplainAnswer{
+		"secure (signed, and the signatures hold)":                                                                       {Security: "secure"},
+		"insecure (proven to be unsigned)":                                                                               {Security: "insecure"},
+		"insecure (not validated: a negative trust anchor stands at club.example., RFC 7646)":                            {Security: "insecure", NegativeAnchor: &admin.NegativeAnchor{Zone: "club.example."}},
+		"insecure (not validated: a negative trust anchor stands at club.example. until 2030-01-31T12:00:00Z, RFC 7646)": {Security: "insecure", NegativeAnchor: &admin.NegativeAnchor{Zone: "club.example.", Until: time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)}},
+	} {
+		if got := security(&a); got != want {
+			t.Errorf("%+v: %s, want %s", a, got, want)
+		}
+	}
 }
