@@ -17,7 +17,7 @@ import (
 
 // asked returns the query as modules see it.
 func (s *Server) asked(q *query) plugin.Query {
-	said := q.said // has what the note has
+	said := q.said // which has all of the note, if it was asked at once since then
 	if n, ok := q.Note.(*note); ok && said == nil {
 		said = n.said
 	}

@@ -344,16 +344,20 @@ func TestDeniedIsGoodForAsLong(t *testing.T) {
 	}
 }
 
-// What modules have said of a query before one was busy is more than what the loop has noted of it.
-func TestHeardIsMoreThanTheNote(t *testing.T) {
-	s, _ := newServed(t)
-	noted, heard := new(plugin.Said), new(plugin.Said)
-	q := query{table: s.Table(), name: dns.MustParseName("www.example.")}
-	q.Note = &note{noted}
-	if got := s.asked(&q).Said; got != noted {
-		t.Errorf("what the loop has noted is lost: %v", got)
-	}
-	if q.said = heard; s.asked(&q).Said != heard {
-		t.Error("what was said since is lost")
+// What a query was told at once goes with it, also if a loop has left a note of what was said before that: of which it has all.
+func TestWhatWasSaidLastIsKept(t *testing.T) {
+	var hand handClock
+	s, _ := newServedAt(t, hand.clock())
+	earlier, later := new(plugin.Said), new(plugin.Said)
+	for what, c := range map[string]struct {
+		said *plugin.Said
+		note any
+		want *plugin.Said
+	}{"nothing": {nil, nil, nil}, "a note": {nil, &note{earlier}, earlier}, "at once": {later, nil, later}, "both": {later, &note{earlier}, later}} {
+		q := query{Packet: listen.Packet{Data: asks(t, "www.example.", false), Client: allowedClient, Local: allowedClient, Note: c.note}, table: s.Table(), said: c.said}
+		s.admit(&q)
+		if got := s.asked(&q).Said; got != c.want {
+			t.Errorf("%s: %p, want %p", what, got, c.want)
+		}
 	}
 }

@@ -150,7 +150,7 @@ func (c *Chain) pass(core, quiet, k int, i *wasm.Instance, q *Query, tags bool) 
 		}
 	}
 	err = c.heard(r.loaded, r, &v, err)
-	return c.said(quiet, k, &saying{v, err}), false
+	return c.said(quiet, k, &saying{v: v, err: err}), false
 }
 
 // Said is what modules have said in [Chain.Passes] of a query that goes the long way.
@@ -168,8 +168,9 @@ type heardOf struct {
 }
 
 type saying struct {
-	v   Verdict
-	err error
+	v     Verdict
+	err   error
+	whole bool // where it failed, the version before it was asked too, if its mode wants that
 }
 
 // said is what the first of the modules that have to see each query have said, which was nothing, and the one at k if it said something.
@@ -183,18 +184,27 @@ func (c *Chain) said(quiet, k int, last *saying) *Said {
 
 // of returns what a module has said, if it has. A module that was passed over, and is in since, would have been another runner.
 func (s *Said) of(r *runner) (one saying, ok bool) {
-	switch {
-	case s == nil:
+	if s == nil {
 		return one, false
-	case s.by == r:
-		return s.saying, true
 	}
-	for k := range s.heard {
+	for k := range s.heard { // later than what else there is
 		if s.heard[k].by == r {
 			return s.heard[k].saying, true
 		}
 	}
+	if s.by == r {
+		return s.saying, true
+	}
 	return saying{v: Verdict{Module: r.use.Module, Place: r.place}}, slices.Contains(s.goOn, r) && !r.out.Load()
+}
+
+// and returns what was said before, and what was heard since then.
+func (s *Said) and(heard []heardOf) *Said {
+	both := Said{heard: heard}
+	if s != nil {
+		both.goOn, both.by, both.saying = s.goOn, s.by, s.saying
+	}
+	return &both
 }
 
 // Query shows a query to the modules in their order, and returns the first verdict that ends it, with the tags and wishes of those before. fail is set if a module failed that has to be asked. see is told each step; nil: nobody
@@ -217,12 +227,12 @@ func (c *Chain) AtOnce(core int, q *Query, owner dns.Name) (v Verdict, fail *dns
 
 // tell is both: without wait, ok is false if one has no instance that is free.
 func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, see func(Step), wait bool) (v Verdict, fail *dns.EDE, ok bool) {
-	bypass, failed, said := false, false, Verdict{}
+	bypass, failed, sum := false, false, Verdict{}
 	var room [2]heardOf // so that nothing is allocated where all are free, and there are few
 	heard := room[:0]
 	for k := range c.query {
 		r := &c.query[k]
-		one, err := c.ask(ctx, core, r, q.Said, see, wait, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
+		said, busy := c.ask(ctx, core, r, q.Said, see, wait, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
 			out, err := l.query(ctx, i, q)
 			if err == nil {
 				v, err = q.verdict(out, owner)
@@ -232,20 +242,18 @@ func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, se
 			}
 			return v, err
 		})
-		if after, ok := err.(busyAfter); ok {
-			heard, err = append(heard, heardOf{r, saying{err: after.error}}), errBusy
-		} else if !wait && err != errBusy && k < len(c.query)-1 {
-			heard = append(heard, heardOf{r, saying{one, err}})
+		one, err := said.v, said.err
+		if busy {
+			if err != nil { // it is the version before it that is busy
+				heard = append(heard, heardOf{r, said})
+			}
+			q.Said = q.Said.and(slices.Clone(heard))
+			return Verdict{}, nil, false
+		}
+		if !wait && k < len(c.query)-1 {
+			heard = append(heard, heardOf{r, said})
 		}
 		if err != nil {
-			if err == errBusy {
-				before := Said{heard: slices.Clone(heard)} // with what Passes has heard of those that come later
-				if q.Said != nil {
-					before.goOn, before.by, before.saying = q.Said.goOn, q.Said.by, q.Said.saying
-				}
-				q.Said = &before
-				return Verdict{}, nil, false
-			}
 			if r.use.Mode == Closed {
 				return Verdict{Place: r.place}, edeText(r.use.Module), true
 			}
@@ -254,10 +262,10 @@ func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, se
 		}
 		bypass, failed = bypass || one.Bypass, failed || one.Failed
 		if one.Group != "" {
-			said.Group, said.GroupBy = one.Group, r.use.Module
+			sum.Group, sum.GroupBy = one.Group, r.use.Module
 		}
 		if one.Tag != "" {
-			said.Tag, said.TagBy = one.Tag, r.use.Module
+			sum.Tag, sum.TagBy = one.Tag, r.use.Module
 		}
 		if one.Action != GoOn {
 			v = one
@@ -265,7 +273,7 @@ func (c *Chain) tell(ctx context.Context, core int, q *Query, owner dns.Name, se
 		}
 	}
 	v.Bypass, v.Failed = bypass, failed
-	v.Group, v.GroupBy, v.Tag, v.TagBy = said.Group, said.GroupBy, said.Tag, said.TagBy
+	v.Group, v.GroupBy, v.Tag, v.TagBy = sum.Group, sum.GroupBy, sum.Tag, sum.TagBy
 	return v, nil, true
 }
 
@@ -287,7 +295,7 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 		r := &c.answer[k]
 		in = in[:0]
 		q.Shown.note(r.place, rep)
-		one, err := c.ask(ctx, core, r, nil, see, true, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
+		said, _ := c.ask(ctx, core, r, nil, see, true, func(ctx context.Context, l *loaded, i *wasm.Instance) (v Verdict, err error) {
 			in = rep.appendReply(in[:0], q, l.sees)
 			out, err := l.answer(ctx, i, in, q)
 			if err == nil {
@@ -300,6 +308,7 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 			}
 			return v, err
 		})
+		one, err := said.v, said.err
 		failed = failed || one.Failed
 		if one.Tag != "" {
 			tag = one.Tag
@@ -324,23 +333,26 @@ func (c *Chain) Answer(ctx context.Context, core int, q *Query, owner dns.Name, 
 	return v, nil
 }
 
-// ask has one module asked, if it was not, or, where it fails and may be stale, the version before it.
-func (c *Chain) ask(ctx context.Context, core int, r *runner, said *Said, see func(Step), wait bool, do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (v Verdict, err error) {
-	if one, ok := said.of(r); ok {
-		v, err = one.v, one.err
-	} else {
-		v, err = c.once(ctx, core, r.loaded, r, see, wait, do)
+// ask has one module asked, if it was not, or, where it fails and may be stale, the version before it. busy tells that one of the two has no instance that is free, and nobody may wait: then what is said is how the module failed, if it was
+// asked.
+func (c *Chain) ask(ctx context.Context, core int, r *runner, said *Said, see func(Step), wait bool, do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (one saying, busy bool) {
+	one, known := said.of(r)
+	if !known {
+		one.v, one.err = c.once(ctx, core, r.loaded, r, see, wait, do)
 	}
-	if err != nil && err != errBusy && r.use.Mode == Stale && r.before != nil {
-		passedOver := err != errOut || !r.before.pure // what another version says now may not be kept for when it is not asked
-		now := err
-		v, err = c.once(ctx, core, r.before, r, see, wait, do)
-		v.Failed = passedOver
+	if one.err == errBusy {
+		return saying{}, true
+	}
+	if one.err != nil && !one.whole && r.use.Mode == Stale && r.before != nil {
+		v, err := c.once(ctx, core, r.before, r, see, wait, do)
 		if err == errBusy {
-			err = busyAfter{now}
+			return one, true
 		}
+		v.Failed = one.err != errOut || !r.before.pure // what another version says now may not be kept for when it is not asked
+		one.v, one.err = v, err
 	}
-	return v, err
+	one.whole = true
+	return one, false
 }
 
 func (c *Chain) once(ctx context.Context, core int, l *loaded, r *runner, see func(Step), wait bool, do func(context.Context, *loaded, *wasm.Instance) (Verdict, error)) (v Verdict, err error) {
@@ -414,9 +426,6 @@ func (q *Query) verdict(out []byte, owner dns.Name) (Verdict, error) {
 func noGroup(name string) error {
 	return hinted{fmt.Errorf("it sends the query to %w: %q", errGroup, name), "add it to settings.groups, or have the module name another one"}
 }
-
-// busyAfter is why the version before a module was not asked where nobody may wait, after that had failed by itself.
-type busyAfter struct{ error }
 
 // errBusy is why a module was not asked where nobody may wait.
 var errBusy = errors.New("all its instances are in use")
