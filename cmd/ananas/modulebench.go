@@ -22,6 +22,8 @@ type moduleBenchCommand struct {
 func (moduleBenchCommand) Help() string {
 	return `Each case of the module's files is asked again and again on one core, as in the path of a query: an instance taken, the query copied in, the call, the instance put back. What Ananas allocates for it is counted, and should be nothing.
 
+Of phase log a call is all lines of a case. A case that is to be a fault has no price and is left out, which is told; --json has it under left_out.
+
 A call with more than 50,000 fuel can't run in the loop that answers from the cache.
 
 Example:
@@ -29,11 +31,30 @@ Example:
   ananas module bench block`
 }
 
+// bench is what --json prints.
+type bench struct {
+	Cases   []benched `json:"cases"`
+	LeftOut []leftOut `json:"left_out"`
+}
+
+// leftOut is a case that was not measured.
+type leftOut struct {
+	File  string `json:"file"`
+	Line  int    `json:"line"`
+	Query string `json:"query"`
+	Phase string `json:"phase"`
+	Why   string `json:"why"`
+}
+
+// noPrice is why a case that is to be a fault is not measured.
+const noPrice = "a fault has no price"
+
 // benched is what is measured of a case.
 type benched struct {
 	File  string  `json:"file"`
 	Line  int     `json:"line"`
 	Query string  `json:"query"`
+	Phase string  `json:"phase"`
 	Calls int     `json:"calls"`
 	Nanos float64 `json:"ns_per_call"`
 	Fuel  int64   `json:"fuel_per_call"`
@@ -60,12 +81,11 @@ func (c *moduleBenchCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	var all []benched
-	faults := 0
+	all := bench{Cases: []benched{}, LeftOut: []leftOut{}}
 	for _, file := range files {
 		for _, one := range file.Cases {
 			if one.Want.Fault != "" {
-				faults++ // it has no price
+				all.LeftOut = append(all.LeftOut, leftOut{file.Name, one.Line, one.String(), string(one.Phase()), noPrice})
 				continue
 			}
 			cost, err := r.Measure(p.ctx, one, c.Time)
@@ -73,9 +93,9 @@ func (c *moduleBenchCommand) Run(p *process) (err error) {
 				return fmt.Errorf("%s:%d: %w", file.Name, one.Line, err)
 			}
 			b := row(file, one, cost)
-			all = append(all, b)
+			all.Cases = append(all.Cases, b)
 			if !c.JSON {
-				if err := p.print(func(w io.Writer) error { return b.write(w, len(all) == 1) }); err != nil {
+				if err := p.print(func(w io.Writer) error { return b.write(w, len(all.Cases) == 1) }); err != nil {
 					return err
 				}
 			}
@@ -84,8 +104,8 @@ func (c *moduleBenchCommand) Run(p *process) (err error) {
 	if c.JSON {
 		return p.printJSON(all)
 	}
-	if faults > 0 {
-		return p.say("%s left out: a fault has no price", count(faults, "case is", "cases are"))
+	if n := len(all.LeftOut); n > 0 {
+		return p.say("%s left out: %s", count(n, "case is", "cases are"), noPrice)
 	}
 	return nil
 }
@@ -93,7 +113,7 @@ func (c *moduleBenchCommand) Run(p *process) (err error) {
 func row(file *cases.File, one *cases.Case, cost plugin.Cost) benched {
 	n := float64(max(cost.Calls, 1))
 	return benched{
-		File: file.Name, Line: one.Line, Query: one.String(), Calls: cost.Calls, Nanos: float64(cost.Took.Nanoseconds()) / n, Fuel: cost.Fuel / int64(max(cost.Calls, 1)), Alloc: float64(cost.Allocated) / n,
+		File: file.Name, Line: one.Line, Query: one.String(), Phase: string(one.Phase()), Calls: cost.Calls, Nanos: float64(cost.Took.Nanoseconds()) / n, Fuel: cost.Fuel / int64(max(cost.Calls, 1)), Alloc: float64(cost.Allocated) / n,
 	}
 }
 
