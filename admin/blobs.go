@@ -1,12 +1,14 @@
 package admin
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,21 +19,31 @@ type Blob struct {
 	Size   int64  `json:"size"`   // octets
 }
 
-// blobPath is the route of blobs, as the description has it; blobPrefix is what its paths begin with.
+// blobPath and contentPath are the routes of blobs, as the description has them; blobPrefix is what their paths begin with.
 const (
-	blobPrefix = "/api/v1/blobs/"
-	blobPath   = blobPrefix + "{sha256}"
+	blobPrefix  = "/api/v1/blobs/"
+	blobPath    = blobPrefix + "{sha256}"
+	contentEnd  = "/content"
+	contentPath = blobPath + contentEnd
 )
 
-// digestOf reads the digest in the path of a blob.
+// blobRoute is the route of a path that begins with blobPrefix.
+func blobRoute(path string) string {
+	if strings.HasSuffix(path, contentEnd) {
+		return contentPath
+	}
+	return blobPath
+}
+
+// digestOf reads the digest in the path of a blob, or of its content.
 func digestOf(r *http.Request) (sum [32]byte, p *Problem) {
-	text := strings.TrimPrefix(r.URL.Path, blobPrefix)
+	text := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, blobPrefix), contentEnd)
 	if len(text) == hex.EncodedLen(len(sum)) && strings.ToLower(text) == text { // the length first: what is longer does not fit, and hex would write it all
 		if _, err := hex.Decode(sum[:], []byte(text)); err == nil {
 			return sum, nil
 		}
 	}
-	return sum, problemParameter.with("the path ends in "+quote(text), "it is the SHA-256 of the content, 64 digits of lowercase hexadecimal")
+	return sum, problemParameter.with("the digest in the path is "+quote(text), "it is the SHA-256 of the content, 64 digits of lowercase hexadecimal")
 }
 
 // blob tells whether a blob is here.
@@ -49,6 +61,64 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request) *Problem {
 	}
 	writeJSON(w, http.StatusOK, Blob{hex.EncodeToString(sum[:]), size})
 	return nil
+}
+
+// blobContent streams a blob. Where it turns out to be spoilt the connection is cut off behind the last octet, which who reads it may not see: he has the SHA-256, and holds what came against that.
+func (s *Server) blobContent(w http.ResponseWriter, r *http.Request) *Problem {
+	if s.config.Settings == nil {
+		return problemMissing.with("blobs", "")
+	}
+	sum, p := digestOf(r)
+	if p != nil {
+		return p
+	}
+	leave, p := s.enter(s.downloads, "downloads")
+	if p != nil {
+		return p
+	}
+	defer leave()
+	content, size, err := s.config.Settings.ReadBlob(r.Context(), sum)
+	if err != nil {
+		return refusal(problemFailed, r.Context(), err)
+	}
+	defer content.Close()
+	w.Header().Set("Content-Type", octets)
+	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	out := &download{w: w, control: http.NewResponseController(w), until: time.Now().Add(downloadTimeout), closing: s.closing}
+	if _, err = io.CopyBuffer(out, struct{ io.Reader }{content}, make([]byte, downloadPiece)); err == nil {
+		return nil
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		s.metrics.limits.With("download_time").Inc()
+	}
+	return refusal(problemFailed, r.Context(), fmt.Errorf("sending the content of a file: %w", err))
+}
+
+// download is a blob as an answer, which may take long as long as it is taken.
+type download struct {
+	w       io.Writer
+	control *http.ResponseController
+	until   time.Time
+	closing context.Context // done when the node stops
+}
+
+// downloadPiece is how much of a blob has to be taken within writeTimeout, in octets: 8.5 KiB/s, or the whole in time by downloadTimeout.
+const downloadPiece = 256 << 10
+
+// Write is that of io.Writer; it is called with pieces.
+func (d *download) Write(b []byte) (int, error) {
+	if d.closing.Err() != nil {
+		return 0, errors.New("the node is stopping")
+	}
+	by := time.Now().Add(writeTimeout)
+	if d.until.Before(by) {
+		by = d.until
+	}
+	d.control.SetWriteDeadline(by) // a recorder in a test has none
+	return d.w.Write(b)
 }
 
 // putBlob takes a blob in. It is there when this is answered with success, and not before.

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -253,4 +254,97 @@ func TestUploadPace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A content is streamed to who may read the settings. What turns out to be spoilt is cut off, so many are on their way at one time, and nothing comes of one that is not here.
+func TestContentOfBlobs(t *testing.T) {
+	content := bytes.Repeat([]byte("bad.example.net\n"), 100_000)
+	path := fmt.Sprintf("%s%x%s", blobPrefix, sha256.Sum256(content), contentEnd)
+	b := newBench(t)
+	b.node.store.read = func(_ context.Context, sum [32]byte) (io.ReadCloser, int64, error) {
+		if sum != sha256.Sum256(content) {
+			return nil, 0, &Refusal{Why: Absent, Err: errBroken}
+		}
+		return io.NopCloser(bytes.NewReader(content)), int64(len(content)), nil
+	}
+	w := b.do(b.request(http.MethodGet, path, ""))
+	if w.Code != http.StatusOK || !bytes.Equal(w.Body.Bytes(), content) || w.Header().Get("Content-Type") != octets || w.Header().Get("Content-Length") != "1600000" {
+		t.Errorf("HTTP %d, %d octets, %v", w.Code, w.Body.Len(), w.Header())
+	}
+	if w := b.do(b.request(http.MethodHead, path, "")); w.Code != http.StatusOK || w.Body.Len() > 0 || w.Header().Get("Content-Length") != "1600000" {
+		t.Errorf("HEAD: HTTP %d, %d octets, %v", w.Code, w.Body.Len(), w.Header())
+	}
+	outside := b.request(http.MethodGet, path, "")
+	outside.Header.Del("Authorization")
+	outside.RemoteAddr = "192.0.2.1:4000"
+	b.problem(outside, "token")
+	b.problem(b.request(http.MethodGet, blobPrefix+strings.Repeat("0a", 32)+contentEnd, ""), "absent")
+	b.problem(b.request(http.MethodGet, blobPrefix+strings.Repeat("0A", 32)+contentEnd, ""), "parameter")
+	b.problem(b.request(http.MethodPut, path, "x"), "method")
+
+	// What can't be read at all is a problem, and not half an answer.
+	read := b.node.store.read
+	b.node.store.read = func(ctx context.Context, sum [32]byte) (io.ReadCloser, int64, error) {
+		return io.NopCloser(failing{errBroken}), 7, nil
+	}
+	if p := b.problem(b.request(http.MethodGet, path, ""), "failed"); !strings.Contains(p.Detail, errBroken.Error()) {
+		t.Errorf("%+v", p)
+	}
+
+	// Spoilt: the connection ends before the answer does.
+	base := b.serve()
+	b.node.store.read = func(context.Context, [32]byte) (io.ReadCloser, int64, error) {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(content[1:]), failing{errBroken})), int64(len(content)), nil
+	}
+	response := b.get(base + path)
+	if n, err := io.Copy(io.Discard, response.Body); err == nil || n >= int64(len(content)) {
+		t.Errorf("%d octets, %v", n, err)
+	}
+	response.Body.Close()
+
+	// One more than there may be.
+	out, in := io.Pipe()
+	b.node.store.read = func(context.Context, [32]byte) (io.ReadCloser, int64, error) { return io.NopCloser(out), 0, nil }
+	codes := make(chan int, MaxDownloads)
+	for range MaxDownloads {
+		go func() { codes <- b.do(b.request(http.MethodGet, path, "")).Code }()
+	}
+	for len(b.downloads) < MaxDownloads {
+		runtime.Gosched()
+	}
+	b.problem(b.request(http.MethodGet, path, ""), "busy")
+	in.Close()
+	for range MaxDownloads {
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("HTTP %d", code)
+		}
+	}
+	b.node.store.read = read
+	if w := b.do(b.request(http.MethodGet, path, "")); w.Code != http.StatusOK {
+		t.Errorf("afterwards: HTTP %d", w.Code)
+	}
+	if !b.metric(`ananas_admin_limit_reached_total{limit="downloads"} 1`) {
+		t.Error("the limit is not counted")
+	}
+}
+
+// Who stops the node does not wait for what is on its way.
+func TestContentOfANodeThatStops(t *testing.T) {
+	b := newBench(t)
+	out, in := io.Pipe()
+	b.node.store.read = func(context.Context, [32]byte) (io.ReadCloser, int64, error) { return out, 3, nil }
+	go func() {
+		in.Write([]byte{0})
+		in.Write([]byte{0}) // taken when the one before was sent
+		b.close()
+		in.Write([]byte{0})
+		in.Close()
+	}()
+	defer func() {
+		if recover() != http.ErrAbortHandler {
+			t.Error("it is not cut off")
+		}
+		out.Close()
+	}()
+	b.do(b.request(http.MethodGet, fmt.Sprintf("%s%064x%s", blobPrefix, 0, contentEnd), ""))
 }

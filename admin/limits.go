@@ -25,6 +25,8 @@ const (
 	MaxBlobBytes = 256 << 20
 	// MaxUploads of such files at one time. Each is on its way for as long as its line takes, and in memory with some hundred KiB.
 	MaxUploads = 4
+	// MaxDownloads of files that settings name at one time. Each is on its way for as long as its line takes, with 256 KiB of memory.
+	MaxDownloads = 4
 	// MaxApplyText is the size of the text of all files of settings together: what a commit of the store may have.
 	MaxApplyText = 4 << 20
 	// MaxApplyFiles of one request: a file for each section, several times over.
@@ -78,6 +80,8 @@ const (
 	applyTimeout = 60 * time.Second
 	// uploadTimeout is for a file that is put there: the largest at 150 KiB/s. That it comes at all is seen every readTimeout.
 	uploadTimeout = 30 * time.Minute
+	// downloadTimeout is for a file that is fetched: the largest at 150 KiB/s. That it is taken at all is seen every writeTimeout.
+	downloadTimeout = 30 * time.Minute
 	// explainTimeout bounds an explain: a resolution gives up long before.
 	explainTimeout = 60 * time.Second
 	// writeTimeout is for the answer, from the end of the request's header; for an explain, from each event.

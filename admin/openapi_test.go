@@ -135,6 +135,8 @@ var calls = []struct {
 	{"watch", "GET", "/api/v1/settings/watch?after=0", "", nil, 200},
 	{"snapshot", "GET", "/api/v1/snapshot", "", nil, 200},
 	{"blob", "GET", blobPrefix + strings.Repeat("0a", 32), "", nil, 200},
+	{"content of a blob", "GET", blobPrefix + strings.Repeat("0a", 32) + contentEnd, "", nil, 200},
+	{"content of what is no blob", "GET", blobPrefix + "0a" + contentEnd, "", nil, 400},
 	{"put a blob", "PUT", blobPrefix + strings.Repeat("0a", 32), "content", nil, 200},
 	{"put what is no blob", "PUT", blobPrefix + "0a", "content", nil, 400},
 	{"rollouts", "GET", "/api/v1/rollouts?id=42", "", nil, 200},
@@ -184,7 +186,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 				path = pprofPath
 			}
 			if strings.HasPrefix(path, blobPrefix) {
-				path = blobPath
+				path = blobRoute(path)
 			}
 			called[c.method+" "+path] = true
 			responses := d.at("paths", path, strings.ToLower(c.method), "responses")

@@ -54,6 +54,7 @@ func (s *Server) routing() map[string]route {
 
 		"/api/v1/apply":            {post: s.apply, apply: true},
 		blobPath:                   {get: s.blob, put: s.putBlob, upload: true},
+		contentPath:                {get: s.blobContent, stream: true},
 		"/api/v1/rollback":         {post: s.rollback, apply: true},
 		"/api/v1/settings":         {get: s.settingsList, params: []string{"prefix", "version", "limit", "after", "system", "held"}},
 		"/api/v1/settings/diff":    {get: s.settingsDiff, params: []string{"from", "to", "prefix"}},
@@ -215,7 +216,7 @@ func (s *Server) find(r *http.Request) (name string, rt route, p *Problem) {
 		name = pprofPath
 	}
 	if strings.HasPrefix(name, blobPrefix) {
-		name = blobPath
+		name = blobRoute(name)
 	}
 	rt, ok := s.routes[name]
 	if !ok {

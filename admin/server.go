@@ -52,15 +52,16 @@ type Server struct {
 	metrics instruments
 	http    *http.Server
 
-	requests chan struct{} // one for each request in work
-	explains chan struct{}
-	applies  chan struct{}
-	uploads  chan struct{}
-	watches  chan struct{}
-	trials   chan struct{}
-	dumps    chan struct{}   // snapshots that are read
-	closing  context.Context // done when Shutdown begins: streams end
-	close    context.CancelFunc
+	requests  chan struct{} // one for each request in work
+	explains  chan struct{}
+	applies   chan struct{}
+	uploads   chan struct{}
+	downloads chan struct{}
+	watches   chan struct{}
+	trials    chan struct{}
+	dumps     chan struct{}   // snapshots that are read
+	closing   context.Context // done when Shutdown begins: streams end
+	close     context.CancelFunc
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -102,13 +103,14 @@ func New(c Config) (*Server, error) {
 			limits:   m.CounterVec("ananas_admin_limit_reached_total", "Times that a limit of the admin address was reached, by limit.", "limit"),
 			seconds:  m.Histogram("ananas_admin_request_seconds", "Time to answer a request to the admin address, streams included."),
 		},
-		requests: make(chan struct{}, MaxRequests),
-		explains: make(chan struct{}, MaxExplains),
-		applies:  make(chan struct{}, MaxApplies),
-		uploads:  make(chan struct{}, MaxUploads),
-		watches:  make(chan struct{}, MaxWatches),
-		trials:   make(chan struct{}, MaxTrials),
-		dumps:    make(chan struct{}, MaxSnapshots),
+		requests:  make(chan struct{}, MaxRequests),
+		explains:  make(chan struct{}, MaxExplains),
+		applies:   make(chan struct{}, MaxApplies),
+		uploads:   make(chan struct{}, MaxUploads),
+		downloads: make(chan struct{}, MaxDownloads),
+		watches:   make(chan struct{}, MaxWatches),
+		trials:    make(chan struct{}, MaxTrials),
+		dumps:     make(chan struct{}, MaxSnapshots),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -16,6 +16,8 @@ type SettingsStore interface {
 	HasBlob(ctx context.Context, sum [32]byte) (int64, error)
 	// PutBlob keeps a content with that SHA-256, whole or not at all: as long as a version names it, and for a day before one does.
 	PutBlob(ctx context.Context, sum [32]byte, content io.Reader) error
+	// ReadBlob opens a blob that is here, as those are that documents here name, and returns its size in octets. One that is not here is [Absent]. One whose content turns out to be another ends in an error.
+	ReadBlob(ctx context.Context, sum [32]byte) (content io.ReadCloser, size int64, err error)
 	// Rollback makes all settings what they were at a version.
 	Rollback(ctx context.Context, r Rollback) (Applied, error)
 

@@ -26,6 +26,7 @@ type shelf struct {
 	applied func(context.Context) (Applied, error)
 	watch   func(ctx context.Context, after uint64, emit func(Commit) error) error
 	save    func(io.Writer) error
+	read    func(context.Context, [32]byte) (io.ReadCloser, int64, error)
 	put     func(context.Context, [32]byte, io.Reader) error
 	root    *Root
 	all     []Rollout
@@ -123,6 +124,14 @@ func (s *shelf) Watch(ctx context.Context, after uint64, emit func(Commit) error
 func (s *shelf) HasBlob(_ context.Context, sum [32]byte) (int64, error) {
 	s.note(sum)
 	return 7, s.err
+}
+
+func (s *shelf) ReadBlob(ctx context.Context, sum [32]byte) (io.ReadCloser, int64, error) {
+	if s.read != nil {
+		return s.read(ctx, sum)
+	}
+	s.note(sum)
+	return io.NopCloser(strings.NewReader("content")), 7, s.err
 }
 
 func (s *shelf) PutBlob(ctx context.Context, sum [32]byte, content io.Reader) error {

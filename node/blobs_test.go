@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -123,6 +125,32 @@ func TestLostBlobs(t *testing.T) {
 	w.s.mendBlobs([]*settings.Entries{{Blobs: map[[32]byte]*namedfile.File{sum: namedfile.Of([]byte("second")), {1}: namedfile.Of([]byte("not named"))}}})
 	if lost := w.s.lostBlobs(); len(lost) != 0 || w.s.blobs.Len() != 2 || !w.s.use.again.Load() {
 		t.Errorf("%x, %d blobs", lost, w.s.blobs.Len())
+	}
+}
+
+// A content is read where it is, also at a node that makes no changes; one that is not here, or whose file is spoilt, is told as that. A node whose file is the truth has none.
+func TestReadBlob(t *testing.T) {
+	w := newSweeper(t)
+	w.put("first")
+	a := settingsAPI{n: &Node{began: settings.Default()}, shared: w.s}
+	content, size, err := a.ReadBlob(t.Context(), sha256.Sum256([]byte("first")))
+	if err != nil || size != 5 {
+		t.Fatalf("%d octets, %v", size, err)
+	}
+	b, err := io.ReadAll(content)
+	if string(b) != "first" || err != nil || content.Close() != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	for what, c := range map[string]struct {
+		a    settingsAPI
+		want admin.Why
+		says string
+	}{"one that is not here": {a, admin.Absent, "is not here"}, "a node with a file": {settingsAPI{n: a.n}, admin.Owner, "there is no store"}} {
+		_, _, err := c.a.ReadBlob(t.Context(), sha256.Sum256([]byte("second")))
+		var refused *admin.Refusal
+		if !errors.As(err, &refused) || refused.Why != c.want || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

@@ -124,6 +124,26 @@ func (a settingsAPI) PutBlob(ctx context.Context, sum [32]byte, content io.Reade
 	return refusal(s.takeBlob(ctx, sum, content))
 }
 
+// ReadBlob is that of admin.SettingsStore. Every node has the contents that its documents name; which those are is told by the same API.
+func (a settingsAPI) ReadBlob(_ context.Context, sum [32]byte) (io.ReadCloser, int64, error) {
+	if a.shared == nil {
+		return nil, 0, &admin.Refusal{Why: admin.Owner, Err: hinted{a.errOwner(), "its settings name files of that machine, and it has no others: copy them from there"}}
+	}
+	f, err := a.shared.blob(sum)
+	var content io.ReadCloser
+	if err == nil {
+		content, err = f.Open()
+	}
+	var missing *blobs.MissingError
+	if errors.As(err, &missing) {
+		return nil, 0, &admin.Refusal{Why: admin.Absent, Err: hinted{err, "the node fetches what its settings name from the others: ask again in a minute, or ask another node; what no version has named for a day is gone"}}
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return content, f.Size(), nil
+}
+
 // Rollback is that of admin.SettingsStore.
 func (a settingsAPI) Rollback(ctx context.Context, r admin.Rollback) (admin.Applied, error) {
 	s, err := a.root()

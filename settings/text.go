@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"reflect"
@@ -14,7 +15,74 @@ import (
 // could not say stands in comments: keys that this release does not know, and that the content of a file that is named is not there. Keys that are the store's
 // own are passed over. A document that is not told (a secret) stands as what it is told as.
 func Text(entries map[string][]byte) []byte {
-	t := textWriter{left: maps.Clone(entries)}
+	return text(entries, func(n *named) string {
+		return fmt.Sprintf("%s  # the content, %d octets, is in the store", oneLine(strictyaml.Encode(n.Name, "")), n.octets())
+	})
+}
+
+// TextBeside is [Text] where the files that it names are there: beside it, by the names that place has for theirs.
+func TextBeside(entries map[string][]byte, place map[string]string) []byte {
+	return text(entries, func(n *named) string { return oneLine(strictyaml.Encode(place[n.Name], "")) })
+}
+
+// Content is a file that documents name.
+type Content struct {
+	Name    string
+	SHA256  [32]byte
+	Size    int64  // octets
+	Content []byte // nil: it is a blob
+}
+
+// Contents lists the files that entries name, keys and documents as [File.Entries] makes them, each once, by name. The error says that a document has two contents, or none, for a name.
+func Contents(entries map[string][]byte) ([]Content, error) {
+	all := make(map[string]Content)
+	var wrong error
+	text(entries, func(n *named) string {
+		c, err := n.told()
+		if other, twice := all[n.Name]; err == nil && twice && other.SHA256 != c.SHA256 {
+			err = fmt.Errorf("%q is named with two contents", n.Name)
+		}
+		if wrong == nil {
+			wrong = err
+		}
+		all[n.Name] = c
+		return ""
+	})
+	return slices.SortedFunc(maps.Values(all), func(a, b Content) int { return strings.Compare(a.Name, b.Name) }), wrong
+}
+
+// told is what a document says of a file.
+func (n *named) told() (Content, error) {
+	c := Content{Name: n.Name, Size: n.octets()}
+	switch {
+	case n.Content != nil && n.SHA256 == nil && n.Size == nil:
+		c.Content = []byte(*n.Content)
+		c.SHA256 = sha256.Sum256(c.Content)
+	case n.Content == nil && n.SHA256 != nil && n.Size != nil:
+		c.SHA256 = *n.SHA256
+	default:
+		return c, fmt.Errorf("it is not said what is in %q", n.Name)
+	}
+	return c, nil
+}
+
+// octets is how many the content has.
+func (n *named) octets() int64 {
+	switch {
+	case n.Content != nil:
+		return int64(len(*n.Content))
+	case n.Size != nil:
+		return int64(*n.Size)
+	}
+	return 0
+}
+
+// UnknownKey begins the line of a comment that [Text] writes for each key that this release does not know.
+const UnknownKey = "# this release does not know"
+
+// text writes the file of entries, with what file returns for each file that is named.
+func text(entries map[string][]byte, file func(*named) string) []byte {
+	t := textWriter{left: maps.Clone(entries), nameOf: file}
 	for key := range t.left {
 		if strings.HasPrefix(key, ownKeys) {
 			delete(t.left, key)
@@ -27,7 +95,7 @@ func Text(entries map[string][]byte) []byte {
 	}
 	out = append(out, '\n')
 	for _, key := range slices.Sorted(maps.Keys(t.left)) {
-		out = fmt.Appendf(out, "# this release does not know %s:\n", visible(key))
+		out = fmt.Appendf(out, UnknownKey+" %s:\n", visible(key))
 		for _, line := range documentLines(t.left[key]) {
 			out = fmt.Appendf(out, "#   %s\n", visible(line))
 		}
@@ -39,6 +107,8 @@ func Text(entries map[string][]byte) []byte {
 type textWriter struct {
 	b    []byte
 	left map[string][]byte // what was not written yet
+
+	nameOf func(*named) string // what is written for a file
 }
 
 func (t *textWriter) line(depth int, text string) {
@@ -130,14 +200,7 @@ func (t *textWriter) file(key string, f strictyaml.Field, doc []byte, depth int)
 }
 
 func (t *textWriter) named(key string, n *named, depth int) {
-	size := 0
-	switch {
-	case n.Content != nil:
-		size = len(*n.Content)
-	case n.Size != nil:
-		size = *n.Size
-	}
-	t.line(depth, fmt.Sprintf("%s: %s  # the content, %d octets, is in the store", key, oneLine(strictyaml.Encode(n.Name, "")), size))
+	t.line(depth, key+": "+t.nameOf(n))
 }
 
 // document writes a value behind its key: beside it if it is of one line and no section.

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -87,7 +88,32 @@ func TestTextRoundTrips(t *testing.T) {
 			return // a name is there twice
 		}
 		text := Text(e.Docs)
-		again, err := ParseApply("g.yaml", text, namedfile.All(w.files))
+		beside := namedfile.All(w.files)
+		if rapid.Bool().Draw(t, "beside") { // the files are elsewhere, and so have other names
+			contents, err := Contents(e.Docs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			beside, place := make(map[string]*namedfile.File), make(map[string]string)
+			for i, c := range contents {
+				if want := namedfile.Of(w.files[c.Name]); c.SHA256 != want.Sum() || c.Size != want.Size() || c.Content != nil && string(c.Content) != string(w.files[c.Name]) {
+					t.Fatalf("of %s it is said: %+v", c.Name, c)
+				}
+				place[c.Name] = c.Name
+				if i%2 == 0 {
+					place[c.Name] = fmt.Sprintf("elsewhere %d", i)
+				}
+				beside[place[c.Name]] = namedfile.Of(w.files[c.Name])
+			}
+			there, err := ParseApply("h.yaml", TextBeside(e.Docs, place), beside)
+			if err != nil {
+				t.Fatalf("%s\n%v", TextBeside(e.Docs, place), err)
+			}
+			if got := there.NamedFiles(); len(got) != len(contents) {
+				t.Fatalf("%v of %v", got, contents)
+			}
+		}
+		again, err := ParseApply("g.yaml", text, beside)
 		if err != nil {
 			t.Fatalf("%s\n%v", text, err)
 		}
@@ -102,6 +128,27 @@ func TestTextRoundTrips(t *testing.T) {
 	})
 	if told < 100 {
 		t.Errorf("%d keys were seen", told)
+	}
+}
+
+// A name has one content, and every name has one.
+func TestContents(t *testing.T) {
+	const sum = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"
+	for _, c := range []struct{ hints, anchors, want string }{
+		{"name: a\ncontent: |\n  x\n", "name: b\nsha256: " + sum + "\nsize: 7\n", "[a 2 true b 7 false]"},
+		{"name: a\ncontent: |\n  x\n", "name: a\ncontent: |\n  x\n", "[a 2 true]"},
+		{"name: a\ncontent: |\n  x\n", "name: a\ncontent: |\n  y\n", `"a" is named with two contents`},
+		{"name: a\n", "none\n", `it is not said what is in "a"`},
+		{"name: a\ncontent: x\nsize: 1\nsha256: " + sum + "\n", "none\n", `it is not said what is in "a"`},
+	} {
+		all, err := Contents(map[string][]byte{"recursion/root_hints": []byte(c.hints), "recursion/trust_anchors": []byte(c.anchors)})
+		got := []any{}
+		for _, f := range all {
+			got = append(got, f.Name, f.Size, f.Content != nil)
+		}
+		if said := fmt.Sprint(got); said != c.want && (err == nil || err.Error() != c.want) {
+			t.Errorf("%q, %q: %s, %v", c.hints, c.anchors, said, err)
+		}
 	}
 }
 

@@ -2,8 +2,10 @@ package client
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -63,6 +65,50 @@ func (c *Client) PutBlob(ctx context.Context, sum [32]byte, size int64, content 
 		return c.refused(response)
 	}
 	return nil
+}
+
+// GetBlob writes a content that a document names to w, of that size in octets. moved is told how far it is; nil: nobody is. An error of w is returned as it is. What has come is not the content before nil is
+// returned: then it has that size and that SHA-256.
+func (c *Client) GetBlob(ctx context.Context, sum [32]byte, size int64, w io.Writer, moved func(int64)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stuck := time.AfterFunc(requestTimeout, func() { cancel(context.DeadlineExceeded) })
+	defer stuck.Stop()
+	response, err := c.send(ctx, http.MethodGet, "/api/v1/blobs/"+hex.EncodeToString(sum[:])+"/content", nil, nil)
+	if err == nil {
+		defer response.Body.Close()
+		var n int64
+		digest := sha256.New()
+		into := &writing{w: io.MultiWriter(w, digest)}
+		into.moved = func() { stuck.Reset(requestTimeout) }
+		counted := io.TeeReader(io.LimitReader(response.Body, size+1), counter(func(more int) {
+			if n += int64(more); moved != nil {
+				moved(n)
+			}
+		}))
+		_, err = io.Copy(into, counted)
+		switch {
+		case into.err != nil:
+			return into.err
+		case err == nil && (n != size || [32]byte(digest.Sum(nil)) != sum):
+			return c.wrap(fmt.Errorf("it sends another content than the one with the SHA-256 %x", sum[:8]), "its file of it may be spoilt, and is mended then: try again in a minute, or ask another node")
+		case err == nil:
+			return nil
+		}
+		err = c.broken(err)
+	}
+	if context.Cause(ctx) == context.DeadlineExceeded {
+		err = c.broken(context.DeadlineExceeded)
+	}
+	return err
+}
+
+// counter is told of octets that pass.
+type counter func(int)
+
+func (c counter) Write(b []byte) (int, error) {
+	c(len(b))
+	return len(b), nil
 }
 
 // uploading remembers the error of what is read, to tell it from one of the connection.

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +58,24 @@ func (n *node) HasBlob(_ context.Context, sum [32]byte) (int64, error) {
 		return 0, &admin.Refusal{Why: admin.Absent, Err: errors.New("no")}
 	}
 	return int64(len(n.blobs[sum])), n.err
+}
+
+func (n *node) ReadBlob(_ context.Context, sum [32]byte) (io.ReadCloser, int64, error) {
+	content, ok := n.blobs[sum]
+	if !ok {
+		return nil, 0, &admin.Refusal{Why: admin.Absent, Err: errors.New("no")}
+	}
+	return io.NopCloser(io.MultiReader(strings.NewReader(content), failing{n.err})), int64(len(content)), nil
+}
+
+// failing is a reader that ends with an error, or at once.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return 0, io.EOF
 }
 
 func (n *node) PutBlob(_ context.Context, sum [32]byte, content io.Reader) error {
@@ -306,6 +325,63 @@ func TestSnapshotThatStandsStill(t *testing.T) {
 		}
 		begun := time.Now()
 		_, err := c.SaveSnapshot(t.Context(), io.Discard)
+		fails(t, err, "deadline exceeded", "does not answer in time")
+		if got := time.Since(begun); got != requestTimeout*3/2 {
+			t.Errorf("it took %v", got)
+		}
+		c.Close()
+	})
+}
+
+// A content is taken if it is the one, whole.
+func TestGetBlob(t *testing.T) {
+	content := strings.Repeat("bad.example.net\n", 100_000)
+	sum, other := sha256.Sum256([]byte(content)), sha256.Sum256(nil)
+	n := &node{blobs: map[[32]byte]string{sum: content, other: content}}
+	address, data := start(t, n)
+	c := open(t, Options{Node: address, Data: data})
+	var b bytes.Buffer
+	last := int64(0)
+	if err := c.GetBlob(t.Context(), sum, int64(len(content)), &b, func(n int64) { last = n }); err != nil || b.String() != content || last != int64(len(content)) {
+		t.Errorf("%d octets, told %d, %v", b.Len(), last, err)
+	}
+	for size, err := range map[int64]error{
+		0: c.GetBlob(t.Context(), sum, 0, io.Discard, nil), 1: c.GetBlob(t.Context(), sum, int64(len(content))-1, io.Discard, nil),
+		2: c.GetBlob(t.Context(), sum, int64(len(content))+1, io.Discard, nil), 3: c.GetBlob(t.Context(), other, int64(len(content)), io.Discard, nil),
+	} {
+		if err == nil {
+			t.Errorf("case %d is taken", size)
+		}
+		fails(t, err, "another content", "ask another node")
+	}
+	err := c.GetBlob(t.Context(), [32]byte{1}, 7, io.Discard, nil)
+	fails(t, err, "there is no such thing in the store: no", "")
+	full := errors.New("no space left")
+	if err := c.GetBlob(t.Context(), sum, int64(len(content)), brokenWriter{full}, nil); err != full {
+		t.Errorf("a full disk: %v", err)
+	}
+	n.err = errors.New("the disk is gone")
+	err = c.GetBlob(t.Context(), sum, int64(len(content))+1, io.Discard, nil)
+	if err == nil {
+		t.Error("a stream that is cut off is taken")
+	}
+}
+
+// A content that stands still costs the limit, on fake time.
+func TestBlobThatStandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := open(t, Options{Token: "x"})
+		c.http.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			go io.Copy(io.Discard, there)
+			go func() {
+				time.Sleep(requestTimeout / 2)
+				io.WriteString(there, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+			}()
+			return here, nil
+		}
+		begun := time.Now()
+		err := c.GetBlob(t.Context(), [32]byte{1}, 10, io.Discard, nil)
 		fails(t, err, "deadline exceeded", "does not answer in time")
 		if got := time.Since(begun); got != requestTimeout*3/2 {
 			t.Errorf("it took %v", got)

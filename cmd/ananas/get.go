@@ -18,6 +18,9 @@ type getCommand struct {
 	At   uint64 `placeholder:"N" help:"As it was at version N. Default: the last."`
 	Held bool   `help:"As the node that is asked has it, with the change sets that it holds, in place of what is live."`
 	JSON bool   `help:"Print keys and documents as JSON."`
+
+	Files string `placeholder:"DIR" help:"Save it in this folder, as settings.yaml, with all files that it names: modules, lists, zones."`
+	Force bool   `help:"With --files: replace files that are there with another content."`
 	nodeFlags
 }
 
@@ -25,17 +28,28 @@ type getCommand struct {
 func (getCommand) Help() string {
 	return `A key is printed as its document. A folder is printed as the file that would make it: edit it and apply it again. Exit code 1 if there is neither.
 
+Files that settings name are in the store, and what is printed has their names alone. --files saves all of it, so that ananas check and ananas apply take the folder's settings.yaml on another machine. Each file is held against its SHA-256. The folder is there when all of it is whole; one that is there already keeps its other files, gets settings.yaml last, and of its files none is replaced without --force. What the settings name outside of their folder, as /etc/hosts, is in the folder too, under another name.
+
 Example:
 
   ananas get forward/corp.example
   ananas get forward > forward.yaml
-  ananas get --at 41`
+  ananas get --at 41
+  ananas get --files copy && ananas check copy/settings.yaml`
 }
 
 // Validate is called when all flags are read.
 func (c *getCommand) Validate() error {
 	if c.Held && c.At != 0 {
 		return errors.New("--held and --at: what a node holds is known of the last version alone")
+	}
+	switch {
+	case c.Files == "" && c.Force:
+		return errors.New("--force is for --files: nothing is replaced otherwise")
+	case c.Files != "" && c.JSON:
+		return errors.New("--files and --json: what is saved are files of settings")
+	case c.Files != "" && strings.HasPrefix(c.Key, "~"):
+		return errors.New("--files is for settings: keys of the store's own are in no file")
 	}
 	return nil
 }
@@ -58,14 +72,21 @@ func (c *getCommand) Run(p *process) error {
 	if c.JSON {
 		return p.printJSON(list)
 	}
+	docs := make(map[string][]byte, len(list.Entries))
+	for _, e := range list.Entries {
+		docs[e.Key] = []byte(e.Value)
+	}
+	head := ""
+	if section, _, part := strings.Cut(key, "/"); part {
+		head = fmt.Sprintf("# This is a part of the section %s: applied as it stands, it removes the rest of that.\n", terminal.Clean(section))
+	}
+	if c.Files != "" {
+		return c.saveFiles(p, node, list, docs, head)
+	}
 	return p.print(func(w io.Writer) error {
 		if len(list.Entries) == 1 && list.Entries[0].Key == key {
 			_, err := io.WriteString(w, lined(shown(p, list.Entries[0].Value)))
 			return err
-		}
-		docs := make(map[string][]byte, len(list.Entries))
-		for _, e := range list.Entries {
-			docs[e.Key] = []byte(e.Value)
 		}
 		if strings.HasPrefix(key, "~") { // no settings, so that no file has them
 			for _, e := range list.Entries {
@@ -75,12 +96,7 @@ func (c *getCommand) Run(p *process) error {
 			}
 			return nil
 		}
-		if section, _, part := strings.Cut(key, "/"); part {
-			if _, err := fmt.Fprintf(w, "# This is a part of the section %s: applied as it stands, it removes the rest of that.\n", terminal.Clean(section)); err != nil {
-				return err
-			}
-		}
-		_, err := io.WriteString(w, shown(p, string(settings.Text(docs))))
+		_, err := io.WriteString(w, head+shown(p, string(settings.Text(docs))))
 		return err
 	})
 }

@@ -62,7 +62,7 @@ func (c *snapshotSaveCommand) Run(p *process) (err error) {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = c.place(f.Name())
+		err = place(f.Name(), c.File, c.Force)
 	}
 	if err != nil {
 		return fmt.Errorf("saving a snapshot: %w", err)
@@ -70,17 +70,17 @@ func (c *snapshotSaveCommand) Run(p *process) (err error) {
 	return p.say("%s: %s", terminal.Clean(c.File), size(n))
 }
 
-// place gives the file its name.
-func (c *snapshotSaveCommand) place(from string) error {
-	if c.Force {
-		return os.Rename(from, c.File)
+// place gives a file its name, in the place of another one only by force.
+func place(from, to string, force bool) error {
+	if force {
+		return os.Rename(from, to)
 	}
-	err := os.Link(from, c.File) // which replaces nothing that came meanwhile
+	err := os.Link(from, to) // which replaces nothing that came meanwhile
 	if errors.Is(err, fs.ErrExist) {
-		return hinted{fmt.Errorf("%q is there by now", c.File), "name another file, or replace it with --force"}
+		return hinted{fmt.Errorf("%q is there by now", to), "name another file, or replace it with --force"}
 	}
 	if err != nil { // a file system without hard links
-		return os.Rename(from, c.File)
+		return os.Rename(from, to)
 	}
 	return nil
 }

@@ -69,6 +69,15 @@ func (f files) HasBlob(_ context.Context, sum [32]byte) (int64, error) {
 	return info.Size(), nil
 }
 
+func (f files) ReadBlob(_ context.Context, sum [32]byte) (io.ReadCloser, int64, error) {
+	file, err := os.Open(filepath.Join(f.dir, fmt.Sprintf("%x", sum)))
+	if err != nil {
+		return nil, 0, &admin.Refusal{Why: admin.Absent, Err: err}
+	}
+	info, err := file.Stat()
+	return file, info.Size(), err
+}
+
 func (f files) PutBlob(_ context.Context, sum [32]byte, content io.Reader) error {
 	b, err := io.ReadAll(content)
 	if err == nil {

@@ -63,7 +63,7 @@ func uploadOne(p *process, node *client.Client, f large) error {
 		return fileFault(err)
 	}
 	defer content.Close()
-	show := newUploading(p, f)
+	show := newMoving(p, "uploading", f.name, f.file.Size(), "the node keeps it")
 	defer show.clear()
 	if err := node.PutBlob(p.ctx, f.file.Sum(), f.file.Size(), content, show.moved); err != nil {
 		return fmt.Errorf("uploading %q: %w", f.name, err)
@@ -71,35 +71,36 @@ func uploadOne(p *process, node *client.Client, f large) error {
 	return nil
 }
 
-// uploading is one line on a terminal that tells how far a file has gone.
-type uploading struct {
+// moving is one line on a terminal that tells how far a file has gone.
+type moving struct {
 	w     io.Writer // nil: nobody looks on
 	what  string
 	all   int64
-	shown int64 // of what has gone, when it was shown last
+	then  string // what is so when all has gone
+	shown int64  // of what has gone, when it was shown last
 }
 
-func newUploading(p *process, f large) *uploading {
+func newMoving(p *process, verb, name string, all int64, then string) *moving {
 	if !terminal.Of(p.stderr, p.env).Terminal {
-		return &uploading{}
+		return &moving{}
 	}
-	return &uploading{w: p.stderr, what: "uploading " + terminal.Clean(f.name), all: f.file.Size()}
+	return &moving{w: p.stderr, what: verb + " " + terminal.Clean(name), all: all, then: then}
 }
 
-func (u *uploading) moved(n int64) {
+func (m *moving) moved(n int64) {
 	switch {
-	case u.w == nil:
-	case n == u.all:
-		io.WriteString(u.w, eraseLine+u.what+": the node keeps it")
-		u.shown = n
-	case n-u.shown >= showEvery:
-		fmt.Fprintf(u.w, "%s%s: %s of %s", eraseLine, u.what, size(n), size(u.all))
-		u.shown = n
+	case m.w == nil:
+	case n == m.all:
+		io.WriteString(m.w, eraseLine+m.what+": "+m.then)
+		m.shown = n
+	case n-m.shown >= showEvery:
+		fmt.Fprintf(m.w, "%s%s: %s of %s", eraseLine, m.what, size(n), size(m.all))
+		m.shown = n
 	}
 }
 
-func (u *uploading) clear() {
-	if u.w != nil && u.shown > 0 {
-		io.WriteString(u.w, eraseLine)
+func (m *moving) clear() {
+	if m.w != nil && m.shown > 0 {
+		io.WriteString(m.w, eraseLine)
 	}
 }

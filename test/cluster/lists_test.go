@@ -92,6 +92,10 @@ func TestLargeList(t *testing.T) {
 	if !hasBlob(leaf, list.String()) {
 		t.Error("the follower does not have the blob")
 	}
+	var copied bytes.Buffer
+	if err := r.api(leaf).GetBlob(r.ctx, sum, int64(list.Len()), &copied, nil); err != nil || !bytes.Equal(copied.Bytes(), list.Bytes()) {
+		t.Errorf("a follower tells %d octets of the list: %v", copied.Len(), err)
+	}
 	if out := ananas("apply", filepath.Join(dir, "settings.yaml"), "--yes", "--now", "--reason", "again"); !strings.Contains(out, "nothing is different") {
 		t.Errorf("%s", out)
 	}
