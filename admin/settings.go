@@ -283,7 +283,7 @@ type Node struct {
 	Up      bool      `json:"up"`
 	Version uint64    `json:"version"` // that its table was made from
 	Sets    []string  `json:"sets"`    // ids of the change sets in it
-	AgeMS   int64     `json:"age_ms"`  // how old what it knows is, in milliseconds
+	AgeMS   int64     `json:"age_ms"`  // since the root last confirmed what it has, in milliseconds: as it told, and the time since then; -1: never, or it has not told
 	Via     string    `json:"via"`     // whom it follows
 	Error   string    `json:"error"`   // why it keeps older settings; else ""
 	Release string    `json:"release"` // version of the program

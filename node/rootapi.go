@@ -38,7 +38,7 @@ func (s *shared) fleet() []admin.Node {
 		if err != nil || doc == nil {
 			continue // of a later release
 		}
-		n := admin.Node{Name: name, Labels: doc.Labels, Role: string(doc.Role), Joined: doc.Joined, Sets: []string{}}
+		n := admin.Node{Name: name, Labels: doc.Labels, Role: string(doc.Role), Joined: doc.Joined, Sets: []string{}, AgeMS: -1}
 		if doc.Revoked != nil {
 			n.Revoked = doc.Revoked.Time
 		}
@@ -48,7 +48,14 @@ func (s *shared) fleet() []admin.Node {
 		if i, ok := told[name]; ok {
 			r := rows[i]
 			n.Seen, n.Up = now.Add(-r.Silent), r.Silent <= upWithin && doc.Revoked == nil
-			n.Version, n.AgeMS, n.Via, n.Error, n.Release = r.Version, r.Age.Milliseconds(), r.Via, r.Error, r.Release
+			n.Version, n.Via, n.Error, n.Release = r.Version, r.Via, r.Error, r.Release
+			age := r.AgeNow()
+			if name == s.name {
+				age = s.age() // which is known, and not told a moment ago
+			}
+			if age >= 0 {
+				n.AgeMS = age.Milliseconds()
+			}
 			for _, id := range r.Sets {
 				n.Sets = append(n.Sets, string(id))
 			}

@@ -40,7 +40,7 @@ type rootLsCommand struct {
 
 // Help is printed below the usage.
 func (rootLsCommand) Help() string {
-	return `VERSION is what a node's table was made from, with the change sets in it; AGE is how long ago the root last confirmed what it has. Ask a member of the root: others do not know the rest of the fleet.
+	return `VERSION is what a node's table was made from, with the change sets in it; AGE is how long ago the root last confirmed what it has: of a node that is silent, as it told, and the time since then. Ask a member of the root: others do not know the rest of the fleet.
 
 The STATE of a member is as the one that is asked sees it: leader, follower, learner (it copies, and has no vote yet) or unreachable. A node with no report yet has joined, and has told nothing since that member started.
 

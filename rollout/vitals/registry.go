@@ -64,6 +64,14 @@ type Row struct {
 	Silent time.Duration
 }
 
+// AgeNow is how long ago the root last confirmed the node's copy, as far as is known here: since it told its Age nobody has heard of a newer one. Negative: never.
+func (r Row) AgeNow() time.Duration {
+	if r.Age < 0 {
+		return r.Age
+	}
+	return r.Age + r.Silent
+}
+
 // NewRegistry makes an empty one; now is boot time.
 func NewRegistry(now func() time.Duration) *Registry {
 	return &Registry{now: now, nodes: map[string]*row{}, total: map[group]*Sum{}, added: map[group]time.Duration{}, to: map[string]*outlet{}}
@@ -215,13 +223,15 @@ func (g *Registry) Report(to string) []byte {
 		if !at.onward || now-at.seen > told {
 			continue
 		}
-		n := len(appendNode(nil, &at.node))
+		row := Row{at.node, now - at.seen}
+		row.Age = row.AgeNow()
+		n := len(appendNode(nil, &row.Node))
 		if size+n > MaxReport || len(r.Nodes) == MaxRows {
 			o.next = name
 			break
 		}
 		size += n
-		r.Nodes = append(r.Nodes, at.node)
+		r.Nodes = append(r.Nodes, row.Node)
 	}
 	return r.Append(nil)
 }

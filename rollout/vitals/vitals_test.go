@@ -200,6 +200,28 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// What a node told is as old as it said then, and the time since, wherever that is passed.
+func TestAgeGrows(t *testing.T) {
+	now := time.Duration(0)
+	relay, root := NewRegistry(func() time.Duration { return now }), NewRegistry(func() time.Duration { return now })
+	for name, age := range map[string]time.Duration{"fresh": 400 * time.Millisecond, "never": -time.Millisecond} {
+		n := Node{Age: age}
+		n.Name = name
+		relay.Tell(n, rollout.Sum{})
+	}
+	now += 2 * time.Second
+	r, err := Parse(relay.Report("root"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root.Take(r, "root", false)
+	now += time.Hour
+	rows := root.Nodes()
+	if len(rows) != 2 || rows[0].AgeNow() != time.Hour+2400*time.Millisecond || rows[1].AgeNow() != -time.Millisecond {
+		t.Errorf("%+v", rows)
+	}
+}
+
 // More nodes than fit into one report are told in turn, and what is beyond the limits is dropped oldest first.
 func TestLimits(t *testing.T) {
 	var now time.Duration

@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +89,22 @@ func TestStore(t *testing.T) {
 			r.Errorf("the guest's history has %+v; want one hidden change", c)
 		}
 		r.must(guest.Stop())
+	})
+
+	step("what a stopped node has is told as old as it is", func(r *rig) {
+		r.must(f3.Stop())
+		r.eventually("f3 is silent", func() error {
+			root, err := r.api(root).Root(r.ctx)
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(root.Nodes, func(n admin.Node) bool { return n.Name == "f3" })
+			if n := root.Nodes[i]; n.Up || n.AgeMS < root.Now.Sub(n.Seen).Milliseconds()-1000 { // the answer is of a moment after the row is
+				return fmt.Errorf("at %v it is told as %+v", root.Now, n)
+			}
+			return nil
+		})
+		r.must(f3.Start(""))
 	})
 
 	step("a relay is killed", func(r *rig) {
