@@ -123,6 +123,7 @@ type Applied struct {
 	Commit   string       `json:"commit,omitempty"`  // its id
 	Rollout  string       `json:"rollout,omitempty"` // id of the rollout that carries the change; "": it is live
 	Waits    string       `json:"waits,omitempty"`   // id of the rollout that it waits for, since that changes a key of it
+	Back     uint64       `json:"back,omitempty"`    // of a rollback: the version that it brings back
 	Aborted  []string     `json:"aborted,omitempty"` // ids of rollouts that a change to all nodes at once has ended
 }
 

@@ -162,9 +162,13 @@ func (a settingsAPI) Rollback(ctx context.Context, r admin.Rollback) (admin.Appl
 	reason := r.Reason
 	if reason == "" && !r.Now {
 		reason = fmt.Sprintf("back to version %d", r.Version)
+		if r.Prefix != "" {
+			reason = fmt.Sprintf("%s back to version %d", r.Prefix, r.Version)
+		}
 	}
 	done, err := s.commit(ctx, change{wanted: wantVersion(past, r.Prefix), author: r.Author, reason: reason, now: r.Now, confirm: r.Confirm}, r.Dry)
 	if err == nil {
+		done.Back = r.Version
 		done.Warnings = append(done.Warnings, stillOpen(s.copy.View(), append(done.Aborted, done.Rollout))...)
 	}
 	return done, refusal(err)

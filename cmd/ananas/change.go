@@ -184,6 +184,9 @@ func writeApplied(w io.Writer, done admin.Applied) error {
 		return err
 	}
 	text := fmt.Sprintf("version %d", done.Version)
+	if done.Back > 0 {
+		text += fmt.Sprintf(", back to version %d", done.Back)
+	}
 	switch {
 	case done.Waits != "":
 		text += fmt.Sprintf(": rollout %s, which waits for rollout %s since that changes a key of it", done.Rollout, done.Waits)

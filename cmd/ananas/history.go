@@ -112,11 +112,7 @@ func historyTable(commits []admin.Commit) *terminal.Table {
 // writeCommit writes a commit with what it changed.
 func writeCommit(w io.Writer, screen terminal.Screen, c *admin.Commit) error {
 	head := fmt.Sprintf("version %d", c.Version)
-	rest := fmt.Sprintf("  %s  %s  %s", c.Time.UTC().Format(time.DateTime), c.Kind, cmp.Or(c.Author, "nobody"))
-	if c.Reason != "" {
-		rest += ": " + c.Reason
-	}
-	if _, err := fmt.Fprintf(w, "%s%s\n", screen.Paint(terminal.Bold, head), strings.ReplaceAll(terminal.Clean(rest), "\n", " ")); err != nil {
+	if _, err := fmt.Fprintf(w, "%s  %s\n", screen.Paint(terminal.Bold, head), oneLine(byWhom(c))); err != nil {
 		return err
 	}
 	if err := writeDifferences(w, screen, c.Changes); err != nil {
@@ -200,3 +196,15 @@ func (c *watchCommand) concerns(commit *admin.Commit) bool {
 	commit.Changes = kept
 	return len(kept) > 0
 }
+
+// byWhom says when a commit was made, how, by whom and why.
+func byWhom(c *admin.Commit) string {
+	text := fmt.Sprintf("%s  %s  %s", c.Time.UTC().Format(time.DateTime), c.Kind, cmp.Or(c.Author, "nobody"))
+	if c.Reason != "" {
+		text += ": " + c.Reason
+	}
+	return text
+}
+
+// oneLine is text from elsewhere in one line of a terminal.
+func oneLine(text string) string { return strings.ReplaceAll(terminal.Clean(text), "\n", " ") }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 
 	"github.com/ananas-edge/ananas/admin"
@@ -15,7 +14,7 @@ type rollbackCommand struct {
 
 // Help is printed below the usage.
 func (rollbackCommand) Help() string {
-	return `All settings become what they were at that version, as a new change: it is shown, asked for, and goes through the waves as an apply does. Identities, tokens and revocations stay as they are, and so do other changes that are on their way: a warning names them.
+	return `All settings become what they were at that version, as a new change: it is shown whose version that is, asked for, and goes through the waves as an apply does. Identities, tokens and revocations stay as they are, and so do other changes that are on their way: a warning names them. The version is always one of the history: a second rollback to the same one changes nothing, and the way forward again is a rollback to the version before the first.
 
 Example:
 
@@ -38,9 +37,5 @@ func (c *rollbackCommand) Run(p *process) error {
 		return err
 	}
 	defer node.Close()
-	r := admin.Rollback{Version: c.Version, Reason: c.Reason, Author: author(p), Now: c.Now}
-	return c.change(p, node, "Roll back?", func(ctx context.Context, dry bool, confirm string) (admin.Applied, error) {
-		r.Dry, r.Confirm = dry, confirm
-		return node.Rollback(ctx, r)
-	})
+	return c.goBack(p, node, "all settings", admin.Rollback{Version: c.Version, Reason: c.Reason, Author: author(p), Now: c.Now})
 }

@@ -107,7 +107,7 @@ func (f files) Difference(_ context.Context, from, to uint64, prefix string) (ad
 func (f files) History(_ context.Context, q admin.HistoryQuery) (admin.HistoryList, error) {
 	l, err := stored[admin.HistoryList](f, "history.json", fmt.Sprintf("history %q before=%d limit=%d settings=%v without=%q", q.Key, q.Before, q.Limit, q.Settings, q.Without))
 	l.Commits = slices.DeleteFunc(l.Commits, func(c admin.Commit) bool {
-		return c.Kind == q.Without || q.Settings && !slices.ContainsFunc(c.Changes, func(d admin.Difference) bool { return !strings.HasPrefix(d.Key, "~") })
+		return c.Kind == q.Without || q.Before > 0 && c.Version >= q.Before || q.Settings && !slices.ContainsFunc(c.Changes, func(d admin.Difference) bool { return !strings.HasPrefix(d.Key, "~") })
 	})
 	return l, err
 }
