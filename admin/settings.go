@@ -99,6 +99,8 @@ type SettingsFile struct {
 	Named map[string][]byte `json:"named"`
 	// Blobs are those of them that were put there as blobs before: too large for the request.
 	Blobs map[string]Blob `json:"blobs,omitempty"`
+	// Made says that a program has made the text of what is live, so that errors have no lines in it.
+	Made bool `json:"made,omitempty"`
 }
 
 // Rollback is the body of the request.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/internal/namedfile"
+	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/rollout"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store"
@@ -35,6 +36,7 @@ type change struct {
 	now     bool
 	confirm string
 	blobs   map[[32]byte]*namedfile.File // contents that it names and that may not be here: of a change that is only tried
+	files   []*settings.Entries          // that somebody wrote, for the places of errors
 }
 
 // drafted is a change made for one version.
@@ -232,6 +234,16 @@ func wantFiles(files []*settings.Entries, merge bool) func(map[string][]byte, st
 	}
 }
 
+// written are the files that a person has, and so can mend a line of.
+func written(files []admin.SettingsFile, entries []*settings.Entries) (out []*settings.Entries) {
+	for i, f := range files {
+		if !f.Made {
+			out = append(out, entries[i])
+		}
+	}
+	return out
+}
+
 // contents returns the contents that documents of files name.
 func contents(files []*settings.Entries) map[[32]byte]*namedfile.File {
 	all := make(map[[32]byte]*namedfile.File)
@@ -355,7 +367,7 @@ func (s *shared) commit(ctx context.Context, c change, dry bool) (admin.Applied,
 		if err := p.Make(view, &p); err != nil {
 			return admin.Applied{}, err
 		}
-		return last.applied(), s.checkWith(store.Overlay(view, p.Edits), p, func(sum [32]byte) (*namedfile.File, error) {
+		return last.applied(), s.checkWith(store.Overlay(view, p.Edits), p, c.files, func(sum [32]byte) (*namedfile.File, error) {
 			if content, ok := c.blobs[sum]; ok {
 				return content, nil
 			}
@@ -372,6 +384,12 @@ func (s *shared) commit(ctx context.Context, c change, dry bool) (admin.Applied,
 	if err != nil {
 		if r != nil && errors.Is(err, store.ErrUnknown) {
 			err = &admin.Refusal{Why: admin.Unknown, Commit: r.ID.String(), Err: err}
+		}
+		var wrong *strictyaml.Errors
+		if errors.As(err, &wrong) && len(c.files) > 0 { // the writer knows of no files: tried again, it is told where they say it
+			if _, again := s.commit(ctx, c, true); again != nil {
+				err = again
+			}
 		}
 		return admin.Applied{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/rollout"
 	"github.com/ananas-edge/ananas/store"
 	"github.com/ananas-edge/ananas/store/replica"
@@ -286,6 +287,22 @@ func TestDraftsCanGoLive(t *testing.T) {
 		live := append(editsOf(d.changes), store.Edit{Key: store.RolloutPrefix + d.id, Value: make([]byte, rollout.MaxDocument)})
 		if _, err := store.Prepare(view.Head(), store.Proposal{Kind: store.KindLive, Edits: live}, view.Entry, time.Unix(1e9, 0), func() store.Salt { return store.Salt{} }); err != nil {
 			t.Errorf("%s: it can't be made live: %v", c.name, err)
+		}
+	}
+}
+
+// What does not compile is told where the file says it, with a dry run before and without; of a text that a program has made, by the path of the setting.
+func TestErrorsHaveTheirPlace(t *testing.T) {
+	root := newBench(t, storeNode("root1", fmt.Sprintf(`root: "%v"`, freeAddress(t)))).start()
+	apply(t, root, `settings: { recursion: { root_hints: "", trust_anchors: none } }`)
+	for _, dry := range []bool{true, false} {
+		for made, want := range map[bool]string{false: "mine.yaml:3:15: settings.plugins[0].module: there is no module", true: "plugins[0].module: there is no module"} {
+			_, err := root.settings().Apply(t.Context(), admin.Apply{Author: "ana", Reason: "a test", Dry: dry, Files: []admin.SettingsFile{{
+				Name: "mine.yaml", Text: "settings:\n  plugins:\n    - module: nowhere\n      phase: query\n", Made: made,
+			}}})
+			if err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("dry %v, made %v: %v", dry, made, err)
+			}
 		}
 	}
 }

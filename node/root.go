@@ -125,15 +125,20 @@ func (s *shared) introduced(ctx context.Context) error {
 }
 
 // check compiles what a commit would lead to.
-func (s *shared) check(next store.Map, p store.Proposal) error { return s.checkWith(next, p, s.blob) }
+func (s *shared) check(next store.Map, p store.Proposal) error {
+	return s.checkWith(next, p, nil, s.blob)
+}
 
-// checkWith is check with blobs that may not be here yet.
-func (s *shared) checkWith(next store.Map, p store.Proposal, blob func([32]byte) (*namedfile.File, error)) error {
+// checkWith is check with files that say where what is wrong stands, and blobs that may not be here yet.
+func (s *shared) checkWith(next store.Map, p store.Proposal, files []*settings.Entries, blob func([32]byte) (*namedfile.File, error)) error {
 	if err := identity.CheckEdits(p.Edits); err != nil {
 		return err
 	}
 	return checkResult(next, p, func(entries map[string][]byte) error {
 		_, _, err := s.compile(entries, blob)
+		for _, f := range files {
+			err = f.Locate(entries, err)
+		}
 		return err
 	})
 }

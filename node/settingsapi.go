@@ -97,7 +97,7 @@ func (a settingsAPI) Apply(ctx context.Context, r admin.Apply) (admin.Applied, e
 			return admin.Applied{}, err
 		}
 	}
-	done, err := s.commit(ctx, change{wanted: wantFiles(entries, r.Merge), blobs: contents(entries), author: r.Author, reason: r.Reason, now: r.Now, confirm: r.Confirm}, r.Dry)
+	done, err := s.commit(ctx, change{wanted: wantFiles(entries, r.Merge), blobs: contents(entries), files: written(r.Files, entries), author: r.Author, reason: r.Reason, now: r.Now, confirm: r.Confirm}, r.Dry)
 	return done, refusal(err)
 }
 

@@ -2,7 +2,6 @@ package settings
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,8 +19,8 @@ import (
 // what is made of them is not there. Keys that are the store's own are passed over. The
 // documents must not be changed later.
 //
-// The error is a [*strictyaml.Errors] with all that is wrong, each with the key as its file and line and path within the document; [File.Compile] of what is
-// returned tells errors in the same way.
+// The error is a [*strictyaml.Errors] with all that is wrong, each with the key as its file and the path within the document, without a line: [Entries.Locate] knows that of the file that
+// somebody wrote. [File.Compile] of what is returned tells errors in the same way.
 func Assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) (*namedfile.File, error)) (*File, error) {
 	return assemble(own, entries, blob, nil)
 }
@@ -63,6 +62,11 @@ func assemble(own Node, entries map[string][]byte, blob func(sha256 [32]byte) (*
 			e.Join("", a.add(f, list, key, segment, blobs, carriedBy))
 		default:
 			e.Add(&strictyaml.Error{File: key, Err: errors.New("unknown key"), Hint: hintUnknown(key, all)})
+		}
+	}
+	for _, one := range e.List {
+		if one.Path != "" {
+			one.Line, one.Column = 0, 0 // of a document that a node has written, and nobody sees as it is
 		}
 	}
 	if err := e.OrNil(); err != nil {
@@ -299,7 +303,7 @@ func (a *assembly) names(path string) bool {
 	return false
 }
 
-// locate gives errors, whose paths are those below `settings`, the key that they are about as their file, and their place in its document.
+// locate gives errors, whose paths are those below `settings`, the key that they are about as their file, and the path in its document.
 func (a *assembly) locate(err error) error {
 	var in, out strictyaml.Errors
 	in.Join("", err)
@@ -319,9 +323,7 @@ func (a *assembly) locate(err error) error {
 		}
 		out.Add(&c)
 	}
-	slices.SortStableFunc(out.List, func(x, y *strictyaml.Error) int {
-		return cmp.Or(strings.Compare(x.File, y.File), x.Line-y.Line, x.Column-y.Column)
-	})
+	slices.SortStableFunc(out.List, func(x, y *strictyaml.Error) int { return strings.Compare(x.File, y.File) })
 	return &out
 }
 
@@ -335,34 +337,14 @@ func (r reworded) Error() string { return r.text }
 
 func (r reworded) Unwrap() error { return r.err }
 
-// place sets where an error is.
+// place sets what an error is about.
 func (a *assembly) place(e *strictyaml.Error) {
 	e.File, e.Path = a.keyOf(e.Path)
-	doc, ok := a.entries[e.File]
-	if !ok {
-		return
-	}
-	var found *strictyaml.Document
+	folder, _, _ := cutLast(e.File)
 	for _, l := range leaves(Default().Settings) {
-		folder, _, _ := cutLast(e.File)
-		switch {
-		case l.list && l.key == folder:
-			entry := reflect.New(l.value.Type().Elem())
-			if name := nameOf(entry.Elem()); e.Path != "" && e.Path == keyField(entry.Elem()) {
-				e.Path = "" // the key says it
-			} else if name.IsValid() {
-				found, _ = strictyaml.DecodeEntry(e.File, doc, entry.Interface())
-			}
-		case l.key == e.File && !isFile(l.tag):
-			found, _ = strictyaml.DecodeValue(e.File, doc, l.value.Addr().Interface(), l.tag)
+		if l.list && l.key == folder && e.Path == keyField(reflect.New(l.value.Type().Elem()).Elem()) {
+			e.Path = "" // the key says it
 		}
-	}
-	if found == nil {
-		return
-	}
-	var located *strictyaml.Errors
-	if errors.As(found.Locate("", &strictyaml.Error{Path: e.Path, Err: e.Err}), &located) {
-		e.Line, e.Column = located.List[0].Line, located.List[0].Column
 	}
 }
 

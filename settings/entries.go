@@ -19,6 +19,9 @@ type Entries struct {
 	Docs     map[string][]byte            // key to document: YAML, of which equal values have equal octets
 	Sections []string                     // the sections that the file names, those directly below `settings`, sorted
 	Blobs    map[[32]byte]*namedfile.File // by their SHA-256, contents that are too large for the documents that name them
+
+	file  *File
+	paths map[string]string // key to where the file says it, below `settings`
 }
 
 // Limits of a document with the content of a file. 48 KiB leave room in the 64 KiB that a value of the store may have: the document is up to a third longer
@@ -66,7 +69,7 @@ var errNoDigest = errors.New("is not a SHA-256, 64 digits of lowercase hexadecim
 
 // Entries takes the part `settings` apart and reads the files that it names. The error is a [*strictyaml.Errors].
 func (f *File) Entries() (*Entries, error) {
-	out := &Entries{Docs: make(map[string][]byte), Blobs: make(map[[32]byte]*namedfile.File)}
+	out := &Entries{Docs: make(map[string][]byte), Blobs: make(map[[32]byte]*namedfile.File), file: f, paths: make(map[string]string)}
 	for _, s := range strictyaml.Fields(reflect.ValueOf(f.Settings).Elem()) {
 		if f.names(s.Key) {
 			out.Sections = append(out.Sections, s.Key)
@@ -79,11 +82,13 @@ func (f *File) Entries() (*Entries, error) {
 		case !f.names(l.path):
 		case l.list:
 			out.addList(&e, l, f.readNamed)
+			continue
 		case l.names():
 			out.addFile(&e, l, f.readNamed)
 		default:
 			out.Docs[l.key] = strictyaml.Encode(l.value.Interface(), l.tag)
 		}
+		out.paths[l.key] = l.path
 	}
 	if err := e.OrNil(); err != nil {
 		return nil, f.locate(err)
@@ -109,6 +114,7 @@ func (out *Entries) addList(e *strictyaml.Errors, l leaf, read func(string, int6
 			e.Addf(fmt.Sprintf("%s[%d]", l.path, i), "remove one of the two", "%s is there twice", name)
 			continue
 		}
+		out.paths[key] = fmt.Sprintf("%s[%d]", l.path, i)
 		if c == nil || entry.Field(c.field).String() == "" {
 			out.Docs[key] = strictyaml.EncodeEntry(entry.Interface())
 			continue
@@ -154,6 +160,27 @@ func hintOfNamed(entry any, err error) string {
 		return "is it the right file? Make it smaller, or raise limits.size of the entry that names it"
 	}
 	return large.Hint()
+}
+
+// Locate gives errors of [Assemble], and of what it returns, the place in the file that somebody wrote: those that are about a document of this file, as it is among the entries that were assembled. All others
+// stay as they are, since the document is somebody else's.
+func (out *Entries) Locate(entries map[string][]byte, err error) error {
+	all, ok := err.(*strictyaml.Errors)
+	if !ok || out.file.assembly != nil {
+		return err
+	}
+	here := &strictyaml.Errors{More: all.More}
+	for _, one := range all.List {
+		path, ok := out.paths[one.File]
+		if ok && bytes.Equal(entries[one.File], out.Docs[one.File]) {
+			if one.Path != "" && one.Path[0] != '[' {
+				path += "."
+			}
+			one = &strictyaml.Error{Path: "settings." + path + one.Path, Err: one.Err, Hint: one.Hint}
+		}
+		here.List = append(here.List, one)
+	}
+	return out.file.doc.Locate("", here)
 }
 
 // Over returns the changes to live that have it say what the file says, and what the file does not name as it is.

@@ -361,12 +361,12 @@ func TestAssembleContents(t *testing.T) {
 		want string
 	}{
 		{"good", func(sum [32]byte) (*namedfile.File, error) { return e.Blobs[sum], nil }, ""},
-		{"gone", func([32]byte) (*namedfile.File, error) { return nil, gone }, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": swept`},
+		{"gone", func([32]byte) (*namedfile.File, error) { return nil, gone }, `recursion/root_hints: sha256: reading the content of "root.hints": swept`},
 		{"another", func([32]byte) (*namedfile.File, error) {
 			return namedfile.Of(bytes.Replace(content, []byte("192"), []byte("198"), 1)), nil
-		}, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": it is not what it was`},
-		{"cut", func([32]byte) (*namedfile.File, error) { return namedfile.Of(content[:9]), nil }, `recursion/root_hints:2:9: sha256: reading the content of "root.hints": it is not what it was`},
-		{"none", nil, `recursion/root_hints:2:9: sha256: there are no blobs here`},
+		}, `recursion/root_hints: sha256: reading the content of "root.hints": it is not what it was`},
+		{"cut", func([32]byte) (*namedfile.File, error) { return namedfile.Of(content[:9]), nil }, `recursion/root_hints: sha256: reading the content of "root.hints": it is not what it was`},
+		{"none", nil, `recursion/root_hints: sha256: there are no blobs here`},
 	} {
 		f, err := Assemble(Default().Node, e.Docs, c.blob)
 		if c.want != "" {
@@ -504,5 +504,52 @@ func BenchmarkReassemble(b *testing.B) {
 		if _, err := f.Reassemble(docs, nil); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What is wrong with documents that a file has made is told with the place in that, and nothing else is.
+func TestLocateInTheFile(t *testing.T) {
+	f, err := ParseApply("mine.yaml", []byte(`settings:
+  stub:
+    - { zone: a.example, servers: [192.0.2.1] }
+    - zone: corp.example
+      servers: [192.0.2.1, "192.0.2.1"]
+  access:
+    allow: [198.51.100.0/24]
+    cache_only:
+      - 192.0.2.0/24
+  recursion: { root_hints: root.hints }
+`), map[string]*namedfile.File{"root.hints": namedfile.Of([]byte("nothing\n"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := f.Entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := maps.Clone(e.Docs)
+	entries["forward/corp.example"] = []byte("servers: [192.0.2.1]\n") // somebody else's
+	entries["access/cache_only"] = []byte("[192.0.2.0/24, 203.0.113.0/24]\n")
+	a, err := Assemble(Default().Node, entries, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.Compile(nil)
+	const want = `mine.yaml:5:28: settings.stub[1].servers[1]: 192.0.2.1:53 is there twice
+	hint: remove one of the two
+mine.yaml:10:28: settings.recursion.root_hints: reading records of "root.hints": line 1, at "nothing": neither a TTL nor a class nor a type
+	hint: name a file with the NS records of the root and the addresses of its servers, or remove the key to use the built-in ones
+access/cache_only[0]: 192.0.2.0/24 may not ask at all
+	hint: add it to access.allow too
+access/cache_only[1]: 203.0.113.0/24 may not ask at all
+	hint: add it to access.allow too
+forward/corp.example: corp.example. has servers already, in stub/corp.example
+	hint: remove one of the two`
+	if d := cmp.Diff(want, e.Locate(entries, err).Error()); d != "" {
+		t.Error(d)
+	}
+	other := errors.New("the disk is gone")
+	if got := e.Locate(entries, other); got != other || e.Locate(entries, nil) != nil {
+		t.Errorf("got %v", got)
 	}
 }

@@ -245,7 +245,7 @@ func (c *changeFlags) changeModules(p *process, alter func(*liveModules) (map[st
 		if err != nil {
 			return admin.Applied{}, err
 		}
-		with := admin.SettingsFile{Name: "modules", Text: live.text(), Named: maps.Clone(files)}
+		with := admin.SettingsFile{Name: "modules", Text: live.text(), Named: maps.Clone(files), Made: true}
 		if err := uploadLarge(p, node, &with); err != nil {
 			return admin.Applied{}, err
 		}

@@ -30,7 +30,7 @@ func (e *Error) Error() string {
 	}
 	for _, s := range []string{e.Path, e.Err.Error()} {
 		if s != "" {
-			if b.Len() > 0 {
+			if b.Len() > 0 && (e.Line > 0 || s != e.Path || s[0] != '[') { // plugins[2].mode, of a document that is a list
 				b.WriteString(": ")
 			}
 			b.WriteString(s)
