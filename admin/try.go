@@ -102,6 +102,8 @@ func (s *Server) moduleTry(w http.ResponseWriter, r *http.Request) *Problem {
 	switch {
 	case s.closing.Err() != nil:
 		p = problemFailed.with("the node is stopping", "")
+	case err != nil && stream.lines.begun: // both versions were ready, and something was looked at
+		p = problemTrialEnded.of(err)
 	case err != nil:
 		p = problemTrial.of(err)
 	}

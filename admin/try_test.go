@@ -47,10 +47,10 @@ func TestTryTellsWhatItSees(t *testing.T) {
 		{"live, with differences", `{"module":"family","seconds":1,"differences":true}`, "report 0, difference www.example., report 1, end 1"},
 		{"sent", `{"module":"family","messages":true}` + "\n" + `{"messages":[{"query":"AA=="},{"response":"AA=="}]} {"messages":[{}]}`, "report 0, end 3"},
 		{"nothing sent", `{"module":"family","messages":true}`, "report 0, end 0"},
-		{"ended by the module", `{"module":"faulty","seconds":1}`, "report 0, end 0, urn:ananas:problem:trial: reading settings: line 7: no such key"},
-		{"sent, and no JSON", `{"module":"family","messages":true}{"messages":[{}]}x`, "report 0, end 1, urn:ananas:problem:trial: reading the queries that are sent: invalid character 'x' looking for beginning of value"},
-		{"sent, and unknown", `{"module":"family","messages":true}{"mesages":[{}]}`, `report 0, end 0, urn:ananas:problem:trial: reading the queries that are sent: json: unknown field "mesages"`},
-		{"sent, too much at once", `{"module":"family","messages":true}{"messages":[{"query":"` + strings.Repeat("A", 2*MaxTrialBatch) + `"}]}`, "report 0, end 0, urn:ananas:problem:trial: reading the queries that are sent: one value of it is too large"},
+		{"ended by the module", `{"module":"faulty","seconds":1}`, "report 0, end 0, urn:ananas:problem:trial-ended: reading settings: line 7: no such key"},
+		{"sent, and no JSON", `{"module":"family","messages":true}{"messages":[{}]}x`, "report 0, end 1, urn:ananas:problem:trial-ended: reading the queries that are sent: invalid character 'x' looking for beginning of value"},
+		{"sent, and unknown", `{"module":"family","messages":true}{"mesages":[{}]}`, `report 0, end 0, urn:ananas:problem:trial-ended: reading the queries that are sent: json: unknown field "mesages"`},
+		{"sent, too much at once", `{"module":"family","messages":true}{"messages":[{"query":"` + strings.Repeat("A", 2*MaxTrialBatch) + `"}]}`, "report 0, end 0, urn:ananas:problem:trial-ended: reading the queries that are sent: one value of it is too large"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newBench(t)
