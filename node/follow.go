@@ -28,8 +28,9 @@ const (
 	tokenFile   = "token"   // id of the token that this node joined with
 )
 
-// joinTime is how long a node tries to reach a member of the root that it is to join: both may be started by the same script.
-const joinTime = 30 * time.Second
+// joinTime is how long a node tries to join its store: all may be started by the same script, and another member of the root is admitted only when those that have a vote were connected for five seconds (etcd's check of
+// reconfigurations), which on a busy machine takes some tries.
+const joinTime = time.Minute
 
 // openFollower makes this node one that follows others: it joins their store if it has not yet.
 func (s *shared) openFollower(own settings.Node, text string) error {
