@@ -249,7 +249,9 @@ func TestUploadPace(t *testing.T) {
 			c.content.quit = make(chan struct{})
 			status, body := b.upload(client, &c.content)
 			close(c.content.quit)
-			if took := time.Since(began); status != c.status || took != c.took {
+			// A pipe, as a connection that is reset, may end under the hands of who still writes, before he reads why.
+			cut := status == 0 && c.status != http.StatusOK && strings.Contains(body, io.ErrClosedPipe.Error())
+			if took := time.Since(began); status != c.status && !cut || took != c.took {
 				t.Errorf("%s: HTTP %d %s after %v, want %d after %v", what, status, body, took, c.status, c.took)
 			}
 		})
