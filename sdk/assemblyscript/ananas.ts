@@ -60,7 +60,10 @@ export function open(name: string): i32 {
   return hostDataOpen(changetype<usize>(t), t.byteLength);
 }
 
-/** Asks a data set. Returns the tag of what is found, 0 if it has none; less than 0 if nothing is. */
+/** What find returns of a list that is a response policy zone: what the zone wants done. Local is an answer of the zone's own; the list does not have its records. */
+export enum RPZ { NXDomain = 1, NoData, Passthru, Drop, TCPOnly, Local }
+
+/** Asks a data set. Returns the value of what is found, 0 if it has none; less than 0 if nothing is. */
 export function find(data: i32, how: How, key: usize, length: i32): i32 { return hostDataFind(data, how, key, length); }
 
 /** Opens a counter of the plugin's own, in ananas_start; what it returns is for count. */

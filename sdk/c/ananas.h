@@ -53,6 +53,9 @@ enum { ANANAS_ABSENT = -1, ANANAS_BOUNDS = -2, ANANAS_ROOM = -3, ANANAS_DENIED =
 
 enum { ANANAS_EXACT, ANANAS_SUFFIX, ANANAS_PREFIX };
 
+/* What ananas_data_find returns of a list that is a response policy zone: what the zone wants done. Local is an answer of the zone's own; the list does not have its records. */
+enum { ANANAS_RPZ_NXDOMAIN = 1, ANANAS_RPZ_NODATA, ANANAS_RPZ_PASSTHRU, ANANAS_RPZ_DROP, ANANAS_RPZ_TCP_ONLY, ANANAS_RPZ_LOCAL };
+
 /* What is asked. */
 typedef struct __attribute__((may_alias)) {
     uint16_t head;

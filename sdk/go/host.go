@@ -91,7 +91,17 @@ func Log(level int, text string) error {
 	return result(hostLog(int32(level), unsafe.StringData(text), uint32(len(text))))
 }
 
-// Data is a data set.
+// What a list that is a response policy zone has for a name: what the zone wants done. RPZLocal is an answer of the zone's own; the list does not have its records.
+const (
+	RPZNXDomain = 1 + iota
+	RPZNoData
+	RPZPassthru
+	RPZDrop
+	RPZTCPOnly
+	RPZLocal
+)
+
+// Data is a data set. What it has for what is listed is a value: 0 if the list has none, and one of RPZNXDomain and so on if it is a response policy zone.
 type Data int32
 
 // OpenData opens one, in the function of [OnStart]. It needs the grant data/NAME.
@@ -100,14 +110,14 @@ func OpenData(name string) (Data, error) {
 	return Data(n), result(n)
 }
 
-// Exact looks for a name: its tag is 0 if it has none.
-func (d Data) Exact(name []byte) (tag uint8, ok bool) { return d.find(0, name) }
+// Exact looks for a name.
+func (d Data) Exact(name []byte) (value uint8, ok bool) { return d.find(0, name) }
 
 // Suffix looks for a name, or one above it.
-func (d Data) Suffix(name []byte) (tag uint8, ok bool) { return d.find(1, name) }
+func (d Data) Suffix(name []byte) (value uint8, ok bool) { return d.find(1, name) }
 
 // Prefix looks for a prefix that covers an address of 4 octets or 16.
-func (d Data) Prefix(addr []byte) (tag uint8, ok bool) { return d.find(2, addr) }
+func (d Data) Prefix(addr []byte) (value uint8, ok bool) { return d.find(2, addr) }
 
 func (d Data) find(how int32, key []byte) (uint8, bool) {
 	n := hostDataFind(int32(d), how, unsafe.SliceData(key), uint32(len(key)))

@@ -1,4 +1,4 @@
-/* family: names of lists are answered with no address, as 1.1.1.2 and 1.1.1.3 do. */
+/* family: names of lists are answered with no address, as 1.1.1.2 and 1.1.1.3 do, or as a list that is a response policy zone says. */
 #include "../../c/ananas.h"
 
 ANANAS_ZONES(allowed, 1024, 16 << 10);
@@ -15,9 +15,6 @@ static struct {
     {ANANAS_TEXT("malware"), ANANAS_NAME("\7malware\14testcategory\3com"), 0},
     {ANANAS_TEXT("adult"), ANANAS_NAME("\6nudity\14testcategory\3com"), 0},
 };
-
-/* What a list that is a response policy zone has for names that it lets through, whatever other lists have. */
-enum { PASSTHRU = 3 };
 
 enum { LISTS = sizeof lists / sizeof lists[0] };
 
@@ -44,11 +41,17 @@ ANANAS_QUERY(q, v) {
         if (lists[i].data < 0) continue;
         int test = lists[i].test_len && ananas_within(name, q->name_len, lists[i].test, lists[i].test_len);
         int32_t found = ananas_data_find(lists[i].data, ANANAS_SUFFIX, name, q->name_len);
-        if (found == PASSTHRU) return;
         if (!test && found < 0) continue;
+        /* TCP alone: a verdict can not say it, and who comes back over TCP is to have the answer that there is. */
+        if (found == ANANAS_RPZ_PASSTHRU || found == ANANAS_RPZ_TCP_ONLY) return;
         if (ananas_covers(&allowed, name, q->name_len)) return; /* asked last: few names get here */
-        ananas_address(v, 60, none, 1, none, 1);
-        ananas_why(v, code, ANANAS_TEXT(""));
+        switch (found) {
+        case ANANAS_RPZ_NXDOMAIN: ananas_nxdomain(v, 60); break;
+        case ANANAS_RPZ_NODATA: ananas_nodata(v, 60); break;
+        case ANANAS_RPZ_DROP: ananas_drop(v); break;
+        default: ananas_address(v, 60, none, 1, none, 1); /* ANANAS_RPZ_LOCAL too: the list does not have its records */
+        }
+        if (found != ANANAS_RPZ_DROP) ananas_why(v, code, ANANAS_TEXT(""));
         ananas_tag(v, lists[i].name, lists[i].name_len);
         return;
     }

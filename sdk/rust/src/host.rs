@@ -59,9 +59,20 @@ pub fn log(level: Level, text: &str) -> Result<(), Error> {
     result(unsafe { sys::log(level as i32, text.as_ptr(), text.len()) }).map(|_| ())
 }
 
-/// A data set.
+/// A data set. What it has for what is listed is a value: 0 if the list has none, and one of [rpz] if it is a response policy zone.
 #[derive(Clone, Copy)]
 pub struct Data(i32);
+
+/// What a response policy zone wants done with a name that it lists.
+pub mod rpz {
+    pub const NXDOMAIN: u8 = 1;
+    pub const NODATA: u8 = 2;
+    pub const PASSTHRU: u8 = 3;
+    pub const DROP: u8 = 4;
+    pub const TCP_ONLY: u8 = 5;
+    /// An answer of the zone's own; the list does not have its records.
+    pub const LOCAL: u8 = 6;
+}
 
 impl Data {
     /// Opens one: in [start](crate::Plugin::start). It needs the grant `data/NAME`.
@@ -69,17 +80,17 @@ impl Data {
         result(unsafe { sys::data_open(name.as_ptr(), name.len()) }).map(|n| Data(n as i32))
     }
 
-    /// The tag of a name that is listed, 0 if it has none.
+    /// The value of a name that is listed.
     pub fn exact(&self, name: &[u8]) -> Option<u8> {
         self.find(0, name)
     }
 
-    /// The tag of a name that is listed, or of one above it.
+    /// The value of a name that is listed, or of one above it.
     pub fn suffix(&self, name: &[u8]) -> Option<u8> {
         self.find(1, name)
     }
 
-    /// The tag of a prefix that covers an address of 4 octets or 16.
+    /// The value of a prefix that covers an address of 4 octets or 16.
     pub fn prefix(&self, address: &[u8]) -> Option<u8> {
         self.find(2, address)
     }
