@@ -14,7 +14,7 @@ func TestPageShowsModules(t *testing.T) {
 		"<h2>Modules", `family <span class="soft">1.4.0, <code>00</code></span>`, ">runs, kept<", `<span class="bad">taken out</span>`, ">off<", ">stale<", ">runs nowhere<",
 		"1,234 NXDOMAIN, 7 address", `aria-label="7 verdicts in the last 10 minutes, at most 4 in 10 s"`, `y="25"`, `height="75"`, `<span class="bad">1</span>`, "400 of 50,000", "- of 50,000",
 		`class="bad">it has failed &lt;often&gt;`, "not granted: data/adult",
-		"<h3 class=\"apart\">Data sets", "<td>malware<td class=\"told\" data-what=\"asked by\">family<td>hosts<td class=\"share\" data-what=\"entries\">1,000,001<td class=\"share\" data-what=\"size\">20 MiB<td class=\"share\" data-what=\"version\"><code>12345678</code>",
+		"<h3 class=\"apart\">Data sets", "<td>malware<td class=\"told\" data-what=\"asked by\">family<td>hosts<td class=\"share\" data-what=\"entries\">1,000,001<td class=\"share\" data-what=\"size\">20 MiB<td class=\"share\" data-what=\"version\"><code>12345678</code>\n      <tr><td colspan=\"6\" class=\"warn\">data set &lt;malware&gt; has no entries",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)

@@ -59,9 +59,21 @@ const (
 
 // ModuleData is a data set that modules may ask.
 type ModuleData struct {
-	Name    string   `json:"name"`
-	Format  string   `json:"format"`  // hosts, domains, rpz or cidr
-	Entries int      `json:"entries"` // names and prefixes
+	Name    string `json:"name"`
+	Format  string `json:"format"`  // hosts, domains, rpz or cidr
+	Entries int    `json:"entries"` // names and prefixes
+
+	// What became of its text. Names and Prefixes are in the list; of a response policy zone a name may be there twice, for itself and for those below it.
+	Names         int `json:"names"`
+	Prefixes      int `json:"prefixes"`
+	Taken         int `json:"taken"`          // entries of the text that are in the list
+	Skipped       int `json:"skipped"`        // entries that are well-formed and of no concern: localhost in a hosts file, SOA and NS records
+	OtherTriggers int `json:"other_triggers"` // records of a response policy zone for addresses and name servers, which are not taken
+	Duplicates    int `json:"duplicates"`     // entries that had been listed before
+	Bad           int `json:"bad"`            // lines that can't be read and were left out
+
+	Warnings []string `json:"warnings"` // what should be known of it
+
 	Octets  int64    `json:"octets"`  // of its text
 	SHA256  string   `json:"sha256"`  // of its text, in hexadecimal: which version it is
 	Modules []string `json:"modules"` // that may ask it

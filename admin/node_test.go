@@ -203,7 +203,7 @@ func (n *node) Modules(context.Context) (ModuleList, error) {
 			},
 			{Name: "idle"},
 		},
-		Data: []ModuleData{{Name: "malware", Format: "hosts", Entries: 1_000_001, Octets: 20 << 20, SHA256: "1234567890abcdef", Modules: []string{"family"}}},
+		Data: []ModuleData{{Name: "malware", Format: "hosts", Entries: 1_000_001, Octets: 20 << 20, SHA256: "1234567890abcdef", Modules: []string{"family"}, Warnings: []string{"data set <malware> has no entries"}}},
 	}, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/rollout"
 	"github.com/ananas-edge/ananas/settings"
 	"github.com/ananas-edge/ananas/store"
@@ -49,6 +50,8 @@ type drafted struct {
 	id      string   // of the rollout; "" if it goes to all nodes at once
 	waits   string   // id of the rollout that it waits for
 	ended   []string // rollouts that it ends
+
+	warnings []string // of lists
 }
 
 // draft makes a change for a version: what it changes, and the edits that commit it.
@@ -341,7 +344,7 @@ func checkReason(now bool, reason string) error {
 
 // applied tells what a drafted change does.
 func (d *drafted) applied() admin.Applied {
-	a := admin.Applied{Changes: []admin.Difference{}, Confirm: d.fingerprint(), Warnings: []string{}, Base: uint64(d.base), Rollout: d.id, Waits: d.waits, Aborted: d.ended}
+	a := admin.Applied{Changes: []admin.Difference{}, Confirm: d.fingerprint(), Warnings: append([]string{}, d.warnings...), Base: uint64(d.base), Rollout: d.id, Waits: d.waits, Aborted: d.ended}
 	for _, key := range sortedKeys(d.changes) {
 		a.Changes = append(a.Changes, differenceOf(key, d.live[key], d.changes[key]))
 	}
@@ -353,12 +356,22 @@ func (s *shared) commit(ctx context.Context, c change, dry bool) (admin.Applied,
 	if err := checkReason(c.now, c.reason); err != nil && !dry {
 		return admin.Applied{}, err
 	}
+	blob := s.blob
+	if dry {
+		blob = func(sum [32]byte) (*namedfile.File, error) {
+			if content, ok := c.blobs[sum]; ok {
+				return content, nil
+			}
+			return s.blob(sum)
+		}
+	}
 	var last *drafted
 	p := store.Proposal{Author: c.author, Reason: c.reason, Make: func(v store.View, p *store.Proposal) error {
 		d, err := draft(v, c, s.plan(v), s.n.clock.Wall())
 		if err != nil {
 			return err
 		}
+		d.noteLists(func(entries map[string][]byte) ([]plugin.ListStatus, error) { return s.lists(entries, blob) })
 		last, p.Kind, p.Edits = d, d.kind, d.edits
 		return nil
 	}}
@@ -367,12 +380,7 @@ func (s *shared) commit(ctx context.Context, c change, dry bool) (admin.Applied,
 		if err := p.Make(view, &p); err != nil {
 			return admin.Applied{}, err
 		}
-		return last.applied(), s.checkWith(store.Overlay(view, p.Edits), p, c.files, func(sum [32]byte) (*namedfile.File, error) {
-			if content, ok := c.blobs[sum]; ok {
-				return content, nil
-			}
-			return s.blob(sum)
-		})
+		return last.applied(), s.checkWith(store.Overlay(view, p.Edits), p, c.files, blob)
 	}
 	// The first commit of a store is about who its first node is: what somebody applies in the same moment waits for it, but not for long.
 	select {

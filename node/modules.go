@@ -156,7 +156,15 @@ func (n *Node) Modules(context.Context) (list admin.ModuleList, err error) {
 		list.Modules = append(list.Modules, m)
 	}
 	for _, l := range chain.Lists() {
-		list.Data = append(list.Data, admin.ModuleData{Name: l.Name, Format: l.Format, Entries: l.Names + l.Prefixes, Octets: l.Octets, SHA256: l.SHA256, Modules: l.Modules})
+		i := &l.Info
+		d := admin.ModuleData{
+			Name: l.Name, Format: i.Format.String(), Entries: l.Entries(), Names: i.Names, Prefixes: i.Prefixes, Taken: i.Taken, Skipped: i.Skipped, OtherTriggers: i.OtherTriggers, Duplicates: i.Duplicates, Bad: i.Bad,
+			Octets: i.SourceOctets, SHA256: hex.EncodeToString(i.Source[:]), Modules: l.Modules, Warnings: []string{},
+		}
+		for _, r := range i.Remarks(l.Name) {
+			d.Warnings = append(d.Warnings, r.Text+"; "+r.Hint)
+		}
+		list.Data = append(list.Data, d)
 	}
 	return list, nil
 }
@@ -192,9 +200,7 @@ func (n *Node) withModules(f *settings.File, tables *settings.Tables) (*settings
 	if err != nil {
 		return nil, f.Locate(err)
 	}
-	if chain != nil {
-		tables.Nameserver = tables.Nameserver.WithPlugins(chain)
-	}
+	tables.Loaded(chain)
 	return tables, nil
 }
 

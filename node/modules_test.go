@@ -168,7 +168,7 @@ func TestModulesAreTold(t *testing.T) {
 	if u.Recent != nil || u.Fuel != 0 || m.Fuel != 60000 || !slices.Equal(m.Wants, []string{"data/other"}) || !slices.Equal(u.Missing, m.Wants) {
 		t.Errorf("%+v", m)
 	}
-	if d := list.Data; len(d) != 1 || d[0].Name != "mine" || d[0].Entries != 2 || d[0].Octets != 20 || d[0].Format != "domains" || len(d[0].SHA256) != 64 || !slices.Equal(d[0].Modules, []string{"acts"}) {
+	if d := list.Data; len(d) != 1 || d[0].Name != "mine" || d[0].Entries != 2 || d[0].Names != 2 || d[0].Taken != 2 || len(d[0].Warnings) != 0 || d[0].Octets != 20 || d[0].Format != "domains" || len(d[0].SHA256) != 64 || !slices.Equal(d[0].Modules, []string{"acts"}) {
 		t.Errorf("%+v", d)
 	}
 	shownTo(t, n, "nxdomain.test", 3)

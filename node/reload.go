@@ -131,6 +131,9 @@ func (n *Node) swap(next *settings.File, tables *settings.Tables) (warnings []st
 		}
 		n.fingerprint = f
 		n.takeChain(tables.Nameserver.Plugins)
+		for _, w := range tables.ListWarnings() {
+			n.log.Warn(w.Text, "hint", w.Hint)
+		}
 	} else if c := tables.Nameserver.Plugins; c != n.modules.chain {
 		c.Release() // it says the same
 	}

@@ -21,9 +21,10 @@ type Tables struct {
 	Nameserver *nameserver.Table
 	Cache      *cache.Table
 	Rollout    *rollout.Table
-	Plugins    *plugin.Table // modules that are to run; who has a loader makes a chain of it, for Nameserver.WithPlugins
+	Plugins    *plugin.Table // modules that are to run; who has a loader makes a chain of it, for Loaded
 
 	warnings []recurse.Warning          // of what no single table sees
+	lists    []recurse.Warning          // of data sets that were compiled
 	contents map[string]*namedfile.File // of the files that the settings name
 }
 
@@ -32,7 +33,23 @@ func (t *Tables) Fingerprint() string { return t.Nameserver.Fingerprint() }
 
 // Warnings are what is allowed in the settings, and hardly ever meant; now is wall time.
 func (t *Tables) Warnings(now time.Time) []recurse.Warning {
-	return append(slices.Clip(t.warnings), t.Nameserver.Recursion.Warnings(now)...)
+	return slices.Concat(t.warnings, t.lists, t.Nameserver.Recursion.Warnings(now))
+}
+
+// ListWarnings are those of the data sets alone, once modules are loaded.
+func (t *Tables) ListWarnings() []recurse.Warning { return t.lists }
+
+// Loaded gives the tables a chain that was made of t.Plugins; nil: there is none.
+func (t *Tables) Loaded(c *plugin.Chain) {
+	if c == nil {
+		return
+	}
+	t.Nameserver = t.Nameserver.WithPlugins(c)
+	for _, l := range c.Lists() {
+		for _, r := range l.Info.Remarks(l.Name) {
+			t.lists = append(t.lists, recurse.Warning{Path: l.Path, Text: r.Text, Hint: r.Hint})
+		}
+	}
 }
 
 // Compile checks the part `settings` as a whole, reads the files that it names, and makes its tables. listeners are the

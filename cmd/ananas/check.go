@@ -26,7 +26,7 @@ type checkCommand struct {
 }
 
 func (checkCommand) Help() string {
-	return `Exit code 0: the file is good. 1: it is not, and the output says why. What is allowed and hardly ever meant is a warning, on standard error. At most 20 errors are listed; the others are counted, as "more" in JSON.
+	return `Exit code 0: the file is good. 1: it is not, and the output says why. What is allowed and hardly ever meant is a warning, on standard error, and so is what of a list that modules ask was not taken. At most 20 errors are listed; the others are counted, as "more" in JSON.
 
 The file is held to all that a node holds it to: the lists that modules may ask are compiled, and the modules are loaded and started with their settings, in a temporary folder. No node and no network is asked.
 
@@ -140,6 +140,9 @@ func checkModules(ctx context.Context, f *settings.File, tables *settings.Tables
 	began := time.Now()
 	loader := plugin.NewLoader(plugin.Config{Engine: engine, Shelf: shelf, Cores: 1, Boot: func() time.Duration { return time.Since(began) }, Metrics: metrics})
 	chain, err := loader.Load(ctx, tables.Plugins, nil)
+	if err == nil {
+		tables.Loaded(chain)
+	}
 	chain.Release()
 	loader.Wait()
 	if ctx.Err() != nil {

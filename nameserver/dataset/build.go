@@ -31,6 +31,8 @@ type Info struct {
 	OtherTriggers int // records of a response policy zone for addresses and name servers, which are not taken
 	Duplicates    int // entries that had been listed before; the first one's value stays
 	Bad           int // lines that could not be read, and were tolerated
+
+	Notes [noteKinds]Note // of what should be known
 }
 
 // counts lists the numbers that the compiled form keeps, in its order.
@@ -73,5 +75,6 @@ func Build(r io.Reader, o Options) ([]byte, Info, error) {
 		moreSection:   names.more,
 		v4Section:     appendRanges(nil, v4, 4),
 		v6Section:     appendRanges(nil, v6, 16),
+		noteSection:   appendNotes(nil, &info.Notes),
 	}), info, nil
 }

@@ -29,8 +29,13 @@ func small(t testing.TB) []byte {
 	}
 	v4, _ := flatten(c.v4, 32)
 	v6, _ := flatten(c.v6, 128)
-	h := header{info: Info{Names: names.kept, Prefixes: 4}, seed: names.seed, depths: names.depths, deepest: names.deepest, v4: len(v4), v6: len(v6)}
-	return assemble(h, [sections][]byte{names.table.append(nil), names.buckets, names.more, appendRanges(nil, v4, 4), appendRanges(nil, v6, 16)})
+	var notes [noteKinds]Note
+	for i := range 5 {
+		notes[NoteTopLevel].add(i+1, "x")
+		notes[NoteBad].add(i+1, strings.Repeat("y", 100))
+	}
+	h := header{info: Info{Names: names.kept, Prefixes: 4, Notes: notes}, seed: names.seed, depths: names.depths, deepest: names.deepest, v4: len(v4), v6: len(v6)}
+	return assemble(h, [sections][]byte{names.table.append(nil), names.buckets, names.more, appendRanges(nil, v4, 4), appendRanges(nil, v6, 16), appendNotes(nil, &h.info.Notes)})
 }
 
 // Each octet of the form that is another one, each end that is missing, and what follows, is a refusal.
@@ -77,7 +82,7 @@ func TestDamageIsRefused(t *testing.T) {
 	refused("nothing", 0, nil)
 	b[8]++
 	_, err = Load(seal(b))
-	if err == nil || !strings.Contains(err.Error(), "version 3") {
+	if err == nil || !strings.Contains(err.Error(), "version 4") {
 		t.Errorf("of another version: %v", err)
 	}
 }

@@ -19,11 +19,11 @@ import (
 //	 56  format that was asked for, format that was found, value, zero; lines tolerated, 4
 //	 64  names, prefixes, taken, skipped, other triggers, duplicates, bad lines: 8 each
 //	120  seed, depths: 8 each; deepest plus one, 4; ranges of IPv4 and IPv6, 4 each; zero, 4
-//	152  for each section its octets, 8, CRC-32C, 4, and zero, 4: symbols, buckets, names that are elsewhere, IPv4, IPv6, none
+//	152  for each section its octets, 8, CRC-32C, 4, and zero, 4: symbols, buckets, names that are elsewhere, IPv4, IPv6, notes
 //	248  zero
 const (
 	magic       = "AnanasDS"
-	formVersion = 2
+	formVersion = 3
 	headerLen   = 256
 	sections    = 6
 	alignment   = bucketLen // of sections, so that a bucket is two lines of a cache, a pair that processors fetch at once
@@ -35,6 +35,7 @@ const (
 	moreSection
 	v4Section
 	v6Section
+	noteSection
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -158,6 +159,9 @@ func Load(b []byte) (*Set, error) {
 		return nil, damaged("%d octets follow it", len(rest))
 	}
 	s := &Set{info: h.info, seed: h.seed, depths: h.depths, deepest: h.deepest, buckets: parts[bucketSection], more: parts[moreSection]}
+	if !readNotes(parts[noteSection], &s.info.Notes) {
+		return nil, damaged("its notes are none")
+	}
 	if s.deepest > maxLabels {
 		return nil, damaged("it has names of %d labels", s.deepest)
 	}

@@ -135,8 +135,10 @@ func (d *reader) parseRecord(text []byte) error {
 	case len(trigger) == 0:
 		d.info.Skipped++ // data of the zone itself
 		return nil
-	case otherTrigger(trigger):
+	}
+	if kind, other := triggerKinds[string(lastLabel(trigger))]; other {
 		d.info.OtherTriggers++
+		d.note(kind, trigger)
 		return nil
 	}
 	action := ActionLocal
@@ -145,8 +147,17 @@ func (d *reader) parseRecord(text []byte) error {
 			return err
 		}
 	}
+	switch action {
+	case ActionTCPOnly:
+		d.note(NoteTCPOnly, trigger)
+	case ActionLocal:
+		d.note(NoteLocal, trigger)
+	}
 	scope := byte(self)
 	if trigger[0] == 1 && trigger[1] == '*' {
+		if action != ActionPassthru && topLevel(trigger[2:]) { // to let a whole domain through is what it is done for
+			d.note(NoteTopLevel, trigger)
+		}
 		trigger, scope = trigger[2:], below
 	}
 	d.c.addName(trigger, scope, byte(action))
@@ -246,17 +257,13 @@ func (z *zone) trigger() ([]byte, bool) {
 	return z.owner[:d], true
 }
 
-// otherTrigger tells whether a record is for addresses or name servers: its last label says so.
-func otherTrigger(trigger []byte) bool {
+// lastLabel is the last label of a trigger, which says what it is for if that is not a name.
+func lastLabel(trigger []byte) []byte {
 	last := 0
 	for i := 0; i < len(trigger); i += 1 + int(trigger[i]) {
 		last = i
 	}
-	switch string(trigger[last+1:]) {
-	case "rpz-ip", "rpz-client-ip", "rpz-nsip", "rpz-nsdname":
-		return true
-	}
-	return false
+	return trigger[last+1:]
 }
 
 // action is what a CNAME record stands for.

@@ -138,6 +138,7 @@ func (d *reader) judge(err error, text []byte) error {
 	}
 	if d.info.Bad < d.o.Tolerate {
 		d.info.Bad++
+		d.info.Notes[NoteBad].add(d.line, string(text[:min(len(text), notedText)]))
 		return nil
 	}
 	const shown = 80
@@ -272,10 +273,21 @@ func (d *reader) parseDomain(first, rest []byte) error {
 	}
 	v, err := d.value(rest)
 	if err == nil {
-		d.c.addName(d.name, self|below, v)
+		d.addDomain(v)
 	}
 	return err
 }
+
+// addDomain adds d.name and all that is below it.
+func (d *reader) addDomain(value byte) {
+	if topLevel(d.name) {
+		d.note(NoteTopLevel, d.name)
+	}
+	d.c.addName(d.name, self|below, value)
+}
+
+// topLevel tells whether a name, in wire form without its root label, has one label, or none.
+func topLevel(name []byte) bool { return len(name) == 0 || int(name[0])+1 == len(name) }
 
 // ofMachine are the names that hosts files have for the machine itself and for groups in its network.
 func ofMachine(name []byte) bool {
@@ -307,7 +319,7 @@ func (d *reader) parseHosts(first, rest []byte) error {
 		if d.name, err = appendName(d.name[:0], name); err != nil {
 			return err
 		}
-		d.c.addName(d.name, self|below, d.o.Value)
+		d.addDomain(d.o.Value)
 	}
 	return nil
 }

@@ -100,6 +100,9 @@ func outcome(t *testing.T, text, want string) string {
 	}
 	out := fmt.Sprintf("%v: names %d prefixes %d taken %d skipped %d others %d duplicates %d bad %d\n", info.Format, info.Names, info.Prefixes,
 		info.Taken, info.Skipped, info.OtherTriggers, info.Duplicates, info.Bad)
+	for _, r := range s.Info().Remarks("l") {
+		out += fmt.Sprintf("remark: %s; %s\n", r.Text, r.Hint)
+	}
 	for q := range strings.SplitSeq(want, "\n") {
 		what, rest, _ := strings.Cut(q, " ")
 		subject, _, _ := strings.Cut(rest, " ->")

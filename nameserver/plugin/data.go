@@ -122,7 +122,8 @@ func (l *Loader) list(d *Listed) (*dataset.Set, error) {
 	}
 	defer debug.FreeOSMemory() // 80 octets a name were needed to compile it, and the next collection may be minutes away
 	if l.c.Log != nil {
-		l.c.Log.Info("a data set was made", "name", d.Name, "format", info.Format.String(), "names", info.Names, "prefixes", info.Prefixes, "duplicates", info.Duplicates, "skipped", info.Skipped, "bad", info.Bad)
+		l.c.Log.Info("a data set was made", "name", d.Name, "format", info.Format.String(), "names", info.Names, "prefixes", info.Prefixes, "taken", info.Taken, "skipped", info.Skipped,
+			"other_triggers", info.OtherTriggers, "duplicates", info.Duplicates, "bad", info.Bad)
 	}
 	return set, nil
 }

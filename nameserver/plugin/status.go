@@ -2,8 +2,9 @@ package plugin
 
 import (
 	"cmp"
-	"encoding/hex"
 	"slices"
+
+	"github.com/ananas-edge/ananas/nameserver/dataset"
 )
 
 // Status tells how the uses of a table's modules are, in its order; of those that are off there is none.
@@ -45,12 +46,10 @@ type UseStatus struct {
 
 // ListStatus is a data set that modules may ask.
 type ListStatus struct {
-	Name            string
-	Names, Prefixes int
-	Octets          int64  // of its text
-	SHA256          string // of its text, in hexadecimal: its version
-	Format          string
-	Modules         []string
+	Name    string
+	Path    string // in the settings
+	Info    dataset.Info
+	Modules []string // that may ask it
 }
 
 // Lists returns the data sets that modules of the chain may ask, by name.
@@ -60,19 +59,54 @@ func (c *Chain) Lists() (all []ListStatus) {
 	}
 	for _, list := range [][]runner{c.query, c.answer, c.log} {
 		for _, r := range list {
-			for _, d := range r.data {
-				i := slices.IndexFunc(all, func(l ListStatus) bool { return l.Name == d.name })
-				if i < 0 {
-					info := d.set.Info()
-					all = append(all, ListStatus{Name: d.name, Names: info.Names, Prefixes: info.Prefixes, Octets: info.SourceOctets, SHA256: hex.EncodeToString(info.Source[:]), Format: info.Format.String()})
-					i = len(all) - 1
-				}
-				if !slices.Contains(all[i].Modules, r.use.Module) {
-					all[i].Modules = append(all[i].Modules, r.use.Module)
-				}
+			for i, d := range r.data {
+				all = listed(all, r.use, r.use.Data[i], d.set.Info())
 			}
 		}
 	}
+	return byName(all)
+}
+
+// Lists compiles the data sets that modules of a table may ask, as far as that was not done before, and returns them, by name. No module is loaded.
+func (l *Loader) Lists(t *Table) (all []ListStatus, err error) {
+	if t == nil {
+		return nil, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock() // as in load
+	for k := range t.Plugins {
+		u := &t.Plugins[k]
+		if u.Off {
+			continue
+		}
+		for _, d := range u.Data {
+			set, err := l.list(d)
+			if err != nil {
+				return nil, err
+			}
+			all = listed(all, u, d, set.Info())
+		}
+	}
+	return byName(all), nil
+}
+
+// listed adds what a use may ask.
+func listed(all []ListStatus, u *Use, d *Listed, info dataset.Info) []ListStatus {
+	i := slices.IndexFunc(all, func(l ListStatus) bool { return l.Name == d.Name })
+	if i < 0 {
+		i = len(all)
+		all = append(all, ListStatus{Name: d.Name, Path: d.Path, Info: info})
+	}
+	if !slices.Contains(all[i].Modules, u.Module) {
+		all[i].Modules = append(all[i].Modules, u.Module)
+	}
+	return all
+}
+
+func byName(all []ListStatus) []ListStatus {
 	slices.SortFunc(all, func(a, b ListStatus) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
+
+// Entries is how many names and prefixes of a list there are.
+func (l *ListStatus) Entries() int { return l.Info.Names + l.Info.Prefixes }
