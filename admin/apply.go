@@ -24,7 +24,7 @@ func (s *Server) enter(places chan struct{}, what string) (leave func(), p *Prob
 
 // refusals are the problems of what a [SettingsStore] refuses.
 var refusals = [...]Problem{
-	Conflict: problemConflict, Owner: problemOwner, Absent: problemAbsent, Full: problemFull, Unreachable: problemRoot, Unknown: problemUnknown, Another: problemBody,
+	Conflict: problemConflict, Owner: problemOwner, Absent: problemAbsent, Full: problemFull, Unreachable: problemRoot, Unknown: problemUnknown, Another: problemBody, Shrinks: problemShrink,
 }
 
 // refusal is the problem of an error of a [SettingsStore].

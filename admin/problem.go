@@ -51,6 +51,7 @@ var (
 	problemFull        = kind("full", http.StatusInsufficientStorage, "there is no room in the store")
 	problemRoot        = kind("root", http.StatusServiceUnavailable, "the root of the store can not be reached")
 	problemUnknown     = kind("unknown", http.StatusGatewayTimeout, "it is not known whether the change was made")
+	problemShrink      = kind("shrink", http.StatusUnprocessableEntity, "a data set would lose more than half of its entries")
 	problemTrial       = kind("trial", http.StatusUnprocessableEntity, "the trial can not be made")
 	problemTrialEnded  = kind("trial-ended", http.StatusUnprocessableEntity, "the trial was ended before its time") // in the last line of a stream
 	problemUnexplained = kind("explain", http.StatusInternalServerError, "the resolution ended without an answer")

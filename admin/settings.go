@@ -77,6 +77,7 @@ const (
 	Unreachable            // the root can't be reached, or does not decide
 	Unknown                // it is not known whether it was done
 	Another                // what came is another content than was said
+	Shrinks                // a data set would lose more than half of its entries, and nobody said that it is meant: a ShrinkError
 )
 
 // Apply is files to make the settings equal to; the body of the request.
@@ -90,6 +91,8 @@ type Apply struct {
 	Confirm string `json:"confirm"`
 	// Merge leaves what the files do not name as it is, also in the sections that they do name: nothing is deleted.
 	Merge bool `json:"merge,omitempty"`
+	// Shrink names the data sets that may lose more than half of their entries.
+	Shrink []string `json:"shrink,omitempty"`
 }
 
 // SettingsFile is a file of settings, and the files that it names, by the name that it has for them.
@@ -113,6 +116,8 @@ type Rollback struct {
 	Confirm string `json:"confirm"`
 	// Prefix is a key, or a folder of keys, that alone is to be what it was; "": all are.
 	Prefix string `json:"prefix,omitempty"`
+	// Shrink names the data sets that may lose more than half of their entries.
+	Shrink []string `json:"shrink,omitempty"`
 }
 
 // Applied is what a change does, or would do.
@@ -127,6 +132,7 @@ type Applied struct {
 	Waits    string       `json:"waits,omitempty"`   // id of the rollout that it waits for, since that changes a key of it
 	Back     uint64       `json:"back,omitempty"`    // of a rollback: the version that it brings back
 	Aborted  []string     `json:"aborted,omitempty"` // ids of rollouts that a change to all nodes at once has ended
+	Lists    []ListChange `json:"lists,omitempty"`   // data sets that are new, or another text, and that modules ask; by name
 }
 
 // Difference is one key that is different.

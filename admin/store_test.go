@@ -381,7 +381,7 @@ var storeRoutes = []struct{ method, target, body string }{
 
 // Each kind of refusal is its own problem, everywhere.
 func TestRefusals(t *testing.T) {
-	for why, kind := range map[Why]string{Conflict: "conflict", Owner: "owner", Absent: "absent", Full: "full", Unreachable: "root", Unknown: "unknown"} {
+	for why, kind := range map[Why]string{Conflict: "conflict", Owner: "owner", Absent: "absent", Full: "full", Unreachable: "root", Unknown: "unknown", Shrinks: "shrink"} {
 		for _, c := range storeRoutes {
 			b := newBench(t)
 			b.node.store.err = fmt.Errorf("committing: %w", &Refusal{Why: why, Commit: "00ff", Err: errBroken})

@@ -36,6 +36,7 @@ type change struct {
 	reason  string
 	now     bool
 	confirm string
+	shrink  []string                     // data sets that may lose more than half of their entries
 	blobs   map[[32]byte]*namedfile.File // contents that it names and that may not be here: of a change that is only tried
 	files   []*settings.Entries          // that somebody wrote, for the places of errors
 }
@@ -51,7 +52,8 @@ type drafted struct {
 	waits   string   // id of the rollout that it waits for
 	ended   []string // rollouts that it ends
 
-	warnings []string // of lists
+	lists    []admin.ListChange // data sets that are new, or another text
+	warnings []string           // of lists
 }
 
 // draft makes a change for a version: what it changes, and the edits that commit it.
@@ -344,7 +346,7 @@ func checkReason(now bool, reason string) error {
 
 // applied tells what a drafted change does.
 func (d *drafted) applied() admin.Applied {
-	a := admin.Applied{Changes: []admin.Difference{}, Confirm: d.fingerprint(), Warnings: append([]string{}, d.warnings...), Base: uint64(d.base), Rollout: d.id, Waits: d.waits, Aborted: d.ended}
+	a := admin.Applied{Changes: []admin.Difference{}, Confirm: d.fingerprint(), Warnings: append([]string{}, d.warnings...), Base: uint64(d.base), Rollout: d.id, Waits: d.waits, Aborted: d.ended, Lists: d.lists}
 	for _, key := range sortedKeys(d.changes) {
 		a.Changes = append(a.Changes, differenceOf(key, d.live[key], d.changes[key]))
 	}
@@ -372,6 +374,9 @@ func (s *shared) commit(ctx context.Context, c change, dry bool) (admin.Applied,
 			return err
 		}
 		d.noteLists(func(entries map[string][]byte) ([]plugin.ListStatus, error) { return s.lists(entries, blob) })
+		if err := d.checkLists(c.shrink, dry); err != nil {
+			return err
+		}
 		last, p.Kind, p.Edits = d, d.kind, d.edits
 		return nil
 	}}

@@ -130,6 +130,10 @@ func (n *Node) swap(next *settings.File, tables *settings.Tables) (warnings []st
 			}
 		}
 		n.fingerprint = f
+		for _, w := range warnShrunk(n.modules.chain.Lists(), tables.Nameserver.Plugins.Lists()) {
+			n.log.Warn(w)
+			warnings = append(warnings, w)
+		}
 		n.takeChain(tables.Nameserver.Plugins)
 		for _, w := range tables.ListWarnings() {
 			n.log.Warn(w.Text, "hint", w.Hint)

@@ -97,7 +97,7 @@ func (a settingsAPI) Apply(ctx context.Context, r admin.Apply) (admin.Applied, e
 			return admin.Applied{}, err
 		}
 	}
-	done, err := s.commit(ctx, change{wanted: wantFiles(entries, r.Merge), blobs: contents(entries), files: written(r.Files, entries), author: r.Author, reason: r.Reason, now: r.Now, confirm: r.Confirm}, r.Dry)
+	done, err := s.commit(ctx, change{wanted: wantFiles(entries, r.Merge), blobs: contents(entries), files: written(r.Files, entries), author: r.Author, reason: r.Reason, now: r.Now, confirm: r.Confirm, shrink: r.Shrink}, r.Dry)
 	return done, refusal(err)
 }
 
@@ -166,7 +166,7 @@ func (a settingsAPI) Rollback(ctx context.Context, r admin.Rollback) (admin.Appl
 			reason = fmt.Sprintf("%s back to version %d", r.Prefix, r.Version)
 		}
 	}
-	done, err := s.commit(ctx, change{wanted: wantVersion(past, r.Prefix), author: r.Author, reason: reason, now: r.Now, confirm: r.Confirm}, r.Dry)
+	done, err := s.commit(ctx, change{wanted: wantVersion(past, r.Prefix), author: r.Author, reason: reason, now: r.Now, confirm: r.Confirm, shrink: r.Shrink}, r.Dry)
 	if err == nil {
 		done.Back = r.Version
 		done.Warnings = append(done.Warnings, stillOpen(s.copy.View(), append(done.Aborted, done.Rollout))...)

@@ -56,7 +56,7 @@ func (c *applyCommand) Run(p *process) error {
 	if err := upload(p, node, larges); err != nil {
 		return err
 	}
-	a := admin.Apply{Files: files, Reason: c.Reason, Author: author(p), Now: c.Now}
+	a := admin.Apply{Files: files, Reason: c.Reason, Author: author(p), Now: c.Now, Shrink: c.Shrink}
 	return c.change(p, node, "Apply?", func(ctx context.Context, dry bool, confirm string) (admin.Applied, error) {
 		a.Dry, a.Confirm = dry, confirm
 		return node.Apply(ctx, a)

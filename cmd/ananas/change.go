@@ -19,12 +19,13 @@ import (
 
 // changeFlags are the flags of the commands that change settings.
 type changeFlags struct {
-	DryRun bool   `help:"Show what would change, and change nothing."`
-	Yes    bool   `short:"y" help:"Do not ask."`
-	Reason string `placeholder:"TEXT" help:"Why, for the history."`
-	Now    bool   `help:"To all nodes at once, past the waves. Needs a reason, and is marked in the history. Ends rollouts of the same keys."`
-	Wait   bool   `negatable:"" default:"true" help:"Follow the rollout to its end, and what goes to all nodes at once until they have it in use (the default), or with --no-wait return at once."`
-	JSON   bool   `help:"Print what was changed as JSON, and the rollout as it ended."`
+	DryRun bool     `help:"Show what would change, and change nothing."`
+	Yes    bool     `short:"y" help:"Do not ask."`
+	Reason string   `placeholder:"TEXT" help:"Why, for the history."`
+	Now    bool     `help:"To all nodes at once, past the waves. Needs a reason, and is marked in the history. Ends rollouts of the same keys."`
+	Shrink []string `placeholder:"LIST" help:"This data set may lose more than half of its entries. Without it nothing is changed then, with --yes or without: a publisher's outage looks like that. May be repeated."`
+	Wait   bool     `negatable:"" default:"true" help:"Follow the rollout to its end, and what goes to all nodes at once until they have it in use (the default), or with --no-wait return at once."`
+	JSON   bool     `help:"Print what was changed as JSON, and the rollout as it ended."`
 }
 
 // check is called when all flags are read.
@@ -77,6 +78,9 @@ func (c *changeFlags) change(p *process, node *client.Client, question string, d
 			return p.printJSON(plan)
 		}
 		return nil
+	}
+	if some := admin.Shrinking(plan.Lists, c.Shrink); len(some) > 0 {
+		return &admin.ShrinkError{Lists: some}
 	}
 	if !c.Yes {
 		yes, err := ask(p, question)
@@ -131,6 +135,9 @@ func showPlan(p *process, plan admin.Applied, now bool) error {
 		if err := writeDifferences(w, screen, plan.Changes); err != nil {
 			return err
 		}
+		if err := writeLists(w, plan.Lists); err != nil {
+			return err
+		}
 		to := ""
 		if now {
 			to = ", to all nodes at once"
@@ -142,6 +149,24 @@ func showPlan(p *process, plan admin.Applied, now bool) error {
 		return err
 	}
 	return warn(p, plan.Warnings)
+}
+
+// writeLists says how many entries data sets have, and would have.
+func writeLists(w io.Writer, lists []admin.ListChange) error {
+	for i, l := range lists {
+		text := ""
+		if i == 0 {
+			text = "\n"
+		}
+		text += "data set " + terminal.Clean(l.Name) + ": "
+		if l.Old != nil {
+			text += thousands(uint64(max(*l.Old, 0))) + " -> "
+		}
+		if _, err := fmt.Fprintf(w, "%s%s\n", text, count(l.New, "entry", "entries")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // warn prints warnings, where they are seen beside what is printed for programs.

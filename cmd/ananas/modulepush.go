@@ -249,7 +249,7 @@ func (c *changeFlags) changeModules(p *process, alter func(*liveModules) (map[st
 		if err := uploadLarge(p, node, &with); err != nil {
 			return admin.Applied{}, err
 		}
-		a := admin.Apply{Files: []admin.SettingsFile{with}, Reason: c.Reason, Author: author(p), Now: c.Now, Dry: dry, Confirm: confirm, Merge: true}
+		a := admin.Apply{Files: []admin.SettingsFile{with}, Reason: c.Reason, Author: author(p), Now: c.Now, Dry: dry, Confirm: confirm, Merge: true, Shrink: c.Shrink}
 		applied, err := node.Apply(ctx, a)
 		if err == nil && dry {
 			err = live.current(applied)

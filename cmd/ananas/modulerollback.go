@@ -49,7 +49,7 @@ func (c *moduleRollbackCommand) Run(p *process) error {
 			return err
 		}
 	}
-	return c.goBack(p, node, "module "+c.Name, admin.Rollback{Version: version, Reason: c.Reason, Author: author(p), Now: c.Now, Prefix: key})
+	return c.goBack(p, node, "module "+c.Name, admin.Rollback{Version: version, Reason: c.Reason, Author: author(p), Now: c.Now, Prefix: key, Shrink: c.Shrink})
 }
 
 // goBack does as every change does, and tells before all else what is brought back, and who had made it so.

@@ -37,5 +37,5 @@ func (c *rollbackCommand) Run(p *process) error {
 		return err
 	}
 	defer node.Close()
-	return c.goBack(p, node, "all settings", admin.Rollback{Version: c.Version, Reason: c.Reason, Author: author(p), Now: c.Now})
+	return c.goBack(p, node, "all settings", admin.Rollback{Version: c.Version, Reason: c.Reason, Author: author(p), Now: c.Now, Shrink: c.Shrink})
 }
