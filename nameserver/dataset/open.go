@@ -152,7 +152,8 @@ func (s *Shelf) Add(compiled []byte) (*Set, error) {
 	return s.open(l, k)
 }
 
-// Sweep removes the files of all lists but these. Lists that are in use stay in memory until they are not.
+// Sweep removes the files of all lists but these, and forgets the lists: whoever has one keeps it, and whoever wants one again finds none, and adds it. To hand out what is in memory still would leave the disk without it, and
+// the next process would have to compile it before it answers anybody.
 func (s *Shelf) Sweep(keep []Key) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,23 +161,29 @@ func (s *Shelf) Sweep(keep []Key) error {
 	if err != nil {
 		return fmt.Errorf("sweeping data sets: %w", err)
 	}
-	kept := make(map[string]bool)
+	done := make(map[string]bool)
 	wanted := make(map[Key]bool)
 	for _, k := range keep {
-		kept[filepath.Base(s.path(k))] = true
+		done[filepath.Base(s.path(k))] = true
 		wanted[k] = true
 	}
-	for _, name := range names {
-		if strings.HasSuffix(name, suffix) && !kept[name] {
-			s.disk.Remove(filepath.Join(s.dir, name))
-		}
-	}
 	for k, l := range s.slots {
-		if !wanted[k] && l.mu.TryLock() {
-			if l.set.Value() == nil {
-				delete(s.slots, k)
-			}
-			l.mu.Unlock()
+		if wanted[k] {
+			continue
+		}
+		path := s.path(k)
+		done[filepath.Base(path)] = true
+		if !l.mu.TryLock() {
+			continue // somebody opens or adds it right now
+		}
+		l.set = weak.Pointer[Set]{} // also for who has the slot and waits for it
+		s.disk.Remove(path)
+		delete(s.slots, k)
+		l.mu.Unlock()
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, suffix) && !done[name] {
+			s.disk.Remove(filepath.Join(s.dir, name))
 		}
 	}
 	return nil

@@ -82,4 +82,14 @@ func TestDataIsReadAgain(t *testing.T) {
 		sweep(compile(), 1)
 	}
 	sweep(nil, 0) // what no settings have does not stay on the disk
+
+	// A list of settings that are on their way: it is on the disk, and those that are swept by do not have it yet. Without it the next start would compile it again.
+	c, err := l.Load(t.Context(), compile(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sweep(nil, 1)
+	c.Release()
+	l.Wait()
+	sweep(nil, 0)
 }

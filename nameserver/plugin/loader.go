@@ -183,7 +183,7 @@ func (l *Loader) loadUnused(ctx context.Context, t *Table, d *Described) error {
 	return nil
 }
 
-// Sweep removes the compiled form of all lists that no use of a table has. One that is in use elsewhere stays in memory until it is not, and one that is wanted again is compiled again.
+// Sweep removes the compiled form of all lists that no use of a table has, and no module that is loaded: settings may be on their way that are not in a table which somebody could give yet, and what they have of lists was compiled just now.
 func (l *Loader) Sweep(t *Table) error {
 	if l.c.Shelf == nil {
 		return nil
@@ -194,6 +194,13 @@ func (l *Loader) Sweep(t *Table) error {
 			for _, d := range t.Plugins[k].Data {
 				keep = append(keep, d.Key)
 			}
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock() // until the end: a list that is being compiled is on the shelf before its module is loaded
+	for _, one := range l.loaded {
+		for _, d := range one.use.Data {
+			keep = append(keep, d.Key)
 		}
 	}
 	return l.c.Shelf.Sweep(keep)
