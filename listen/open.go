@@ -71,6 +71,24 @@ func Open(cfg Config) (_ *Server, err error) {
 	return s, nil
 }
 
+// Free tells whether Open could bind all addresses of cfg now, with the error that it would return, and leaves them to others. A node asks before it touches what belongs to one that runs, and binds when it can
+// answer. Sockets that were handed over are held by whoever does that, and not looked at.
+func Free(cfg Config) error {
+	addrs, err := checkAddrs(cfg.DNS)
+	if err != nil || len(cfg.Inherited) > 0 {
+		return err
+	}
+	for _, addr := range addrs {
+		pc, l, err := bind(addr, familyOf(addr, addrs), new(inherited))
+		if err != nil {
+			return err
+		}
+		pc.Close()
+		l.Close()
+	}
+	return nil
+}
+
 // checkAddrs returns the addresses in one form each, or why they cannot all be served: this process would be in its own way.
 func checkAddrs(given []netip.AddrPort) (all []netip.AddrPort, err error) {
 	if len(given) == 0 {

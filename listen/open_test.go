@@ -98,6 +98,12 @@ func TestOpenSaysWhoIsInTheWayAndBindsNothing(t *testing.T) {
 			if want := fmt.Sprintf(c.want, taken.Port()); runtime.GOOS == "linux" && err.Error()+"; hint: "+bind.Hint() != want {
 				t.Errorf("got  %v; %s\nwant %v", err, bind.Hint(), want)
 			}
+			if free := Free(Config{DNS: []netip.AddrPort{first, taken}}); free == nil || free.Error() != err.Error() {
+				t.Errorf("looked at before: %v", free)
+			}
+			if err := Free(Config{DNS: []netip.AddrPort{first}}); err != nil {
+				t.Errorf("what is free: %v", err)
+			}
 			again, err := Open(Config{DNS: []netip.AddrPort{first}})
 			if err != nil {
 				t.Fatalf("the first address was not let go: %v", err)
@@ -218,6 +224,9 @@ func TestInheritedSocketsAreUsed(t *testing.T) {
 		Inherited: append(files, unused...),
 		Loops:     4,
 		Log:       slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	if err := Free(cfg); err != nil {
+		t.Errorf("what was handed over is not free: %v", err)
 	}
 	s := start(t, echo, cfg) // would fail, were it to bind anew
 	ask(t, dial(t, "udp", addr), query(1, ""))

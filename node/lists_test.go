@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/ananas-edge/ananas/admin"
+	"github.com/ananas-edge/ananas/listen"
 )
 
 // listed are settings with a module that asks the list mine.txt.
@@ -125,6 +129,34 @@ func post(t *testing.T, n *Node, b *bench, path string, body any) (int, string) 
 		t.Fatal(err)
 	}
 	return answer.StatusCode, string(got)
+}
+
+// A node that compiles what its settings bring along does not hold its ports meanwhile: a client that asks is told at once that nobody is there, and asks another one.
+func TestPortsAreBoundWhenItCanAnswer(t *testing.T) {
+	at := freeAddress(t)
+	b := newBench(t, strings.Replace(plain, `dns: ["127.0.0.1:0"]`, fmt.Sprintf("dns: [%q]", at), 1)+strings.TrimPrefix(listed, "settings:\n"))
+	b.write("acts.wasm", acts(t, "phases: [query]\nneeds: [data/mine]\n"))
+	b.write("mine.txt", "a.example\n")
+	o, err := b.options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked, compiler := false, o.Compiler
+	o.Compiler = func() *exec.Cmd {
+		looked = true
+		if err := listen.Free(listen.Config{DNS: []netip.AddrPort{at}}); err != nil {
+			t.Errorf("while a module is compiled: %v", err)
+		}
+		return compiler()
+	}
+	n, err := Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if !looked || n.Addrs()[0] != at {
+		t.Errorf("compiled %v, at %v", looked, n.Addrs())
+	}
 }
 
 // Where a file is the truth, nobody is asked before: a reload tells of what was lost.

@@ -106,7 +106,7 @@ func Start(o Options) (_ *Node, err error) {
 		return nil, err
 	}
 
-	// The ports come next: a second node on the same address must not get as far as the first one's data.
+	// The ports are looked at next: a second node on the same address must not get as far as the first one's data. They are bound when this one can answer.
 	n.metrics = telemetry.NewMetrics()
 	n.metrics.Process(time.Now())
 	n.health = telemetry.NewHealth()
@@ -114,8 +114,21 @@ func Start(o Options) (_ *Node, err error) {
 	n.started = n.clock.Wall()
 	n.lastReload.Store(&lastReload{loaded: n.started})
 	n.crashes = telemetry.NewCrashes(filepath.Join(own.Data, "crashes"), n.metrics, n.log, n.clock.Wall)
-	if n.listen, err = n.bind(own); err != nil {
+	sockets, err := n.sockets(own)
+	if err != nil {
 		return nil, err
+	}
+	defer func() {
+		if n.listen == nil {
+			for _, f := range sockets.Inherited {
+				f.Close()
+			}
+		}
+	}()
+	if len(sockets.DNS) > 0 {
+		if err := listen.Free(sockets); err != nil {
+			return nil, err
+		}
 	}
 	if err := MakeFolder(own.Data); err != nil {
 		return nil, err
@@ -176,6 +189,13 @@ func Start(o Options) (_ *Node, err error) {
 	n.local.Configure(tables.Nameserver.Recursion.LocalRoot, n.localRootFile(n.file, tables.Nameserver.Recursion.LocalRoot.File))
 	n.local.Start()
 
+	// All that takes long is done, as to compile a list of millions of names that is not there yet: to hold the ports before would have clients wait for nobody.
+	if len(sockets.DNS) > 0 {
+		if n.listen, err = listen.Open(sockets); err != nil {
+			return nil, err
+		}
+	}
+
 	if n.shared != nil {
 		n.shared.watchStore()
 		n.shared.start(own)
@@ -233,21 +253,20 @@ func (n *Node) clocks(c recurse.Clock, t settings.Testing) recurse.Clock {
 	return clock
 }
 
-// bind opens the sockets that clients ask on. A file always names an address; a node that is started by a test on other time than sockets keep
-// has none, and no server.
-func (n *Node) bind(own settings.Node) (*listen.Server, error) {
+// sockets says what clients ask on. A file always names an address; a node that is started by a test on other time than sockets keep has none, and no server.
+func (n *Node) sockets(own settings.Node) (listen.Config, error) {
 	if len(own.Listen.DNS) == 0 {
-		return nil, nil
+		return listen.Config{}, nil
 	}
 	given, err := listen.ActivatedFiles(os.Getenv, os.Getpid())
 	if err != nil {
-		return nil, err
+		return listen.Config{}, err
 	}
 	limits := listen.DefaultLimits()
 	limits.Connections, limits.PerClient, limits.Idle = own.Limits.TCPConnections, own.Limits.TCPPerClient, own.Limits.TCPIdle
-	return listen.Open(listen.Config{
+	return listen.Config{
 		DNS: own.Listen.DNS, Loops: own.Listen.Loops, Spin: own.Listen.Spin, Limits: limits, Inherited: given, Log: n.log, Metrics: n.metrics, Crashes: n.crashes,
-	})
+	}, nil
 }
 
 // openAdmin starts the API, unless the settings turn it off.
