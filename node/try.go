@@ -11,6 +11,7 @@ import (
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/dns"
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/nameserver/plugin/trial"
 )
@@ -95,8 +96,12 @@ func (n *Node) openTrial(ctx context.Context, r trial.Request, differ func(trial
 	n.mu.Lock()
 	f, running, table := n.file, m.table, n.server.Table() // of one version of the settings
 	n.mu.Unlock()
+	began := trial.Settings{Running: running, Data: f.Settings.Data, Files: f.ReadNamed}
+	if n.shared != nil {
+		began.Lists = n.shared.tried
+	}
 	t, err := trial.Open(ctx, trial.Config{
-		Request: r, Settings: trial.Settings{Running: running, Data: f.Settings.Data, Files: f.ReadNamed},
+		Request: r, Settings: began,
 		Folder: folder, Compile: m.child, Engine: m.engine, Shelf: m.shelf, Clock: n.clock.Boot, Seed: uint64(n.clock.Wall().UnixNano()), Differ: differ, Tenant: table.Clients.Tag, Groups: table.Recursion,
 		Resolve: func(name dns.Name, typ dns.Type) (*plugin.Reply, error) {
 			if rep := n.server.Recall(ctx, dns.Question{Name: name, Type: typ, Class: dns.ClassINET}, "", false, false); rep != nil {
@@ -117,6 +122,15 @@ func (n *Node) openTrial(ctx context.Context, r trial.Request, differ func(trial
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	return t, nil
+}
+
+// tried returns a list that was put here to be tried. One that is not here is asked of nobody: no document names it.
+func (s *shared) tried(sum [32]byte) (*namedfile.File, error) {
+	size, err := s.blobs.Size(sum)
+	if err != nil {
+		return nil, hinted{err, fmt.Sprintf("put it there first: PUT /api/v1/blobs/%x", sum)}
+	}
+	return namedfile.At(sum, size, func() (io.ReadCloser, error) { return s.blobs.Stream(sum) }), nil
 }
 
 var (

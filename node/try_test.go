@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -228,6 +229,22 @@ func TestTryOfAStore(t *testing.T) {
 	<-ended
 	if want := []string{"query www.example.com. A: NXDOMAIN ttl=60 => go on"}; one.err != nil || !slices.Equal(one.differences, want) {
 		t.Errorf("%v, %q, want %q", one.err, one.differences, want)
+	}
+	next := []byte("mail.example.com\n")
+	sum := sha256.Sum256(next)
+	lists := trial.Request{Module: "listed", Lists: map[string]trial.List{"bad": {SHA256: fmt.Sprintf("%x", sum), File: "new.txt"}}}
+	one, ended = try(t.Context(), root, admin.Trial{Request: lists, Messages: true}, sends("www.example.com", 1))
+	<-ended
+	if one.err == nil || !strings.Contains(one.err.Error(), "is not here") {
+		t.Errorf("a list that nobody has put there: %v", one.err)
+	}
+	if err := root.settings().PutBlob(t.Context(), sum, bytes.NewReader(next)); err != nil {
+		t.Fatal(err)
+	}
+	one, ended = try(t.Context(), root, admin.Trial{Request: lists, Messages: true, Differences: true}, sends("www.example.com", 1))
+	<-ended
+	if want := []string{"query www.example.com. A: NXDOMAIN ttl=60 => go on"}; one.err != nil || !slices.Equal(one.differences, want) || len(one.end.Lists) != 1 {
+		t.Errorf("%v, %q, %+v, want %q", one.err, one.differences, one.end.Lists, want)
 	}
 	if h, err := root.settings().History(t.Context(), admin.HistoryQuery{Limit: 1, Settings: true, Bytes: 1 << 20}); err != nil || len(h.Commits) != 1 || h.Commits[0].Version != done.Version {
 		t.Errorf("%+v, %v", h, err)

@@ -22,6 +22,8 @@ type Report struct {
 	Asked      uint64 `json:"asked"`      // questions of the new version's own
 	Unknown    uint64 `json:"unknown"`    // of those, to which nothing was known
 	Uses       []Use  `json:"uses"`       // where it runs, in the order of the settings
+
+	Lists []TriedList `json:"lists,omitempty"` // that are tried
 }
 
 // Use is one place at which both versions run.
@@ -244,7 +246,7 @@ func action(o *cases.Outcome) string {
 func (t *Trial) Report() Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := Report{Queries: t.report.queries, Lost: t.report.lost, Unreadable: t.report.unreadable, Alone: t.report.alone, Asked: t.asked.Load(), Unknown: t.vain.Load(), Uses: []Use{}}
+	r := Report{Queries: t.report.queries, Lost: t.report.lost, Unreadable: t.report.unreadable, Alone: t.report.alone, Asked: t.asked.Load(), Unknown: t.vain.Load(), Uses: []Use{}, Lists: slices.Clone(t.lists)}
 	for _, u := range t.uses {
 		one := Use{Phase: string(u.new.Phase), Place: u.place, Alike: u.alike, Differ: u.differ, Unanswered: u.unanswered, NotReached: u.notReached, Unplaced: u.unplaced, Others: u.others, Groups: []Group{}}
 		one.Old, one.New = describe(u.old, u.oldChain, u.oldSum, &u.oldCost), describe(u.new, u.newChain, u.newSum, &u.newCost)

@@ -19,6 +19,7 @@ type Request struct {
 	Grant    []string          `json:"grant,omitempty"`    // in place of what it is granted
 	Settings map[string]string `json:"settings,omitempty"` // in place of its own
 	Fuel     int64             `json:"fuel,omitempty"`     // of a call
+	Lists    map[string]List   `json:"lists,omitempty"`    // in place of data sets of the settings, by their names; only the new version asks them
 }
 
 // Settings is what a trial begins with: what runs, as it was loaded. What lies at the names of files by now may be something else.
@@ -26,6 +27,9 @@ type Settings struct {
 	Running *plugin.Table // nil: there are no modules
 	Data    []plugin.Data // all that the settings name, those too that no module is granted
 	Files   plugin.Files  // reads the data sets that no module is granted so far
+
+	// Lists returns the text of a list that is tried, by its SHA-256. nil: lists can't be tried.
+	Lists func(sum [32]byte) (*namedfile.File, error)
 }
 
 // pair is one place at which the module runs, or would: as it is now, and as it is tried.
@@ -35,6 +39,7 @@ type pair struct {
 	new        *plugin.Use
 	oldModules []plugin.Described // that one alone
 	newModules []plugin.Described // likewise
+	newLists   []*plugin.Listed   // of those that it asks, the ones that are tried
 }
 
 // hinted is an error with a mend.
@@ -83,9 +88,17 @@ func (s *Settings) pairs(r *Request) ([]pair, error) {
 			lists[d.File] = d.Text()
 		}
 	}
-	after, err := plugin.Compile([]plugin.Module{next}, s.granted(news), news, func(name string, most int64) (*namedfile.File, error) {
+	data := s.granted(news)
+	tried, err := s.lists(r, data)
+	if err != nil {
+		return nil, err
+	}
+	after, err := plugin.Compile([]plugin.Module{next}, data, news, func(name string, most int64) (*namedfile.File, error) {
 		if name == triedFile {
 			return source.AtMost("the version to try", most)
+		}
+		if text := tried[name]; text != nil {
+			return text.AtMost(name, most)
 		}
 		if text := lists[name]; text != nil {
 			return text.AtMost(name, most)
@@ -98,6 +111,12 @@ func (s *Settings) pairs(r *Request) ([]pair, error) {
 	all := make([]pair, len(news))
 	for i := range news {
 		all[i] = pair{place: places[i], old: olds[i], oldModules: []plugin.Described{now}, new: &after.Plugins[i], newModules: after.Modules}
+		for _, d := range all[i].new.Data {
+			if l, ok := r.Lists[d.Name]; ok {
+				d.File = l.called()
+				all[i].newLists = append(all[i].newLists, d)
+			}
+		}
 	}
 	return all, nil
 }

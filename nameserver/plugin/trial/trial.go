@@ -67,7 +67,9 @@ type Trial struct {
 	c       Config
 	before  *plugin.Loader
 	after   *plugin.Loader
+	shelf   *dataset.Shelf
 	uses    []*use
+	lists   []TriedList
 	drawn   uint64
 	notPure atomic.Bool
 
@@ -110,12 +112,18 @@ func Open(ctx context.Context, c Config) (_ *Trial, err error) {
 	for _, p := range pairs {
 		u := &use{pair: p, oldSum: digest(p.old), newSum: digest(p.new), compared: compared{room: &t.room}}
 		t.uses = append(t.uses, u)
+		if err := t.prepareLists(&u.pair); err != nil {
+			return nil, err
+		}
 		if u.newChain, err = t.after.Load(ctx, table(p.new, p.newModules), nil); err != nil {
 			return nil, fmt.Errorf("trying module %q: %w", c.Request.Module, err)
 		}
 		if p.old != nil {
 			if u.oldChain, err = t.before.Load(ctx, table(p.old, p.oldModules), nil); err != nil {
 				return nil, fmt.Errorf("loading module %q as it runs: %w", c.Request.Module, err)
+			}
+			if err := t.countNow(p.old); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -150,6 +158,7 @@ func (t *Trial) makeLoaders() error {
 			return err
 		}
 	}
+	t.shelf = shelf
 	engine, err := wasm.Open(wasm.Config{Folder: filepath.Join(t.c.Folder, "modules"), Command: t.c.Compile, Metrics: metrics})
 	if err != nil {
 		return err
