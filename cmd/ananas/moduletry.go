@@ -26,6 +26,7 @@ type moduleTryCommand struct {
 	Phase  []string       `placeholder:"PHASE" help:"Where it runs too, as with ananas module push."`
 	Grant  []string       `placeholder:"CAPABILITY" help:"What it may use, in place of what it is granted."`
 	Set    moduleSettings `placeholder:"KEY=VALUE" help:"Its own settings, in place of all that it has: what is not named is gone. May be repeated, for other keys."`
+	List   triedLists     `placeholder:"NAME=FILE" help:"A new version of a list: what the new version asks in place of the data set NAME of the settings. May be repeated, for other lists."`
 	Fuel   int64          `placeholder:"N" help:"What a call may use, in place of what the settings say."`
 	Fail   bool           `help:"End with exit code 1 if a verdict differs, the new version fails, or nothing was compared."`
 	JSON   bool           `help:"Print each difference as a line of JSON, and the report as the last."`
@@ -43,7 +44,8 @@ A file of dnstap may be of any server: Unbound (dnstap-log-client-query-messages
 Example:
 
   ananas module try family --file build/family.wasm
-  ananas module try family --file build/family.wasm --dnstap queries.fstrm --config ananas.yaml --fail`
+  ananas module try family --file build/family.wasm --dnstap queries.fstrm --config ananas.yaml --fail
+  ananas module try family --list malware=malware.new.txt`
 }
 
 // Validate is called when all flags are read.
@@ -65,16 +67,18 @@ func (c *moduleTryCommand) Validate() error {
 // Run tries the module.
 func (c *moduleTryCommand) Run(p *process) error {
 	request := trial.Request{Module: c.Name, Phases: c.Phase, Grant: c.Grant, Settings: c.Set, Fuel: c.Fuel}
+	lists, err := c.List.read(&request)
+	if err != nil {
+		return err
+	}
 	var config *settings.File
 	var tables *settings.Tables
 	if c.Config != "" {
-		var err error
 		if config, tables, err = c.readConfig(); err != nil { // before anything is built: that writes a file which the settings may name
 			return err
 		}
 	}
 	if c.File != "" {
-		var err error
 		if request.Source, err = c.source(p); err != nil {
 			return err
 		}
@@ -82,17 +86,15 @@ func (c *moduleTryCommand) Run(p *process) error {
 	show := newTrying(p, c)
 	var file *tapFile
 	if c.Dnstap != "" {
-		var err error
 		if file, err = c.openFile(p); err != nil {
 			return err
 		}
 		defer file.Close()
 	}
-	var err error
 	if c.Config != "" {
-		err = c.here(p, request, config, tables, file, show)
+		err = c.here(p, request, lists, config, tables, file, show)
 	} else {
-		err = c.atNode(p, request, file, show)
+		err = c.atNode(p, request, lists, file, show)
 	}
 	if file != nil && !file.read.Load() {
 		file = nil // it is still being read, for a node that has ended the trial
@@ -132,7 +134,7 @@ func (c *moduleTryCommand) readConfig() (*settings.File, *settings.Tables, error
 }
 
 // here runs both versions in this process.
-func (c *moduleTryCommand) here(p *process, request trial.Request, config *settings.File, tables *settings.Tables, file *tapFile, show *trying) (err error) {
+func (c *moduleTryCommand) here(p *process, request trial.Request, lists []large, config *settings.File, tables *settings.Tables, file *tapFile, show *trying) (err error) {
 	folder, err := os.MkdirTemp("", "ananas-try-")
 	if err != nil {
 		return fmt.Errorf("making a folder for what is compiled: %w", err)
@@ -141,7 +143,7 @@ func (c *moduleTryCommand) here(p *process, request trial.Request, config *setti
 	t, err := trial.Open(p.ctx, trial.Config{
 		Request: request, Folder: filepath.Join(folder, "trial"), Compile: compileProcess, Clock: func() time.Duration { return time.Since(began) }, Seed: 1, Differ: show.difference,
 		Tenant: tables.Nameserver.Clients.Tag, Groups: tables.Nameserver.Recursion,
-		Settings: trial.Settings{Running: tables.Plugins, Data: config.Settings.Data, Files: config.ReadNamed},
+		Settings: trial.Settings{Running: tables.Plugins, Data: config.Settings.Data, Files: config.ReadNamed, Lists: oneOf(lists)},
 	})
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(folder))

@@ -13,12 +13,15 @@ import (
 )
 
 // atNode has a node run both versions: on the queries that it answers, or on those of a file, which are sent there.
-func (c *moduleTryCommand) atNode(p *process, request trial.Request, file *tapFile, show *trying) error {
+func (c *moduleTryCommand) atNode(p *process, request trial.Request, lists []large, file *tapFile, show *trying) error {
 	node, err := c.open(p)
 	if err != nil {
 		return err
 	}
 	defer node.Close()
+	if err := uploadTried(p, node, lists); err != nil {
+		return err
+	}
 	t := admin.Trial{Request: request, OneIn: c.OneIn, Differences: c.JSON}
 	var feed func(send func([]trial.Message) error) error
 	if file == nil {

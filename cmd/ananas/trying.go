@@ -183,6 +183,9 @@ func (t *trying) write(w io.Writer, groups int) error {
 			notes = append(notes, count(int(n), one, many))
 		}
 	}
+	for i := range r.Lists {
+		notes = append(notes, terminal.Clean(listNote(&r.Lists[i])))
+	}
 	note(r.Lost, "query came and was not looked at, since the trial did not keep up; --one-in looks at fewer", "queries came and were not looked at, since the trial did not keep up; --one-in looks at fewer")
 	note(r.Unreadable, "query was none that modules are shown", "queries were none that modules are shown")
 	switch {
@@ -199,6 +202,19 @@ func (t *trying) write(w io.Writer, groups int) error {
 	}
 	_, err := fmt.Fprintf(w, "%s in %s\n", count(int(r.Queries), "query", "queries"), shortly(t.took))
 	return err
+}
+
+// listNote says which list was tried.
+func listNote(l *trial.TriedList) string {
+	now := "none"
+	if l.Now != nil {
+		now = thousands(uint64(*l.Now))
+	}
+	text := fmt.Sprintf("list %s: %s in %s, %s in use", l.Name, count(l.New, "entry", "entries"), l.File, now)
+	if l.Bad > 0 {
+		text += fmt.Sprintf("; %s left out, which can't be read", count(l.Bad, "line was", "lines were"))
+	}
+	return text
 }
 
 // shortly writes how long something took.

@@ -139,7 +139,11 @@ func (p *play) play(dir string, all []block) {
 	if err == nil {
 		p.session, err = newSession(dir, binary, files)
 	}
-	if module, ok := strings.CutSuffix(p.document, "/README.md"); ok && err == nil {
+	module, ok := strings.CutSuffix(p.document, "/README.md")
+	if p.document == "modules.md" { // tries a list of that one
+		module, ok = "family", true
+	}
+	if ok && err == nil {
 		err = p.session.bringModule(module)
 	}
 	if err != nil {
