@@ -135,7 +135,7 @@ func (b *bench) tryStart() (*Node, error) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return Start(o)
+	return Start(b.t.Context(), o)
 }
 
 // start starts a node that ends with the test.

@@ -33,7 +33,7 @@ const (
 const joinTime = time.Minute
 
 // openFollower makes this node one that follows others: it joins their store if it has not yet.
-func (s *shared) openFollower(own settings.Node, text string) error {
+func (s *shared) openFollower(ctx context.Context, own settings.Node, text string) error {
 	if own.Store.Root.IsValid() && !own.Store.Peer.IsValid() {
 		return hinted{errors.New("this node is to be one of several members of the root, and has no address for the others"), "set node.store.peer"}
 	}
@@ -46,10 +46,10 @@ func (s *shared) openFollower(own settings.Node, text string) error {
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(s.ctx, joinTime)
+		trying, cancel := context.WithTimeout(ctx, joinTime)
 		defer cancel()
 		for told := false; ; {
-			err := s.join(ctx, token)
+			err := s.join(trying, token)
 			if err == nil {
 				break
 			}
@@ -59,13 +59,17 @@ func (s *shared) openFollower(own settings.Node, text string) error {
 			}
 			var no denial
 			var refused *identity.Refusal
-			if errors.As(err, &no) && !no.Again || errors.As(err, &refused) || !sleep(ctx, memberMaxRetry/4) {
+			again := (!errors.As(err, &no) || no.Again) && !errors.As(err, &refused) && sleep(trying, memberMaxRetry/4)
+			switch {
+			case ctx.Err() != nil:
+				return fmt.Errorf("joining the store: %w: %w", ctx.Err(), err)
+			case !again:
 				return fmt.Errorf("joining the store: %w", err)
 			}
 		}
 		s.n.log.Info("this node has joined the store", "name", s.name)
 	} else if text != "" {
-		s.joinAgain(text)
+		s.joinAgain(ctx, text)
 	}
 	if joined := s.who.Name(); joined != s.name {
 		return hinted{fmt.Errorf("this node's folder is that of %q in its store, and not of %q", joined, s.name), fmt.Sprintf("set node.name to %q, or give this node an empty data folder and a new token", joined)}
@@ -74,7 +78,7 @@ func (s *shared) openFollower(own settings.Node, text string) error {
 }
 
 // joinAgain has a node that has joined before join with another token than that: it was revoked, or its labels are to be others. What does not work leaves it who it is.
-func (s *shared) joinAgain(text string) {
+func (s *shared) joinAgain(ctx context.Context, text string) {
 	token, err := identity.ParseToken(text)
 	if err != nil {
 		s.n.log.Warn("this node has joined its store already, and the token can't be read", "error", err)
@@ -84,7 +88,7 @@ func (s *shared) joinAgain(text string) {
 	if err != nil || used == nil || string(used) == token.ID.String() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, enrolTime)
+	ctx, cancel := context.WithTimeout(ctx, enrolTime)
 	defer cancel()
 	if err := s.join(ctx, token); err != nil {
 		s.n.log.Warn("this node has joined its store already, and could not join again with another token; it goes on as it is", "error", err)

@@ -149,7 +149,7 @@ func TestPortsAreBoundWhenItCanAnswer(t *testing.T) {
 		}
 		return compiler()
 	}
-	n, err := Start(o)
+	n, err := Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

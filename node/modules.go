@@ -188,15 +188,15 @@ func (n *Node) compile(f *settings.File) (*settings.Tables, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n.withModules(f, tables)
+	return n.withModules(context.Background(), f, tables)
 }
 
 // withModules loads the modules that the tables of a file name.
-func (n *Node) withModules(f *settings.File, tables *settings.Tables) (*settings.Tables, error) {
+func (n *Node) withModules(ctx context.Context, f *settings.File, tables *settings.Tables) (*settings.Tables, error) {
 	if n.modules == nil {
 		return tables, nil
 	}
-	chain, err := n.modules.loader.Load(context.Background(), tables.Plugins, n.currentChain())
+	chain, err := n.modules.loader.Load(ctx, tables.Plugins, n.currentChain())
 	if err != nil {
 		return nil, f.Locate(err)
 	}
@@ -293,7 +293,7 @@ func (n *Node) reloadModules() {
 	}
 	tables, err := n.file.CompileAgain(listeners(n.began.Node.Listen.DNS), n.tables)
 	if err == nil {
-		tables, err = n.withModules(n.file, tables)
+		tables, err = n.withModules(context.Background(), n.file, tables)
 	}
 	if err != nil {
 		n.log.Error("the modules could not be loaded anew", "error", err)

@@ -86,8 +86,9 @@ type Node struct {
 // operator who stops a node wants it to be gone.
 const shutdownTime = 500 * time.Millisecond
 
-// Start opens a node and serves. The order matters, and each step says why it stands where it does. On an error nothing is left open.
-func Start(o Options) (_ *Node, err error) {
+// Start opens a node and serves. The order matters, and each step says why it stands where it does. On an error nothing is left open. ctx is for the start
+// alone: what waits in it (for the root of a store to join, for another process to let go of the copy) ends with ctx, and the error says so; a node that serves is ended by Close.
+func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n := &Node{reread: o.Reread, version: o.Version, log: o.Log, file: o.File, began: o.File, disk: namedfile.NewDisk(namedfile.MachineTime)}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
@@ -140,14 +141,14 @@ func Start(o Options) (_ *Node, err error) {
 	if err := n.openModules(own, o.Compiler); err != nil {
 		return nil, err
 	}
-	if tables, err = n.withModules(o.File, tables); err != nil {
+	if tables, err = n.withModules(ctx, o.File, tables); err != nil {
 		return nil, err
 	}
 
 	// A node of a store takes its settings from its copy, and needs nobody for that.
 	wait := false
 	if own.Store.Shared() {
-		if n.shared, err = openShared(n, own, o); err != nil {
+		if n.shared, err = openShared(ctx, n, own, o); err != nil {
 			return nil, err
 		}
 		if file, stored := n.shared.use.first(); file != nil {

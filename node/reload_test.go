@@ -203,7 +203,7 @@ func TestReloadWithoutAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Reread = nil
-	n, err := Start(o)
+	n, err := Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

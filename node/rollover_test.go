@@ -95,7 +95,7 @@ func (m *months) open() {
 	if m.change != nil {
 		m.change(f)
 	}
-	m.node, err = Start(Options{
+	m.node, err = Start(m.t.Context(), Options{
 		File: f, Reread: func() (*settings.File, error) { return f, nil }, Network: m.network, Version: "9.9", Log: slog.New(slog.NewTextHandler(m.log, nil)),
 		Clock: recurse.Clock{Boot: func() time.Duration { return time.Minute + time.Since(m.start) }, Wall: m.wall},
 	})

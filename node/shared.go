@@ -66,8 +66,8 @@ type shared struct {
 	failing   atomic.Pointer[error] // what keeps the copy from following; nil: nothing
 }
 
-// openShared opens the copy of a node that belongs to a store. Nothing is asked of anybody until start.
-func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
+// openShared opens the copy of a node that belongs to a store. Of others nothing is asked until start, but that one that has not joined does, while ctx lasts.
+func openShared(ctx context.Context, n *Node, own settings.Node, o Options) (_ *shared, err error) {
 	s := &shared{known: make(chan struct{}), n: n, name: nodeName(own), folder: filepath.Join(own.Data, StoreFolder), lost: make(chan struct{}, 1)}
 	if err := MakeFolder(s.folder); err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.copy, err = openCopy(s.ctx, s.folder, replica.Options{Now: n.clock.Wall, Key: key.Octets(), Log: n.log, Metrics: n.metrics})
+	s.copy, err = openCopy(ctx, s.folder, replica.Options{Now: n.clock.Wall, Key: key.Octets(), Log: n.log, Metrics: n.metrics})
 	if err != nil {
 		return nil, fmt.Errorf("opening this node's copy of the store: %w", err)
 	}
@@ -106,7 +106,7 @@ func openShared(n *Node, own settings.Node, o Options) (_ *shared, err error) {
 	s.probes = prober{results: map[rollout.ID]*rollout.Probe{}, tables: map[rollout.ID]bool{}}
 	s.use = &user{n: n, swaps: s.tellNow, copy: s.copy, member: s.member, blob: s.blob, silent: s.silent, behind: s.behind, memory: filepath.Join(s.folder, "in-use"), waitStep: time.Second}
 	if len(own.Store.Join) > 0 {
-		if err := s.openFollower(own, o.Token); err != nil {
+		if err := s.openFollower(ctx, own, o.Token); err != nil {
 			return nil, err
 		}
 	}

@@ -89,7 +89,7 @@ func (b *bench) startWith(token string) (*Node, error) {
 		b.t.Fatal(err)
 	}
 	o.Token = token
-	return Start(o)
+	return Start(b.t.Context(), o)
 }
 
 // A root, a relay behind it, and a follower behind that: what is applied at the root is in use at all of them. Without the root they go on, and start again; a node that was revoked

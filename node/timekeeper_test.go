@@ -158,7 +158,7 @@ func TestNodeIn1970(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.Clock = clock
-		n, err := Start(o)
+		n, err := Start(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}

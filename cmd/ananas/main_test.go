@@ -62,6 +62,8 @@ func TestScripts(t *testing.T) {
 			"wrong":  exits(exitWrong),
 
 			"start":   startCmd,
+			"begin":   beginCmd,
+			"envfile": envfileCmd,
 			"signal":  signalCmd,
 			"logged":  awaitCmd(func(p *program) chan string { return p.log }),
 			"printed": awaitCmd(func(p *program) chan string { return p.out }),

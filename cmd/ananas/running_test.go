@@ -22,7 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// These are the commands of the scripts that run a node: start, signal, logged, printed, ended and ask.
+// These are the commands of the scripts that run a node: start, begin, signal, logged, printed, ended and ask.
 
 // patience is how long a script waits for what comes at once unless something is broken.
 const patience = time.Minute
@@ -37,30 +37,42 @@ type program struct {
 	}
 }
 
+// serves is the line of a node that serves.
+var serves = regexp.MustCompile(`"msg":"serving"`)
+
 // launch starts ananas in a folder and waits until it serves.
 func launch(dir, path string, env []string, args []string) (*program, error) {
+	p, line, err := launchUntil(serves, dir, path, env, args)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal([]byte(line), &p.serving); err != nil {
+		return nil, errors.Join(err, p.kill())
+	}
+	return p, nil
+}
+
+// launchUntil starts ananas in a folder, waits until it has logged such a line, and returns that.
+func launchUntil(re *regexp.Regexp, dir, path string, env []string, args []string) (*program, string, error) {
 	p := &program{Cmd: exec.Command(path, args...)}
 	p.Dir, p.Env = dir, env
 	stdout, err := p.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	stderr, err := p.StderrPipe()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if err := p.Start(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	p.out, p.log = lines(stdout), lines(stderr)
-	line, err := await(p.log, regexp.MustCompile(`"msg":"serving"`))
-	if err == nil {
-		err = json.Unmarshal([]byte(line), &p.serving)
-	}
+	line, err := await(p.log, re)
 	if err != nil {
-		return nil, errors.Join(err, p.kill())
+		return nil, "", errors.Join(err, p.kill())
 	}
-	return p, nil
+	return p, line, nil
 }
 
 // maxLines is how many lines of output wait to be looked at; then the program waits.
@@ -137,9 +149,40 @@ func running(ts *testscript.TestScript) *program {
 
 // startCmd is "start ARGS": it runs ananas until it serves, and puts the addresses into $DNS, $PORT and $ANANAS_NODE.
 func startCmd(ts *testscript.TestScript, neg bool, args []string) {
-	at := ts.Value(runningKey{}).(**program)
-	if neg || len(args) == 0 || *at != nil {
+	if neg || len(args) == 0 {
 		ts.Fatalf("usage: start serve|lab [FLAG...], if no node runs")
+	}
+	p := begin(ts, serves, args)
+	_, port, err := net.SplitHostPort(p.serving.DNS[0])
+	ts.Check(err)
+	ts.Setenv("DNS", p.serving.DNS[0])
+	ts.Setenv("PORT", port)
+	ts.Setenv("ANANAS_NODE", p.serving.Admin)
+}
+
+// beginCmd is "begin PATTERN ARGS": it runs ananas until it has logged such a line, and does not serve yet.
+func beginCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: begin PATTERN serve|lab [FLAG...], if no node runs")
+	}
+	re, err := regexp.Compile(args[0])
+	ts.Check(err)
+	begin(ts, re, args[1:])
+}
+
+// envfileCmd is "envfile NAME FILE": the variable is what the file has, or stdout, without its last line's end.
+func envfileCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: envfile NAME FILE|stdout")
+	}
+	ts.Setenv(args[0], strings.TrimRight(ts.ReadFile(args[1]), "\n"))
+}
+
+// begin runs ananas until it has logged such a line.
+func begin(ts *testscript.TestScript, until *regexp.Regexp, args []string) *program {
+	at := ts.Value(runningKey{}).(**program)
+	if *at != nil {
+		ts.Fatalf("a node runs already")
 	}
 	path := ""
 	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
@@ -149,24 +192,23 @@ func startCmd(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WORK", "GORACE"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WORK", "GORACE", "ANANAS_JOIN_TOKEN"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	began := time.Now()
-	p, err := launch(ts.MkAbs("."), path, env, args)
+	p, line, err := launchUntil(until, ts.MkAbs("."), path, env, args)
 	ts.Check(err)
-	ts.Logf("serving after %v", time.Since(began).Round(time.Millisecond))
+	ts.Logf("%v after %v", until, time.Since(began).Round(time.Millisecond))
+	if until == serves {
+		ts.Check(json.Unmarshal([]byte(line), &p.serving))
+	}
 	*at = p
 	ts.Defer(func() {
 		if err := p.kill(); err != nil && *at == p { // another was started since this one ended
 			panic(err)
 		}
 	})
-	_, port, err := net.SplitHostPort(p.serving.DNS[0])
-	ts.Check(err)
-	ts.Setenv("DNS", p.serving.DNS[0])
-	ts.Setenv("PORT", port)
-	ts.Setenv("ANANAS_NODE", p.serving.Admin)
+	return p
 }
 
 // signalCmd is "signal HUP|INT|TERM".

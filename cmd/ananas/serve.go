@@ -62,8 +62,12 @@ func runNode(ctx context.Context, o node.Options, started func(*node.Node)) erro
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
 
-	n, err := node.Start(o)
-	if err != nil {
+	n, err := node.Start(ctx, o)
+	switch {
+	case err != nil && ctx.Err() != nil: // a signal came while it waited to join, or for another process
+		o.Log.Info("stopping before it serves", "cause", context.Cause(ctx), "at", err.Error())
+		return nil
+	case err != nil:
 		return err
 	}
 	if started != nil {

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"fmt"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
@@ -12,6 +13,9 @@ import (
 
 // leaseTime is how long, in seconds, a leader that fell silent is waited for.
 const leaseTime = 10
+
+// withdrawTime is how long who does not stand for election any more tries to say so. Without a majority nothing takes it, and the lease ends by itself.
+const withdrawTime = 500 * time.Millisecond
 
 // term is a leadership: a key that etcd removes with its lease. A commit names it by the revision at which it was made, so that one that was lost and won again is another.
 type term struct {
@@ -37,11 +41,31 @@ func (r *Root) Elect(ctx context.Context, name string) (store.Term, error) {
 	campaign, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(session.Ctx(), stop)() // it would wait for ever with a lease that has ended
-	if err := e.Campaign(campaign, name); err != nil {
-		_ = session.Close() // its lease ends by itself
+	if err := stand(campaign, e, name); err != nil {
+		session.Orphan()
+		last, done := context.WithTimeout(c.client.Ctx(), withdrawTime)
+		defer done()
+		_, _ = c.client.Revoke(last, session.Lease()) // its lease ends by itself
 		return nil, fmt.Errorf("waiting to lead: %w", err)
 	}
 	return &term{key: e.Key(), revision: e.Rev(), election: e, session: session}, nil
+}
+
+// stand stands for election until it is won, or ctx is done. Then etcd's client takes its candidacy back, as long as that lasts: it is waited for no longer than withdrawTime, and goes on until it is done or the client is closed.
+func stand(ctx context.Context, e *concurrency.Election, name string) error {
+	ended := make(chan error, 1)
+	go func() { ended <- e.Campaign(ctx, name) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(withdrawTime):
+		return ctx.Err()
+	}
 }
 
 // Elected returns the name of the member whose term it is; "" if it is nobody's.

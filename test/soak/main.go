@@ -116,7 +116,7 @@ func run(t time.Duration, growth bool) (err error) {
 		return err
 	}
 	step := 0
-	n, err := node.Start(node.Options{
+	n, err := node.Start(context.Background(), node.Options{
 		File: first, Network: network, Version: "soak", Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Reread: func() (*settings.File, error) { step++; return file(folder, step) },
 	})
