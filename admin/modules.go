@@ -34,6 +34,9 @@ type Module struct {
 	Fuel    int64    `json:"fuel"`  // that a call may take
 	Uses    []Use    `json:"uses"`  // none: it is there, and runs nowhere
 	Alarm   string   `json:"alarm,omitempty"`
+
+	// Settings are those that it reads by its manifest, "*" for names that follow from others; null: its manifest does not say.
+	Settings []string `json:"settings"`
 }
 
 // Use is where a module runs.

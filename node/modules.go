@@ -133,7 +133,7 @@ func (n *Node) Modules(context.Context) (list admin.ModuleList, err error) {
 		sum := d.File.Sum()
 		m := admin.Module{
 			Name: d.Name, Version: d.Manifest.Version, SHA256: hex.EncodeToString(sum[:]), Octets: int(d.File.Size()), Phases: d.Manifest.Phases, Needs: d.Manifest.Needs, Wants: d.Manifest.Wants, Pure: d.Manifest.Pure, Fuel: d.Limits.CallFuel(),
-			Alarm: n.modules.alarms[d.Name],
+			Settings: d.Manifest.Settings, Alarm: n.modules.alarms[d.Name],
 		}
 		for i, u := range table.Plugins {
 			if u.Module != d.Name {

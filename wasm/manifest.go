@@ -27,11 +27,18 @@ type Manifest struct {
 	Wants   []string `yaml:"wants"`                  // data sets that it asks if they are granted, and does without if not
 	Fuel    int64    `yaml:"fuel" max:"10000000000"` // that a call may need, where that is more than FastFuel: Go's runtime does
 	Pure    bool     `yaml:"pure"`                   // its verdict follows from the name, the type, its settings and its data sets
+
+	// Settings are the names of those that it reads, AnySetting for names that follow from others. nil: it does not say, and is given any; none: it reads none.
+	Settings []string `yaml:"settings"`
 }
+
+// AnySetting stands among the settings of a manifest for those whose names are not known before.
+const AnySetting = "*"
 
 var (
 	nameForm       = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	versionForm    = regexp.MustCompile(`^[0-9A-Za-z.+-]{1,64}$`)
+	settingForm    = regexp.MustCompile(`^[0-9A-Za-z_.-]{1,64}$`)
 	capabilityForm = regexp.MustCompile(`^[a-z]+(/[a-z0-9][a-z0-9._-]{0,62})?$`)
 )
 
@@ -82,7 +89,17 @@ func (m *Manifest) check() error {
 			return hinted{fmt.Errorf("wants: %q is no data set", w), "a module can do without data/NAME only: put what else it imports into needs"}
 		}
 	}
+	for _, s := range m.Settings {
+		if s != AnySetting && !settingForm.MatchString(s) {
+			return hinted{fmt.Errorf("settings: %q is no name of one", s), "use up to 64 letters, digits, dots, hyphens and underscores; \"*\" stands for names that follow from other settings"}
+		}
+	}
 	return nil
+}
+
+// Reads tells whether the module reads a setting of that name, as far as its manifest says.
+func (m *Manifest) Reads(setting string) bool {
+	return m.Settings == nil || slices.Contains(m.Settings, setting) || slices.Contains(m.Settings, AnySetting)
 }
 
 // Imports returns the capabilities that decide which functions the module may import, where it was granted those: they, and the data sets that it wants. That one of these was not granted is told to the module when it

@@ -56,6 +56,7 @@ func TestManifestMistakes(t *testing.T) {
 		{"data/adult", "resolve", `it is pure, and needs "resolve"`},
 		{"pure: true", "wants: [log]", `wants: "log" is no data set`},
 		{"pure: true", "purr: true", "purr"},
+		{"pure: true", "settings: [two words]", `settings: "two words" is no name of one`},
 		{"pure: true", "# " + strings.Repeat("x", 4096), "at most 4096"},
 	} {
 		_, err := wasm.ParseManifest("manifest.yaml", []byte(strings.Replace(family, c[0], c[1], 1)))
@@ -76,6 +77,25 @@ func TestManifestWants(t *testing.T) {
 	}
 	if got, err := m.Grants(nil); err != nil || len(got) > 0 {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What a module reads is what its manifest says, and all if that says nothing.
+func TestManifestSettings(t *testing.T) {
+	for line, want := range map[string][2]bool{ // of zones, and of zonez
+		"":                          {true, true},
+		"settings: []":              {false, false},
+		"settings: [zones]":         {true, false},
+		`settings: [zones, "*"]`:    {true, true},
+		"settings: [code, allow.x]": {false, false},
+	} {
+		m, err := wasm.ParseManifest("manifest.yaml", []byte(family+line+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]bool{m.Reads("zones"), m.Reads("zonez")}; got != want {
+			t.Errorf("%q: %v", line, got)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/cmd/ananas/terminal"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
+	"github.com/ananas-edge/ananas/wasm"
 )
 
 type moduleShowCommand struct {
@@ -42,6 +43,7 @@ type moduleInfo struct {
 	Phases  []string        `json:"phases"`
 	Needs   []string        `json:"needs"`
 	Wants   []string        `json:"wants"`
+	Reads   []string        `json:"settings"` // null: the manifest does not say
 	Fuel    int64           `json:"fuel,omitempty"`
 	Pure    bool            `json:"pure"`
 	Memory  int64           `json:"memory"`
@@ -65,12 +67,12 @@ func (c *moduleShowCommand) Run(p *process) error {
 	}
 	m := d.Manifest
 	if c.JSON {
-		return p.printJSON(moduleInfo{c.File, d.Octets, d.Digest, m.ABI, m.Name, m.Version, m.Phases, orEmpty(m.Needs), orEmpty(m.Wants), m.Fuel, m.Pure, d.Memory, orEmpty(d.Imports), d.WASI, orEmpty(d.Exports)})
+		return p.printJSON(moduleInfo{c.File, d.Octets, d.Digest, m.ABI, m.Name, m.Version, m.Phases, orEmpty(m.Needs), orEmpty(m.Wants), m.Settings, m.Fuel, m.Pure, d.Memory, orEmpty(d.Imports), d.WASI, orEmpty(d.Exports)})
 	}
 	screen := terminal.Of(p.stdout, p.env)
 	return p.print(func(w io.Writer) error {
 		var s strings.Builder
-		row := rows(&s, screen, len("exports"))
+		row := rows(&s, screen, len("settings"))
 		row("module", m.Name+" "+m.Version, terminal.Bold)
 		row("file", fmt.Sprintf("%s, %s", c.File, size(int64(d.Octets))), terminal.Plain)
 		row("sha256", d.Digest, terminal.Plain)
@@ -80,6 +82,7 @@ func (c *moduleShowCommand) Run(p *process) error {
 		if len(m.Wants) > 0 {
 			row("wants", strings.Join(m.Wants, ", "), terminal.Plain)
 		}
+		row("settings", readsText(m.Settings), terminal.Plain)
 		if m.Pure {
 			row("pure", "its verdict is kept with the answer", terminal.Plain)
 		} else {
@@ -153,6 +156,7 @@ func (c *moduleShowCommand) showOfNode(p *process) error {
 				row(part.name, "nothing", terminal.Plain)
 			}
 		}
+		row("settings", readsText(m.Settings), terminal.Plain)
 		if m.Alarm != "" {
 			row("alarm", m.Alarm, terminal.Red)
 		}
@@ -176,6 +180,22 @@ func (c *moduleShowCommand) showOfNode(p *process) error {
 		_, err := io.WriteString(w, s.String())
 		return err
 	})
+}
+
+// readsText tells which settings a module reads, by its manifest.
+func readsText(settings []string) string {
+	switch others := slices.Contains(settings, wasm.AnySetting); {
+	case settings == nil:
+		return "any: its manifest does not say which it reads"
+	case len(settings) == 0:
+		return "none"
+	case others && len(settings) == 1:
+		return "any"
+	case others:
+		named := slices.DeleteFunc(slices.Clone(settings), func(s string) bool { return s == wasm.AnySetting })
+		return strings.Join(named, ", ") + ", and others"
+	}
+	return strings.Join(settings, ", ")
 }
 
 func orNothing(list []string) string {

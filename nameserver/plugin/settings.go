@@ -292,6 +292,11 @@ func checkPlugin(e *strictyaml.Errors, path string, p *Plugin, m *wasm.Manifest,
 	if size > maxSettings {
 		e.Addf(path+".settings", "", "%d octets, at most %d", size, maxSettings)
 	}
+	for _, key := range slices.Sorted(maps.Keys(p.Settings)) {
+		if !m.Reads(key) { // it would be as if it were not there, and nobody would see that
+			e.Addf(path+".settings."+key, readsHint(key, m.Settings), "module %q reads no setting %q", p.Module, key)
+		}
+	}
 	for i, g := range p.Grant {
 		if name, ok := strings.CutPrefix(g, dataGrant); ok {
 			if lists[name] == nil {
@@ -320,6 +325,17 @@ func checkPlugin(e *strictyaml.Errors, path string, p *Plugin, m *wasm.Manifest,
 			e.Addf(path+".grant", fmt.Sprintf("add %s to it, if the module may have it: %s", need, what), "module %q needs %s, which is not granted", p.Module, need)
 		}
 	}
+}
+
+// readsHint says which setting was meant instead of one that the module does not read, or which it reads.
+func readsHint(key string, reads []string) string {
+	if len(reads) == 0 {
+		return "remove it; by its manifest the module reads none"
+	}
+	if near := strictyaml.Nearest(key, reads); near != "" {
+		return fmt.Sprintf("did you mean %s?", near)
+	}
+	return "it reads " + strings.Join(reads, ", ")
 }
 
 // isName tells whether s may name a module: a part of keys, of metrics and of file names.
