@@ -85,6 +85,7 @@ func (versionFlag) BeforeReset(app *kong.Kong) error {
 type process struct {
 	ctx    context.Context // done when the user interrupts
 	let    func()          // has the first signal end the process, for what may wait without looking at ctx
+	args   []string        // that were given, without the program's name
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
@@ -145,7 +146,7 @@ func (p *process) run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	p.ctx, p.let = ctx, stop
+	p.ctx, p.let, p.args = ctx, stop, args
 	err = command.Run(p)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		err = errors.New("interrupted")

@@ -23,7 +23,7 @@ type modulePushCommand struct {
 	Name  string         `placeholder:"NAME" help:"What it is called in the settings; without it as its manifest has it."`
 	Phase []string       `placeholder:"PHASE" help:"Where it runs from now on: query, answer, log. Without it a module that is new runs at the phases of its manifest, and one that is not where it does."`
 	Mode  string         `enum:",open,closed,stale" default:"" placeholder:"MODE" help:"What becomes of a query for which it fails: open, closed or stale."`
-	Grant []string       `placeholder:"CAPABILITY" help:"What it may use; without it what its manifest needs."`
+	Grant []string       `placeholder:"CAPABILITY" help:"What it may use, in place of what it may now; all adds what its manifest needs. Without it that is shown and asked for, and with --yes it is an error if the module does not have it already."`
 	Set   moduleSettings `placeholder:"KEY=VALUE" help:"Its own settings, in place of all that it has: what is not named is gone. May be repeated, for other keys."`
 	changeFlags
 	nodeFlags
@@ -31,7 +31,7 @@ type modulePushCommand struct {
 
 // Help is printed below the usage.
 func (modulePushCommand) Help() string {
-	return `The module is uploaded, compiled dry, and goes through the waves as any change does: one node of each site has it first, and one that fails, or has queries fail, is taken back by itself. A module that is new is put behind the others in the list of plugins. What its manifest needs it is granted, and the fuel that it may need it is given, unless the settings say otherwise already: the difference shows both before you say yes.
+	return `The module is uploaded, compiled dry, and goes through the waves as any change does: one node of each site has it first, and one that fails, or has queries fail, is taken back by itself. A module that is new is put behind the others in the list of plugins. The fuel that it may need it is given, unless the settings say otherwise already, and what its manifest needs it is granted: the difference shows both before you say yes. With --yes nobody sees that, so that what it needs and does not have yet has to be named with --grant.
 
 Example:
 
@@ -75,7 +75,7 @@ func (c *modulePushCommand) Run(p *process) error {
 	return c.changeModules(p, func(live *liveModules) (map[string][]byte, error) {
 		file := live.fileName(name, filepath.Base(from))
 		live.put(name, file, manifest.Fuel)
-		if err := c.use(live, name, &manifest); err != nil {
+		if err := c.use(p, live, name, &manifest); err != nil {
 			return nil, err
 		}
 		return map[string][]byte{file: content}, nil
@@ -117,11 +117,7 @@ func (s moduleSettings) Decode(ctx *kong.DecodeContext) error {
 }
 
 // use has the module run where it is to run.
-func (c *modulePushCommand) use(live *liveModules, name string, m *wasm.Manifest) error {
-	grant := c.Grant
-	if grant == nil {
-		grant = m.Needs
-	}
+func (c *modulePushCommand) use(p *process, live *liveModules, name string, m *wasm.Manifest) error {
 	for _, phase := range c.Phase {
 		if !slices.Contains(m.Phases, phase) {
 			return hinted{fmt.Errorf("module %q does not run at phase %s", name, phase), "it is made for " + strings.Join(m.Phases, ", ")}
@@ -134,20 +130,25 @@ func (c *modulePushCommand) use(live *liveModules, name string, m *wasm.Manifest
 	}
 	for _, phase := range phases {
 		if !slices.ContainsFunc(uses, func(u *plugin.Plugin) bool { return string(u.Phase) == phase }) {
-			live.plugins = append(live.plugins, plugin.Plugin{Module: name, Phase: plugin.Phase(phase), Grant: grant})
+			live.plugins = append(live.plugins, plugin.Plugin{Module: name, Phase: plugin.Phase(phase)})
 			live.used = true
 		}
 	}
+	var had [][]string
 	for _, u := range live.uses(name) {
+		had = append(had, u.Grant)
 		if c.Mode != "" {
 			u.Mode, live.used = plugin.Mode(c.Mode), true
 		}
-		if c.Grant != nil {
-			u.Grant, live.used = c.Grant, true
+		if grant := c.granted(u.Grant, m); !slices.Equal(grant, u.Grant) {
+			u.Grant, live.used = grant, true
 		}
 		if len(c.Set) > 0 {
 			u.Settings, live.used = c.Set, true
 		}
+	}
+	if len(had) > 0 && !c.seen() {
+		return c.ungranted(p, name, m, had)
 	}
 	return nil
 }

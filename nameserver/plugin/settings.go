@@ -134,6 +134,14 @@ var capabilities = map[string]string{
 	"resolve": "questions of its own, which the client waits for",
 }
 
+// CapabilityText says what a module has of a capability; "" of one that there is not.
+func CapabilityText(capability string) string {
+	if strings.HasPrefix(capability, dataGrant) {
+		return "a list of yours, of that name"
+	}
+	return capabilities[capability]
+}
+
 // thereAre names all capabilities.
 func thereAre() string {
 	return "there are data/NAME, " + strings.Join(slices.Sorted(maps.Keys(capabilities)), ", ")
@@ -314,11 +322,8 @@ func checkPlugin(e *strictyaml.Errors, path string, p *Plugin, m *wasm.Manifest,
 	}
 	for _, need := range m.Needs {
 		if !slices.Contains(p.Grant, need) {
-			what, known := capabilities[need]
-			if strings.HasPrefix(need, dataGrant) {
-				what, known = "a list of yours, of that name", true
-			}
-			if !known {
+			what := CapabilityText(need)
+			if what == "" {
 				e.Addf(path+".module", thereAre(), "module %q needs %s, and there is no such capability", p.Module, need)
 				continue
 			}
