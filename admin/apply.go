@@ -102,8 +102,13 @@ func (s *Server) apply(w http.ResponseWriter, r *http.Request) *Problem {
 	if p := s.readBody(w, r, &a); p != nil {
 		return p
 	}
-	if p := checkFiles(a.Files); p != nil {
+	if p := checkRemove(a.Remove); p != nil {
 		return p
+	}
+	if len(a.Files) > 0 || len(a.Remove) == 0 {
+		if p := checkFiles(a.Files); p != nil {
+			return p
+		}
 	}
 	if p := signed(r, &a.Author, a.Reason); p != nil {
 		return p
@@ -113,6 +118,19 @@ func (s *Server) apply(w http.ResponseWriter, r *http.Request) *Problem {
 	}
 	done, err := s.config.Settings.Apply(r.Context(), a)
 	return s.applied(w, r, done, err)
+}
+
+// checkRemove holds the keys that an apply removes against the limits.
+func checkRemove(keys []string) *Problem {
+	if len(keys) > MaxApplyRemove {
+		return problemBody.with(fmt.Sprintf("%d keys to be removed, more than %d", len(keys), MaxApplyRemove), "remove them in several changes")
+	}
+	for _, k := range keys {
+		if k == "" || strings.HasPrefix(k, "~") {
+			return problemBody.with(fmt.Sprintf("remove has %q, which is no key of settings", k), "ananas ls shows those that there are")
+		}
+	}
+	return nil
 }
 
 // checkFiles holds the files of an apply against the limits.

@@ -31,6 +31,8 @@ const (
 	MaxApplyText = 4 << 20
 	// MaxApplyFiles of one request: a file for each section, several times over.
 	MaxApplyFiles = 64
+	// MaxApplyRemove is how many keys one request may remove beside what its files say: a module is one, and the list of plugins another.
+	MaxApplyRemove = 64
 	// MaxApplies at one time, rollbacks included. Each holds its body three times, as JSON, as text and as documents: 200 MiB in all.
 	MaxApplies = 4
 	// MaxHeaderBytes of a request; net/http adds 4 KiB.

@@ -93,6 +93,8 @@ type Apply struct {
 	Merge bool `json:"merge,omitempty"`
 	// Shrink names the data sets that may lose more than half of their entries.
 	Shrink []string `json:"shrink,omitempty"`
+	// Remove are keys of the live settings that go with the same change, such as modules/family. One that is not there is an error.
+	Remove []string `json:"remove,omitempty"`
 }
 
 // SettingsFile is a file of settings, and the files that it names, by the name that it has for them.

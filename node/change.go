@@ -225,7 +225,7 @@ func checkResult(next store.Map, p store.Proposal, compile func(map[string][]byt
 }
 
 // wantFiles makes the sections that files name equal to them.
-func wantFiles(files []*settings.Entries, merge bool) func(map[string][]byte, store.View) (map[string][]byte, error) {
+func wantFiles(files []*settings.Entries, merge bool, remove []string) func(map[string][]byte, store.View) (map[string][]byte, error) {
 	return func(live map[string][]byte, _ store.View) (map[string][]byte, error) {
 		all := make(map[string][]byte)
 		for _, f := range files {
@@ -234,6 +234,12 @@ func wantFiles(files []*settings.Entries, merge bool) func(map[string][]byte, st
 			} else {
 				maps.Copy(all, f.Against(live))
 			}
+		}
+		for _, key := range remove {
+			if _, ok := live[key]; !ok {
+				return nil, hinted{fmt.Errorf("there is no setting %q, which is to be removed", key), "ananas ls shows those that there are"}
+			}
+			all[key] = nil
 		}
 		return all, nil
 	}

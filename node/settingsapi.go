@@ -87,9 +87,11 @@ func (a settingsAPI) Apply(ctx context.Context, r admin.Apply) (admin.Applied, e
 	if err != nil {
 		return admin.Applied{}, err
 	}
-	entries, err := readFiles(r.Files, s.blob)
-	if err != nil {
-		return admin.Applied{}, err
+	var entries []*settings.Entries
+	if len(r.Files) > 0 || len(r.Remove) == 0 {
+		if entries, err = readFiles(r.Files, s.blob); err != nil {
+			return admin.Applied{}, err
+		}
 	}
 	s.mendBlobs(entries)
 	if !r.Dry {
@@ -97,7 +99,7 @@ func (a settingsAPI) Apply(ctx context.Context, r admin.Apply) (admin.Applied, e
 			return admin.Applied{}, err
 		}
 	}
-	done, err := s.commit(ctx, change{wanted: wantFiles(entries, r.Merge), blobs: contents(entries), files: written(r.Files, entries), author: r.Author, reason: r.Reason, now: r.Now, confirm: r.Confirm, shrink: r.Shrink}, r.Dry)
+	done, err := s.commit(ctx, change{wanted: wantFiles(entries, r.Merge, r.Remove), blobs: contents(entries), files: written(r.Files, entries), author: r.Author, reason: r.Reason, now: r.Now, confirm: r.Confirm, shrink: r.Shrink}, r.Dry)
 	return done, refusal(err)
 }
 

@@ -31,6 +31,7 @@ type moduleCommands struct {
 	Push     modulePushCommand     `cmd:"" help:"Bring a module to all nodes, in waves."`
 	Enable   moduleEnableCommand   `cmd:"" help:"Run a module again that was disabled."`
 	Disable  moduleDisableCommand  `cmd:"" help:"Let a module run nowhere, and keep its settings."`
+	Remove   moduleRemoveCommand   `cmd:"" help:"Take a module, and where it runs, out of the settings."`
 	Rollback moduleRollbackCommand `cmd:"" help:"Bring back the version of a module before this one."`
 }
 

@@ -158,7 +158,8 @@ type liveModules struct {
 	modules []plugin.Module // that are changed
 	all     []plugin.Module
 	plugins []plugin.Plugin
-	used    bool // plugins were changed
+	used    bool     // plugins were changed
+	removed []string // keys that go
 }
 
 // fileName returns what a module's file is called in the settings: as it is, or, where that of another module is called so too, as the module.
@@ -192,8 +193,11 @@ func (l *liveModules) uses(name string) (all []*plugin.Plugin) {
 	return all
 }
 
-// text writes what is changed as a file of settings.
+// text writes what is changed as a file of settings; "" if nothing is but that keys go.
 func (l *liveModules) text() string {
+	if len(l.modules) == 0 && (!l.used || len(l.plugins) == 0) {
+		return ""
+	}
 	var b strings.Builder
 	b.WriteString("settings:\n")
 	part := func(key string, v any) {
@@ -205,7 +209,7 @@ func (l *liveModules) text() string {
 	if len(l.modules) > 0 {
 		part("modules", l.modules)
 	}
-	if l.used {
+	if l.used && len(l.plugins) > 0 {
 		part("plugins", l.plugins)
 	}
 	return b.String()
@@ -246,11 +250,14 @@ func (c *changeFlags) changeModules(p *process, alter func(*liveModules) (map[st
 		if err != nil {
 			return admin.Applied{}, err
 		}
-		with := admin.SettingsFile{Name: "modules", Text: live.text(), Named: maps.Clone(files), Made: true}
-		if err := uploadLarge(p, node, &with); err != nil {
-			return admin.Applied{}, err
+		with := []admin.SettingsFile{}
+		if text := live.text(); text != "" {
+			with = []admin.SettingsFile{{Name: "modules", Text: text, Named: maps.Clone(files), Made: true}}
+			if err := uploadLarge(p, node, &with[0]); err != nil {
+				return admin.Applied{}, err
+			}
 		}
-		a := admin.Apply{Files: []admin.SettingsFile{with}, Reason: c.Reason, Author: author(p), Now: c.Now, Dry: dry, Confirm: confirm, Merge: true, Shrink: c.Shrink}
+		a := admin.Apply{Files: with, Remove: live.removed, Reason: c.Reason, Author: author(p), Now: c.Now, Dry: dry, Confirm: confirm, Merge: true, Shrink: c.Shrink}
 		applied, err := node.Apply(ctx, a)
 		if err == nil && dry {
 			err = live.current(applied)
