@@ -56,6 +56,7 @@ func (h *host) functions() []wasm.Function {
 	i32, i64 := wasm.I32, wasm.I64
 	own := []wasm.Function{
 		{Name: "setting", Params: types(i32, i32, i32, i32), Results: types(i32), Call: h.setting},
+		{Name: "complain", Params: types(i32, i32), Results: types(i32), Call: h.complain},
 		{Name: "log", Params: types(i32, i32, i32), Results: types(i32), Capability: "log", Call: h.log},
 		{Name: "data_open", Params: types(i32, i32), Results: types(i32), Capability: "data", Call: h.dataOpen},
 		{Name: "data_find", Params: types(i32, i32, i32, i32), Results: types(i32), Capability: "data", Call: h.dataFind},
@@ -119,6 +120,22 @@ func settingOf(c *wasm.Call, key []byte) (string, bool) {
 	return value, ok
 }
 
+// complain (text, text_len) -> 0: why ananas_start is about to fail. Nobody has to grant that: it is told with the error, to whoever made the settings.
+func (h *host) complain(c *wasm.Call, stack []uint64) {
+	text, ok := view(c, stack[0], stack[1])
+	c.Charge(priceLog + int64(min(len(text), maxSaid))/perOctet)
+	g, known := c.State.(*guest)
+	switch {
+	case !ok:
+		result(stack, resultBounds)
+	case !known || !g.starting:
+		result(stack, resultDenied)
+	default:
+		g.say(text)
+		result(stack, 0)
+	}
+}
+
 // log (level, text, text_len) -> 0.
 func (h *host) log(c *wasm.Call, stack []uint64) {
 	text, ok := view(c, stack[1], stack[2])
@@ -138,10 +155,15 @@ func (h *host) log(c *wasm.Call, stack []uint64) {
 
 func (h *host) write(c *wasm.Call, level int, text []byte) {
 	c.Charge(priceLog + int64(len(text))/perOctet)
-	if text = bytes.TrimRight(text, "\n"); len(text) == 0 || h.logs == nil {
+	text = bytes.TrimRight(text, "\n")
+	g, ok := c.State.(*guest) // before ananas_buffer nobody knows yet whose it is
+	if len(text) == 0 || !ok {
 		return
 	}
-	if g, ok := c.State.(*guest); ok { // while it starts nobody knows yet whose it is
+	if g.starting {
+		g.say(text)
+	}
+	if h.logs != nil {
 		h.logs(g.l.use.Module, level, printable(text))
 	}
 }

@@ -76,6 +76,31 @@ type guest struct {
 	line     []byte // on its standard output, and not ended yet
 	q        *Query // that it is called for; nil between calls
 	calls    uint64
+
+	starting bool     // its first functions run, and what it says is kept
+	said     []string // by then: the last lines, at most mostSaid
+}
+
+// What is kept of what a module says at its start, to be told with the error if it fails: the last five lines, of 200 octets each. Who has a list with a word in it that is none needs one.
+const (
+	mostSaid = 5
+	maxSaid  = 200
+)
+
+// say keeps a line of a start.
+func (g *guest) say(text []byte) {
+	if len(g.said) == mostSaid {
+		g.said = append(g.said[:0], g.said[1:]...)
+	}
+	g.said = append(g.said, printable(text[:min(len(text), maxSaid)]))
+}
+
+// failed is an error of the start, with what the module said.
+func (g *guest) failed(err error) error {
+	if len(g.said) == 0 {
+		return err
+	}
+	return &startFault{err, g.said}
 }
 
 // runner is a module at a place of a chain.
@@ -94,11 +119,12 @@ func (l *loaded) prepare(i *wasm.Instance) error {
 	if err := l.checkPhases(i); err != nil {
 		return err
 	}
-	g := &guest{l: l, size: l.buffer}
+	g := &guest{l: l, size: l.buffer, starting: true}
+	defer func() { g.starting, g.said = false, nil }()
 	i.Host().State = g
 	g.stack[0] = uint64(g.size)
 	if err := i.Prepare(exportBuffer, g.stack[:]); err != nil {
-		return err
+		return g.failed(err)
 	}
 	g.at = uint32(g.stack[0])
 	if _, ok := i.Memory().Read(g.at, g.size); !ok || g.at == 0 {
@@ -108,11 +134,11 @@ func (l *loaded) prepare(i *wasm.Instance) error {
 		return nil
 	}
 	if err := i.Prepare(exportStart, g.stack[:]); err != nil {
-		return err
+		return g.failed(err)
 	}
 	l.started.Store(i.Spent())
 	if n := int32(g.stack[0]); n != 0 {
-		return &StartError{n}
+		return &StartError{n, g.said}
 	}
 	return nil
 }

@@ -12,8 +12,9 @@
 // The verdict lets the query go on until something else is said. Names are addresses of octets in wire form (labels behind their lengths, the root's 0 at the end) with a length. Nothing here
 // allocates after the settings were read, but for strings.
 
-// Functions of the host. All but setting need a grant, and a plugin that calls one without it is not loaded.
+// Functions of the host. All but setting and complain need a grant, and a plugin that calls one without it is not loaded.
 @external("ananas", "setting") declare function hostSetting(key: usize, keyLen: i32, out: usize, outLen: i32): i32;
+@external("ananas", "complain") declare function hostComplain(why: usize, whyLen: i32): i32;
 @external("ananas", "log") declare function hostLog(level: i32, text: usize, textLen: i32): i32;
 @external("ananas", "data_open") declare function hostDataOpen(name: usize, nameLen: i32): i32;
 @external("ananas", "data_find") declare function hostDataFind(data: i32, how: i32, key: usize, keyLen: i32): i32;
@@ -44,6 +45,13 @@ export function setting(key: string): Uint8Array {
 }
 
 export enum Level { Debug, Info, Warning, Error }
+
+/** Says, in ananas_start, why that is about to return a number that is not 0: it is shown with the error. It needs no grant. Returns the number. */
+export function wrong(why: string, n: i32): i32 {
+  const t = String.UTF8.encode(why);
+  hostComplain(changetype<usize>(t), t.byteLength);
+  return n;
+}
 
 /** Writes a line to the node's log. */
 export function log(level: Level, text: string): i32 {

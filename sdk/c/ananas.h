@@ -20,7 +20,7 @@
  *
  * One of phase log has ANANAS_LOG(l), which is called for each line of a batch, and the same buffer.
  *
- * ANANAS_START() { ... } runs once for each instance, to read settings; what it returns is 0, or the module is not used.
+ * ANANAS_START() { ... } runs once for each instance, to read settings; what it returns is 0, or the module is not used. ananas_wrong says why.
  */
 #ifndef ANANAS_H
 #define ANANAS_H
@@ -31,8 +31,9 @@
 #define ANANAS_EXPORT(name) __attribute__((export_name(name)))
 #define ANANAS_IMPORT(name) __attribute__((import_module("ananas"), import_name(name)))
 
-/* Functions of the host. All but ananas_setting need a capability in the manifest, and its grant. */
+/* Functions of the host. All but ananas_setting and ananas_complain need a capability in the manifest, and its grant. */
 ANANAS_IMPORT("setting") int32_t ananas_setting(const void *key, size_t key_len, void *out, size_t room);
+ANANAS_IMPORT("complain") int32_t ananas_complain(const void *why, size_t why_len); /* in ANANAS_START: what is shown with the error */
 ANANAS_IMPORT("data_open") int32_t ananas_data_open(const void *name, size_t name_len);
 ANANAS_IMPORT("data_find") int32_t ananas_data_find(int32_t data, int32_t how, const void *key, size_t key_len);
 ANANAS_IMPORT("log") int32_t ananas_log(int32_t level, const void *text, size_t text_len);
@@ -440,6 +441,27 @@ static inline int32_t ananas_add_list(ananas_zones *z, const char *text, size_t 
         i++;
     }
     return 0;
+}
+
+/* What ANANAS_START returns, and why: "return ananas_wrong(ANANAS_TEXT("code: neither 15 nor 16"), 1);". 0 is no error, and nothing is said. */
+static inline int32_t ananas_wrong(const char *why, size_t why_len, int32_t n) {
+    if (n) ananas_complain(why, why_len);
+    return n;
+}
+
+/* The same with a number behind it, as of the word that is wrong: "return ananas_wrong_at(ANANAS_TEXT("zones: not a name: word "), n, n);". */
+static inline int32_t ananas_wrong_at(const char *why, size_t why_len, int32_t at, int32_t n) {
+    char text[160], digits[10];
+    size_t len = 0, k = 0;
+    if (!n) return 0;
+    for (uint32_t rest = (uint32_t)at; rest || !k; rest /= 10) digits[k++] = (char)('0' + rest % 10);
+    while (len < why_len && len < sizeof text - sizeof digits) {
+        text[len] = why[len];
+        len++;
+    }
+    while (k) text[len++] = digits[--k];
+    ananas_complain(text, len);
+    return n;
 }
 
 #endif

@@ -30,6 +30,23 @@ var (
 // has behind fault start is that of the error's method Code() int32, and 1 if it has none.
 func OnStart(f func() error) { onStart = f }
 
+// SettingError is an error of [OnStart] that names the setting that is wrong, with the number that err has; nil if err is nil.
+func SettingError(setting string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &settingError{setting, err}
+}
+
+type settingError struct {
+	setting string
+	err     error
+}
+
+func (e *settingError) Error() string { return e.setting + ": " + e.err.Error() }
+
+func (e *settingError) Unwrap() error { return e.err }
+
 // OnQuery has f called at phase query: before anything is looked for.
 func OnQuery(f func(*Query, *Verdict)) { onQuery = f }
 

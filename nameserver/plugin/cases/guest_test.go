@@ -105,6 +105,14 @@ func TestTemplates(t *testing.T) {
 			if found := play(t, r, "broken", broken); len(found) != 1 || !strings.Contains(found[0], "- -> NXDOMAIN") || !strings.Contains(found[0], "+ -> go on") {
 				t.Errorf("the cases with another list: %q", found)
 			}
+			// What it can't use it names.
+			last, err := cases.Parse("refused", "settings zones=ads.example bad..name\nquery ads.example A\n-> fault start 2\n")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := r.Run(t.Context(), last.Cases[0]); err != nil || len(got.Said) != 1 || !strings.Contains(got.Said[0], ": zones: ") {
+				t.Errorf("of a list with a word that is no name it says %q, %v", got.Said, err)
+			}
 			// The longest list that fits into settings is read within the fuel of a start.
 			var list strings.Builder
 			for n := range 3500 {

@@ -47,6 +47,7 @@ type Runner struct {
 type ready struct {
 	chain *plugin.Chain
 	fault string
+	said  []string // at the start that failed
 	err   error
 }
 
@@ -124,10 +125,14 @@ type Result struct {
 // Run runs a case. An error is one of the module as a whole: it can't be loaded.
 func (r *Runner) Run(ctx context.Context, c *Case) (Result, error) {
 	r.said = nil
-	chain, fault, err := r.chain(ctx, c)
-	if err != nil || fault != "" {
-		return Result{Outcome: Outcome{Fault: fault}, Said: r.said}, err
+	one := r.ready(ctx, c)
+	if one.fault != "" {
+		return Result{Outcome: Outcome{Fault: one.fault}, Said: one.said}, nil
 	}
+	if one.err != nil {
+		return Result{}, one.err
+	}
+	chain := one.chain
 	first := r.once(ctx, chain, c)
 	said := r.said
 	if r.manifest.Pure && first.Fault == "" && c.Lines == nil { // of phase log there is no verdict, and what is counted is counted once
@@ -165,8 +170,8 @@ func (r *Runner) once(ctx context.Context, chain *plugin.Chain, c *Case) (out Re
 	return out
 }
 
-// chain returns the module with the settings of a case; fault is that it can't start with them.
-func (r *Runner) chain(ctx context.Context, c *Case) (_ *plugin.Chain, fault string, err error) {
+// ready returns the module with the settings of a case.
+func (r *Runner) ready(ctx context.Context, c *Case) ready {
 	key := string(c.Phase())
 	for _, k := range slices.Sorted(maps.Keys(c.Settings)) {
 		key += fmt.Sprintf(" %q=%q", k, c.Settings[k])
@@ -175,14 +180,16 @@ func (r *Runner) chain(ctx context.Context, c *Case) (_ *plugin.Chain, fault str
 	if !ok {
 		one.chain, one.err = r.load(ctx, c)
 		if one.err != nil {
-			one.fault = plugin.Reason(one.err)
+			one.fault, one.said = plugin.Reason(one.err), r.said
+			for _, line := range plugin.SaidAtStart(one.err) {
+				if !slices.ContainsFunc(one.said, func(logged string) bool { return strings.HasSuffix(logged, ": "+line) }) {
+					one.said = append(one.said, "error: "+line)
+				}
+			}
 		}
 		r.chains[key] = one
 	}
-	if one.fault != "" {
-		return nil, one.fault, nil
-	}
-	return one.chain, "", one.err
+	return one
 }
 
 func (r *Runner) load(ctx context.Context, c *Case) (*plugin.Chain, error) {
@@ -221,13 +228,14 @@ func (r *Runner) load(ctx context.Context, c *Case) (*plugin.Chain, error) {
 
 // Measure has the module look at a case again and again, for about as long as is wanted. Of phase log a call is all lines of the case.
 func (r *Runner) Measure(ctx context.Context, c *Case, want time.Duration) (plugin.Cost, error) {
-	chain, fault, err := r.chain(ctx, c)
-	if err == nil && fault != "" {
-		err = fmt.Errorf("its settings are refused: %s", fault)
+	one := r.ready(ctx, c)
+	switch {
+	case one.fault != "":
+		return plugin.Cost{}, fmt.Errorf("its settings are refused: %w", one.err)
+	case one.err != nil:
+		return plugin.Cost{}, one.err
 	}
-	if err != nil {
-		return plugin.Cost{}, err
-	}
+	chain := one.chain
 	r.measuring = true
 	defer func() { r.measuring = false }()
 	for n := 10; ; n *= 4 { // the last round is the longest by far, and the others have warmed the memory

@@ -6,7 +6,8 @@ ANANAS_ZONES(zones, 4096, 128 << 10);
 ANANAS_START() {
     static char list[64 << 10]; /* the largest that settings may be */
     int32_t n = ananas_setting(ANANAS_TEXT("zones"), list, sizeof list);
-    return n < 0 ? 0 : ananas_add_list(&zones, list, (size_t)n);
+    int32_t wrong = n < 0 ? 0 : ananas_add_list(&zones, list, (size_t)n);
+    return ananas_wrong_at(ANANAS_TEXT("zones: not a name, or one too many: word "), wrong, wrong);
 }
 
 ANANAS_QUERY(q, v) {

@@ -37,11 +37,11 @@ static size_t hostname_len;
 ANANAS_START() {
     static char text[1000];
     int32_t n = ananas_setting(ANANAS_TEXT("hostname"), text, sizeof text);
-    if (n == ANANAS_ROOM) return 1;
+    if (n == ANANAS_ROOM) return ananas_wrong(ANANAS_TEXT("hostname: longer than 1000 octets"), 1);
     for (int32_t from = 0, i = 0; i <= n; i++) {
         if (i < n && text[i] != ';' && text[i] != '\n') continue;
         while (from < i && text[from] == ' ') from++;
-        if (i - from > 255) return 2;
+        if (i - from > 255) return ananas_wrong(ANANAS_TEXT("hostname: one of its texts is longer than 255 octets"), 2);
         if (i > from) {
             hostname[hostname_len] = (uint8_t)(i - from);
             ananas_copy(hostname + hostname_len + 1, text + from, (size_t)(i - from));

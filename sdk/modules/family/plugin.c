@@ -26,12 +26,13 @@ ANANAS_START() {
     for (int i = 0; i < LISTS; i++) lists[i].data = ananas_data_open(lists[i].name, lists[i].name_len);
     int32_t n = ananas_setting(ANANAS_TEXT("code"), text, sizeof text);
     if (n != ANANAS_ABSENT) {
-        if (n != 2 || text[0] != '1' || text[1] < '5' || text[1] > '7') return 1000;
+        if (n != 2 || text[0] != '1' || text[1] < '5' || text[1] > '7') return ananas_wrong(ANANAS_TEXT("code: neither 15, 16 nor 17"), 1000);
         code = (uint16_t)(10 + text[1] - '0');
     }
     n = ananas_setting(ANANAS_TEXT("allow"), text, sizeof text);
-    if (n == ANANAS_ROOM) return 2000;
-    return n < 0 ? 0 : ananas_add_list(&allowed, text, (size_t)n);
+    if (n == ANANAS_ROOM) return ananas_wrong(ANANAS_TEXT("allow: longer than 16384 octets"), 2000);
+    n = n < 0 ? 0 : ananas_add_list(&allowed, text, (size_t)n);
+    return ananas_wrong_at(ANANAS_TEXT("allow: not a name, or one too many: word "), n, n);
 }
 
 ANANAS_QUERY(q, v) {

@@ -36,20 +36,20 @@ ANANAS_START() {
     int32_t n = ananas_setting(ANANAS_TEXT("do"), text, sizeof text), wrong;
     if (n != ANANAS_ABSENT) {
         block = n == 5 && ananas_equal((const uint8_t *)text, (const uint8_t *)"block", 5);
-        if (!block && !(n == 5 && ananas_equal((const uint8_t *)text, (const uint8_t *)"strip", 5))) return 1;
+        if (!block && !(n == 5 && ananas_equal((const uint8_t *)text, (const uint8_t *)"strip", 5))) return ananas_wrong(ANANAS_TEXT("do: neither strip nor block"), 1);
     }
     n = ananas_setting(ANANAS_TEXT("allow"), text, sizeof text);
-    if (n == ANANAS_ROOM) return 1999;
+    if (n == ANANAS_ROOM) return ananas_wrong(ANANAS_TEXT("allow: longer than 16384 octets"), 1999);
     wrong = n < 0 ? 0 : ananas_add_list(&allowed, text, (size_t)n);
-    if (wrong) return 1000 + wrong;
+    if (wrong) return ananas_wrong_at(ANANAS_TEXT("allow: not a name, or one too many: word "), wrong, 1000 + wrong);
     n = ananas_setting(ANANAS_TEXT("private"), text, sizeof text);
-    if (n == ANANAS_ROOM) return 2999;
+    if (n == ANANAS_ROOM) return ananas_wrong(ANANAS_TEXT("private: longer than 16384 octets"), 2999);
     wrong = n < 0 ? 0 : read_prefixes(text, (size_t)n, private, &private_n);
-    if (wrong) return 2000 + wrong;
+    if (wrong) return ananas_wrong_at(ANANAS_TEXT("private: not a prefix, or one too many: word "), wrong, 2000 + wrong);
     n = ananas_setting(ANANAS_TEXT("public"), text, sizeof text);
-    if (n == ANANAS_ROOM) return 3999;
+    if (n == ANANAS_ROOM) return ananas_wrong(ANANAS_TEXT("public: longer than 16384 octets"), 3999);
     wrong = n < 0 ? 0 : read_prefixes(text, (size_t)n, public, &public_n);
-    return wrong ? 3000 + wrong : 0;
+    return wrong ? ananas_wrong_at(ANANAS_TEXT("public: not a prefix, or one too many: word "), wrong, 3000 + wrong) : 0;
 }
 
 /* Prefixes that no other network's name may have (RFC 6890 and its registry): this network, private use, shared, loopback, link-local, benchmarks, multicast, reserved. 192.0.0.0/24 is not among them, for ipv4only.arpa

@@ -81,11 +81,11 @@ ANANAS_START() {
         if (is(text, len, ANANAS_TEXT("strict"))) {
             enforced[YOUTUBE] = (host){ANANAS_NAME("\10restrict\7youtube\3com")};
         } else if (!off[YOUTUBE] && !is(text, len, ANANAS_TEXT("moderate"))) {
-            return 1000;
+            return ananas_wrong(ANANAS_TEXT("youtube: neither strict, moderate nor off"), 1000);
         }
     }
     n = ananas_setting(ANANAS_TEXT("off"), text, sizeof text);
-    if (n == ANANAS_ROOM) return 2000;
+    if (n == ANANAS_ROOM) return ananas_wrong(ANANAS_TEXT("off: longer than 256 octets"), 2000);
     int32_t word = 0;
     for (int32_t i = 0; i < n;) {
         int32_t from = i, k = 0;
@@ -93,7 +93,7 @@ ANANAS_START() {
         if (i > from) {
             word++;
             while (k < ENGINES && !is(text + from, (size_t)(i - from), names[k].text, names[k].len)) k++;
-            if (k == ENGINES) return word;
+            if (k == ENGINES) return ananas_wrong_at(ANANAS_TEXT("off: not an engine: word "), word, word);
             off[k] = 1;
         }
         i++;

@@ -107,29 +107,45 @@ static int32_t read_names(uint8_t at, const char *text, size_t len) {
     return 0;
 }
 
+static int32_t wrong_ttl(void) { return ananas_wrong(ANANAS_TEXT("ttl: no number up to 86400"), 1); }
+
+/* Says which line of a view is wrong; 999 is that all of it is too long. */
+static void wrong_view(uint32_t i, int32_t wrong) {
+    static const char lines[] = ": not a name with its addresses, or too many: line ", room[] = ": longer than 20480 octets";
+    char why[sizeof view[0].name + sizeof lines];
+    ananas_copy(why, view[i].name, view[i].len);
+    if (wrong == 999) {
+        ananas_copy(why + view[i].len, room, sizeof room - 1);
+        ananas_complain(why, view[i].len + sizeof room - 1);
+        return;
+    }
+    ananas_copy(why + view[i].len, lines, sizeof lines - 1);
+    ananas_wrong_at(why, view[i].len + sizeof lines - 1, wrong, wrong);
+}
+
 /* What ananas_start returns: 1 that ttl is no number up to 86400; 1000 and a line of views; 1000 times a view's place and 1000, and a line of that view. Of a setting that is too long the line is 999. */
 ANANAS_START() {
     static char text[TEXT];
     int32_t n = ananas_setting(ANANAS_TEXT("ttl"), text, sizeof text), wrong;
     if (n != ANANAS_ABSENT) {
         ttl = 0;
-        if (n < 1 || n > 5) return 1;
+        if (n < 1 || n > 5) return wrong_ttl();
         for (int32_t i = 0; i < n; i++) {
-            if (text[i] < '0' || text[i] > '9') return 1;
+            if (text[i] < '0' || text[i] > '9') return wrong_ttl();
             ttl = ttl * 10 + (uint32_t)(text[i] - '0');
         }
-        if (ttl > 86400) return 1;
+        if (ttl > 86400) return wrong_ttl();
     }
     n = ananas_setting(ANANAS_TEXT("views"), text, sizeof text);
-    if (n == ANANAS_ROOM) return 1999;
+    if (n == ANANAS_ROOM) return ananas_wrong(ANANAS_TEXT("views: longer than 20480 octets"), 1999);
     wrong = n < 0 ? 0 : read_views(text, (size_t)n);
-    if (wrong) return 1000 + wrong;
+    if (wrong) return ananas_wrong_at(ANANAS_TEXT("views: no prefix behind a name, or too many: line "), wrong, 1000 + wrong);
     for (uint32_t i = 0; i < views; i++) {
         int32_t base = 2000 + 1000 * (int32_t)i;
         n = ananas_setting(view[i].name, view[i].len, text, sizeof text);
-        if (n == ANANAS_ROOM) return base + 999;
+        if (n == ANANAS_ROOM) return wrong_view(i, 999), base + 999;
         wrong = n < 0 ? 0 : read_names((uint8_t)i, text, (size_t)n);
-        if (wrong) return base + wrong;
+        if (wrong) return wrong_view(i, wrong), base + wrong;
     }
     return 0;
 }

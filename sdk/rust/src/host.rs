@@ -1,8 +1,9 @@
-//! Functions of the host. All but [setting] need a grant, and a plugin that calls one without it is not loaded.
+//! Functions of the host. All but [setting] and [complain] need a grant, and a plugin that calls one without it is not loaded.
 mod sys {
     #[link(wasm_import_module = "ananas")]
     extern "C" {
         pub fn setting(key: *const u8, key_len: usize, out: *mut u8, out_len: usize) -> i32;
+        pub fn complain(why: *const u8, why_len: usize) -> i32;
         pub fn log(level: i32, text: *const u8, text_len: usize) -> i32;
         pub fn data_open(name: *const u8, name_len: usize) -> i32;
         pub fn data_find(data: i32, how: i32, key: *const u8, key_len: usize) -> i32;
@@ -44,6 +45,31 @@ fn result(n: i32) -> Result<usize, Error> {
 /// Writes a setting into out, and returns how many octets it has. The largest that there may be has 64 KiB.
 pub fn setting(key: &str, out: &mut [u8]) -> Result<usize, Error> {
     result(unsafe { sys::setting(key.as_ptr(), key.len(), out.as_mut_ptr(), out.len()) })
+}
+
+/// Says, in [start](crate::Plugin::start), why that fails: it is shown with the error. It needs no grant.
+pub fn complain(why: &str) {
+    unsafe { sys::complain(why.as_ptr(), why.len()) };
+}
+
+/// The same with a number behind it, as of the word that is wrong, which it returns: `.map_err(|n| host::wrong_at("zones: not a name: word ", n))`.
+pub fn wrong_at(why: &str, n: i32) -> i32 {
+    let mut text = [0; 160];
+    let mut len = why.len().min(text.len() - 10);
+    text[..len].copy_from_slice(&why.as_bytes()[..len]);
+    let (mut rest, mut digits) = (n.unsigned_abs(), 1);
+    while rest > 9 {
+        rest /= 10;
+        digits += 1;
+    }
+    rest = n.unsigned_abs();
+    for k in (0..digits).rev() {
+        text[len + k] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    len += digits;
+    unsafe { sys::complain(text.as_ptr(), len) };
+    n
 }
 
 #[derive(Clone, Copy)]

@@ -9,7 +9,8 @@ impl Plugin for Block {
     fn start() -> Result<Self, i32> {
         let mut list = vec![0; 64 << 10]; // the largest that settings may be
         let n = host::setting("zones", &mut list).unwrap_or(0);
-        Ok(Block { zones: Zones::parse(&list[..n])? })
+        let zones = Zones::parse(&list[..n]).map_err(|n| host::wrong_at("zones: not a name: word ", n))?;
+        Ok(Block { zones })
     }
 
     fn query(&mut self, q: &Query, v: &mut Verdict) {
