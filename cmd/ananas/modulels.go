@@ -58,6 +58,9 @@ func moduleTable(modules []admin.Module) *terminal.Table {
 		if len(m.Uses) == 0 {
 			t.Rows = append(t.Rows, []string{m.Name, dash(m.Version), digest, "-", "-", "-", "runs nowhere", "-", "-"})
 		}
+		if len(m.Uses) == 0 {
+			t.Notes[first] = append(t.Notes[first], "no plugin runs it: ananas module show "+m.Name+" says how to have it run")
+		}
 		for _, u := range m.Uses {
 			t.Rows = append(t.Rows, []string{m.Name, dash(m.Version), digest, u.Phase, fmt.Sprint(u.Place), u.Mode, useState(&m, &u), thousands(u.Faults), dash(verdictText(u.Verdicts))})
 		}

@@ -31,6 +31,7 @@ family  1.4.0    01234567  answer  2      open    taken out          0  -
     needs data/malware (granted), log (granted)
     wants data/adult (not granted), data/mine (not granted at phase query), data/other (granted)
 idle    -        01        -       -      -       runs nowhere       -  -
+    no plugin runs it: ananas module show idle says how to have it run
     needs client
 plain   -        02        query   3      closed  disabled           0  -
 `

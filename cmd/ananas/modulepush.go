@@ -325,7 +325,7 @@ func turn(name string, off bool) func(*liveModules) (map[string][]byte, error) {
 	return func(live *liveModules) (map[string][]byte, error) {
 		uses := live.uses(name)
 		if len(uses) == 0 {
-			return nil, hinted{fmt.Errorf("module %q runs nowhere", name), "ananas module ls shows those that there are, and ananas module push --phase has one run"}
+			return nil, hinted{fmt.Errorf("module %q runs nowhere", name), "ananas module ls shows those that there are; " + howToRun}
 		}
 		for _, u := range uses {
 			u.Off = off
@@ -334,3 +334,6 @@ func turn(name string, off bool) func(*liveModules) (map[string][]byte, error) {
 		return nil, nil
 	}
 }
+
+// howToRun is what has a module run that is there and runs nowhere.
+const howToRun = "ananas module push FILE, with its file, has it run at the phases of its manifest; so does an entry in plugins, with module and phase, and ananas apply"

@@ -49,7 +49,21 @@ func (c *moduleRollbackCommand) Run(p *process) error {
 			return err
 		}
 	}
-	return c.goBack(p, node, "module "+c.Name, admin.Rollback{Version: version, Reason: c.Reason, Author: author(p), Now: c.Now, Prefix: key, Shrink: c.Shrink})
+	live, err := readModules(p, node)
+	if err != nil {
+		return err
+	}
+	idle := len(live.uses(c.Name)) == 0
+	if idle {
+		if err := warn(p, []string{fmt.Sprintf("no plugin runs module %q: it will be there, and run nowhere", c.Name)}); err != nil {
+			return err
+		}
+	}
+	err = c.goBack(p, node, "module "+c.Name, admin.Rollback{Version: version, Reason: c.Reason, Author: author(p), Now: c.Now, Prefix: key, Shrink: c.Shrink})
+	if err == nil && idle && !c.DryRun {
+		err = warn(p, []string{fmt.Sprintf("no plugin runs module %q: %s", c.Name, howToRun)})
+	}
+	return err
 }
 
 // goBack does as every change does, and tells before all else what is brought back, and who had made it so.

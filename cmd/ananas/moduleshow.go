@@ -161,7 +161,7 @@ func (c *moduleShowCommand) showOfNode(p *process) error {
 			row("alarm", m.Alarm, terminal.Red)
 		}
 		if len(m.Uses) == 0 {
-			row("runs", "nowhere", terminal.Plain)
+			row("runs", "nowhere: no plugin does that; "+howToRun, terminal.Plain)
 		}
 		for _, u := range m.Uses {
 			fuel := "not called yet"
