@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/ananas-edge/ananas/nameserver/plugin/trial"
@@ -88,8 +90,9 @@ type ModuleList struct {
 	Data    []ModuleData `json:"data"` // that one of them may ask
 }
 
-// ModuleLine is what a module has logged.
+// ModuleLine is what a module has logged, or what the node has to say of it: that a call failed.
 type ModuleLine struct {
+	Seq    uint64    `json:"seq"` // of all lines since the node began, from 1
 	Time   time.Time `json:"time"`
 	Module string    `json:"module"`
 	Level  string    `json:"level"` // debug, info, warn or error
@@ -138,9 +141,19 @@ func (s *Server) moduleLog(w http.ResponseWriter, r *http.Request) *Problem {
 	if s.config.Modules == nil {
 		return problemMissing.with("modules", "")
 	}
-	lines, err := s.config.Modules.ModuleLogs(r.Context(), r.URL.Query().Get("name"))
+	q := r.URL.Query()
+	after, err := strconv.ParseUint(cmp.Or(q.Get("after"), "0"), 10, 64)
+	if err != nil {
+		return problemParameter.with("after is "+quote(q.Get("after")), "it is the seq of a line")
+	}
+	lines, err := s.config.Modules.ModuleLogs(r.Context(), q.Get("name"))
 	if err != nil {
 		return failure(problemFailed, r.Context(), err)
+	}
+	if n := len(lines); n > 0 && lines[n-1].Seq >= after { // else they are of a node that began anew, and all are new
+		for len(lines) > 0 && lines[0].Seq <= after {
+			lines = lines[1:]
+		}
 	}
 	listed(&lines)
 	writeJSON(w, http.StatusOK, ModuleLog{lines})

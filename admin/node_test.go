@@ -212,7 +212,7 @@ func (n *node) ModuleLogs(_ context.Context, name string) ([]ModuleLine, error) 
 	if name == "idle" {
 		return nil, nil
 	}
-	return []ModuleLine{{Time: moment, Module: "family", Level: "warn", Text: "no list"}}, nil
+	return []ModuleLine{{Seq: 7, Time: moment, Module: "family", Level: "warn", Text: "no list"}}, nil
 }
 
 // TryModule is that of a ModuleSource: it tells of one query each second, or of those that are sent.

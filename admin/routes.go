@@ -48,7 +48,7 @@ func (s *Server) routing() map[string]route {
 		"/api/v1/cache/purge": {post: s.cachePurge},
 		"/api/v1/queries":     {get: s.queries, params: []string{"name", "client", "from", "limit"}},
 		"/api/v1/modules":     {get: s.modules},
-		"/api/v1/modules/log": {get: s.moduleLog, params: []string{"name"}},
+		"/api/v1/modules/log": {get: s.moduleLog, params: []string{"name", "after"}},
 		"/api/v1/modules/try": {post: s.moduleTry, stream: true, bounds: true},
 		explainPath:           {get: s.explain, params: []string{"name", "type", "fresh", "depth", "client"}, stream: true},
 

@@ -50,6 +50,7 @@ type modules struct {
 	mu     sync.Mutex
 	alarms map[string]string  // by module: what people have to know
 	lines  []admin.ModuleLine // the last that modules have logged, at most maxModuleLines
+	serial uint64             // lines that there were
 	trend  trend              // its timer is under Node.mu
 }
 
@@ -73,7 +74,7 @@ func (n *Node) openModules(own settings.Node, command func() *exec.Cmd) error {
 	}
 	m := &modules{engine: engine, shelf: shelf, child: command, trials: trials, trying: make(chan struct{}, 1), alarms: make(map[string]string), gone: make(map[*plugin.Chain]*time.Timer)}
 	m.loader = plugin.NewLoader(plugin.Config{
-		Engine: engine, Shelf: shelf, Log: n.log, Cores: cmp.Or(own.Listen.Loops, runtime.GOMAXPROCS(0)), Boot: n.clock.Boot, Logs: n.moduleLog, Alarm: n.moduleAlarm, Changed: n.reloadModules, Metrics: n.metrics,
+		Engine: engine, Shelf: shelf, Log: n.log, Cores: cmp.Or(own.Listen.Loops, runtime.GOMAXPROCS(0)), Boot: n.clock.Boot, Logs: n.moduleLog, Failed: n.moduleFailed, Alarm: n.moduleAlarm, Changed: n.reloadModules, Metrics: n.metrics,
 	})
 	n.modules = m
 	n.health.Warn("modules", m.warning)
@@ -84,6 +85,7 @@ func (n *Node) openModules(own settings.Node, command func() *exec.Cmd) error {
 func (n *Node) moduleAlarm(module, text string) {
 	n.modules.mu.Lock()
 	n.modules.alarms[module] = text
+	n.modules.keepLine(admin.ModuleLine{Time: n.clock.Wall(), Module: module, Level: "error", Text: firstLine(text)})
 	n.modules.mu.Unlock()
 	n.log.Error("a module misbehaves", "module", module, "error", text)
 }
@@ -97,10 +99,36 @@ func (n *Node) moduleLog(module string, level int, text string) {
 	m := n.modules
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.keepLine(admin.ModuleLine{Time: n.clock.Wall(), Module: module, Level: [...]string{"debug", "info", "warn", "error"}[level], Text: text})
+}
+
+// keepLine keeps a line for ananas module logs; m.mu is held.
+func (m *modules) keepLine(l admin.ModuleLine) {
 	if len(m.lines) == maxModuleLines {
 		m.lines = append(m.lines[:0], m.lines[maxModuleLines/10:]...)
 	}
-	m.lines = append(m.lines, admin.ModuleLine{Time: n.clock.Wall(), Module: module, Level: [...]string{"debug", "info", "warn", "error"}[level], Text: text})
+	m.serial++
+	l.Seq = m.serial
+	m.lines = append(m.lines, l)
+}
+
+// moduleFailed keeps a fault beside what the module says itself. The node's log has it when there are so many that the module is taken out.
+func (n *Node) moduleFailed(module, text string) {
+	m := n.modules
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keepLine(admin.ModuleLine{Time: n.clock.Wall(), Module: module, Level: "error", Text: text})
+}
+
+// tellLeftOut says of how many lines the log is without: a line for each module, every ten seconds at most.
+func (n *Node) tellLeftOut() {
+	m := n.modules
+	for _, l := range m.loader.LeftOut() {
+		n.log.Warn("lines of a module were left out of the log", "module", l.Module, "lines", l.Lines, "lines_a_second", l.Limit, "hint", "limits.log_lines of the module, in the settings, is how many there may be")
+		m.mu.Lock()
+		m.keepLine(admin.ModuleLine{Time: n.clock.Wall(), Module: l.Module, Level: "warn", Text: fmt.Sprintf("%d lines of it were left out here, since there were more than %d in a second (limits.log_lines)", l.Lines, l.Limit)})
+		m.mu.Unlock()
+	}
 }
 
 // ModuleLogs is that of admin.ModuleSource.

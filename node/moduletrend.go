@@ -36,6 +36,7 @@ func (n *Node) lookAtModules() {
 	}
 	n.watchModules()
 	n.mu.Unlock()
+	n.tellLeftOut()
 	status := chain.Status()
 	m.mu.Lock()
 	defer m.mu.Unlock()

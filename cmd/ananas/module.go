@@ -27,7 +27,7 @@ type moduleCommands struct {
 
 	// A node is asked here, and the store changed.
 	Ls       moduleLsCommand       `cmd:"" help:"List the modules of a node, and how they do."`
-	Logs     moduleLogsCommand     `cmd:"" help:"What modules have logged on a node."`
+	Logs     moduleLogsCommand     `cmd:"" help:"What modules have logged on a node, and which of their calls failed."`
 	Push     modulePushCommand     `cmd:"" help:"Bring a module to all nodes, in waves."`
 	Enable   moduleEnableCommand   `cmd:"" help:"Run a module again that was disabled."`
 	Disable  moduleDisableCommand  `cmd:"" help:"Let a module run nowhere, and keep its settings."`

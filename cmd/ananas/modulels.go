@@ -125,50 +125,6 @@ func capabilityText(what string, all []string, uses []admin.Use) string {
 	return what + " " + strings.Join(parts, ", ")
 }
 
-type moduleLogsCommand struct {
-	Name string `arg:"" optional:"" help:"A module; without it, all."`
-	JSON bool   `help:"Print the lines as JSON."`
-	nodeFlags
-}
-
-// Help is printed below the usage.
-func (moduleLogsCommand) Help() string {
-	return `The last thousand lines that modules have logged on the node; they are in its log as well. A module needs the grant log.
-
-Example:
-
-  ananas module logs family`
-}
-
-// Run prints the lines.
-func (c *moduleLogsCommand) Run(p *process) error {
-	node, err := c.open(p)
-	if err != nil {
-		return err
-	}
-	defer node.Close()
-	log, err := node.ModuleLog(p.ctx, c.Name)
-	if err != nil {
-		return err
-	}
-	if c.Name != "" && len(log.Lines) == 0 { // of one that is gone there may be lines still
-		if err := knownModule(p, node, c.Name); err != nil {
-			return err
-		}
-	}
-	if c.JSON {
-		return p.printJSON(log)
-	}
-	return p.print(func(w io.Writer) error {
-		for _, l := range log.Lines {
-			if _, err := fmt.Fprintf(w, "%s %-5s %s: %s\n", l.Time.UTC().Format("15:04:05.000"), l.Level, terminal.Clean(l.Module), terminal.Clean(l.Text)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
 // knownModule is an error if the node has no module of that name.
 func knownModule(p *process, node *client.Client, name string) error {
 	list, err := node.Modules(p.ctx)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/ananas-edge/ananas/dns"
 	"github.com/ananas-edge/ananas/telemetry"
@@ -49,6 +50,10 @@ type host struct {
 	counters   *telemetry.CounterVec
 	histograms *telemetry.NumberVec
 	waits      *telemetry.CounterVec
+
+	rate    *lineRate // nil: all lines are logged
+	boot    func() time.Duration
+	leftOut *telemetry.CounterVec
 }
 
 // functions lists them. The state of each call is the *guest that is called.
@@ -163,9 +168,14 @@ func (h *host) write(c *wasm.Call, level int, text []byte) {
 	if g.starting {
 		g.say(text)
 	}
-	if h.logs != nil {
-		h.logs(g.l.use.Module, level, printable(text))
+	if h.logs == nil {
+		return
 	}
+	if u := &g.l.use; h.rate != nil && !h.rate.take(u.Module, u.Limits.LogLines, h.boot()) {
+		h.leftOut.With(u.Module).Inc()
+		return
+	}
+	h.logs(g.l.use.Module, level, printable(text))
 }
 
 // maxLine is how much of a line on the standard output is kept until its end comes.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,14 +24,18 @@ import (
 // Config is what a loader is made with.
 type Config struct {
 	Engine  *wasm.Engine
-	Shelf   *dataset.Shelf       // of data sets in their compiled form
-	Log     *slog.Logger         // nil: none
-	Cores   int                  // for which each module has an instance
-	Boot    func() time.Duration // boot time
-	Logs    Logs                 // takes what modules log; nil: nothing does
-	Counts  Counts               // takes what modules count and observe, beside the metrics; nil: nothing does
+	Shelf   *dataset.Shelf            // of data sets in their compiled form
+	Log     *slog.Logger              // nil: none
+	Cores   int                       // for which each module has an instance
+	Boot    func() time.Duration      // boot time
+	Logs    Logs                      // takes what modules log; nil: nothing does
+	Counts  Counts                    // takes what modules count and observe, beside the metrics; nil: nothing does
+	Failed  func(module, text string) // is told of each call that failed; nil: nobody is
 	Alarm   func(module, text string)
 	Metrics *telemetry.Metrics
+
+	// AllLines has Logs get each line, and not so many a second as a module's limits say: where a person has asked for them.
+	AllLines bool
 
 	// Changed is called, from a goroutine of its own, when a module that was declared pure was found not to be: chains have to be made anew. nil: nobody wants to know.
 	Changed func()
@@ -85,7 +90,12 @@ func NewLoader(c Config) *Loader {
 		counts:     c.Counts,
 		counters:   c.Metrics.CounterVec("ananas_module_count_total", "What modules count, by module and the name that it gave.", "module", "name"),
 		histograms: c.Metrics.NumberVec("ananas_module_observed", "Numbers that modules observe, by module and the name that it gave; the unit is the module's.", "module", "name"),
+		boot:       c.Boot,
+		leftOut:    c.Metrics.CounterVec("ananas_module_log_lines_left_out_total", "Lines of modules that were left out of the log, since there were more in a second than limits.log_lines, by module.", "module"),
 		waits:      c.Metrics.CounterVec("ananas_plugin_waits_limited_total", "Questions of modules that were not asked, since too many calls of theirs waited for answers, by module.", "module"),
+	}
+	if !c.AllLines {
+		l.host.rate = new(lineRate)
 	}
 	l.m = loaderMetrics{
 		verdicts: c.Metrics.CounterVec("ananas_plugin_verdicts_total", "Verdicts of modules that were not to go on, by module, phase and action.", "module", "phase", "action"),
@@ -399,6 +409,10 @@ func (l *Loader) faulted(r *runner, err error) {
 	}
 	l.last.Store(&last) // first, so that who has counted the fault knows of it
 	l.failed.Add(1)
+	if l.c.Failed != nil {
+		text, _, _ := strings.Cut(err.Error(), "\n") // what follows are functions that the module has named
+		l.c.Failed(r.use.Module, fmt.Sprintf("a call at phase %s failed: %s", r.use.Phase, printable([]byte(text[:min(len(text), maxFault)]))))
+	}
 	if !r.loaded.fault(l.boot(), &l.outs) {
 		return
 	}
@@ -408,6 +422,9 @@ func (l *Loader) faulted(r *runner, err error) {
 		l.c.Alarm(r.use.Module, text)
 	}
 }
+
+// maxFault is how much is told of why a call failed, in octets.
+const maxFault = 300
 
 // slowFuel is what a call that is ended, since its client waits no longer, must have spent itself to be held against the module: some 50 ms. What passes while others answer its questions takes none, so that who owns slow name servers can not
 // have a module taken out; and what passes while others have the processor takes none either.

@@ -34,6 +34,9 @@ type Limits struct {
 	// LogOctets is how much it may log in a call.
 	LogOctets int `yaml:"log_octets" max:"65536"`
 
+	// LogLines is how many lines a second of it go into the log. MaxLogLines where it is not set.
+	LogLines int `yaml:"log_lines" max:"100000"`
+
 	// Instances is how many there are at once.
 	Instances int `yaml:"instances" max:"4096"`
 

@@ -32,7 +32,7 @@ func showLines(t *testing.T, module, list []byte) {
 	}
 	said := make(chan string, 1000)
 	loader := plugin.NewLoader(plugin.Config{
-		Engine: engine, Shelf: shelf, Cores: 1, Boot: func() time.Duration { return time.Hour }, Metrics: metrics,
+		Engine: engine, Shelf: shelf, Cores: 1, Boot: func() time.Duration { return time.Hour }, Metrics: metrics, AllLines: true,
 		Logs: func(_ string, level int, text string) { said <- fmt.Sprint(level, " ", text) },
 	})
 	t.Cleanup(loader.Wait)

@@ -87,7 +87,7 @@ func (r *Runner) newLoader(c Config) (*plugin.Loader, error) {
 		var calls atomic.Int64
 		boot = func() time.Duration { return time.Duration(calls.Add(1)) * time.Hour } // so that cases that fault do not take the module out
 	}
-	return plugin.NewLoader(plugin.Config{Engine: engine, Shelf: shelf, Cores: 1, Boot: boot, Metrics: metrics, Logs: r.logs, Counts: r.counts}), nil
+	return plugin.NewLoader(plugin.Config{Engine: engine, Shelf: shelf, Cores: 1, Boot: boot, Metrics: metrics, AllLines: true, Logs: r.logs, Counts: r.counts}), nil
 }
 
 // logs and counts take what the module does while it is asked of a case. What it does while it is measured nobody keeps.
