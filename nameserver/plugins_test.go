@@ -48,7 +48,7 @@ func newPrograms(t testing.TB) *programs {
 		t.Fatal(err)
 	}
 	p.Loader = plugin.NewLoader(plugin.Config{
-		Engine: e, Shelf: shelf, Cores: 1, Boot: func() time.Duration { return 0 }, Metrics: telemetry.NewMetrics(), Logs: func(_ string, _ int, text string) { p.lines <- text },
+		Engine: e, Shelf: shelf, Cores: 1, Boot: func() time.Duration { return 0 }, Metrics: telemetry.NewMetrics(), AllLines: true, Logs: func(_ string, _ int, text string) { p.lines <- text },
 	})
 	t.Cleanup(p.Wait)
 	return p
