@@ -66,3 +66,26 @@ func TestModuleLines(t *testing.T) {
 		}
 	}
 }
+
+// What people are told of a module that was taken out says what becomes of queries and what they can do; one without which none is answered is told of first.
+func TestModuleAlarmsSayWhatToDo(t *testing.T) {
+	b := newBench(t, plain+"  modules: [{ name: acts, file: acts.wasm }, { name: zacts, file: acts.wasm }]\n  plugins: [{ module: acts, phase: query }, { module: zacts, phase: query, mode: closed }]\n")
+	b.write("acts.wasm", acts(t, "phases: [query]\n"))
+	n := b.start()
+	shownTo(t, n, "trap.test", 20)
+	warned := fmt.Sprint(n.health.Report().Warnings)
+	for _, want := range []string{
+		"module zacts: it has failed 10 times", "this node answers SERVFAIL to each query", "set off: true where plugins run zacts, in " + b.file + ", and ananas reload", "something about 1 more",
+	} {
+		if !strings.Contains(warned, want) {
+			t.Errorf("the warnings are %s, without %q", warned, want)
+		}
+	}
+	all, err := n.Modules(t.Context())
+	if err != nil || !strings.Contains(all.Modules[0].Alarm, "queries go on without it") || !strings.Contains(all.Modules[1].Alarm, "answers SERVFAIL") || strings.Contains(fmt.Sprint(all), "\n") {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if text := fmt.Sprint(b.log); !strings.Contains(text, "this node answers SERVFAIL to each query") {
+		t.Error("the log does not say so")
+	}
+}

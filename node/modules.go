@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,7 +76,7 @@ func (n *Node) openModules(own settings.Node, command func() *exec.Cmd) error {
 	}
 	m := &modules{engine: engine, shelf: shelf, child: command, trials: trials, trying: make(chan struct{}, 1), alarms: make(map[string]string), gone: make(map[*plugin.Chain]*time.Timer)}
 	m.loader = plugin.NewLoader(plugin.Config{
-		Engine: engine, Shelf: shelf, Log: n.log, Cores: cmp.Or(own.Listen.Loops, runtime.GOMAXPROCS(0)), Boot: n.clock.Boot, Logs: n.moduleLog, Failed: n.moduleFailed, Alarm: n.moduleAlarm, Changed: n.reloadModules, Metrics: n.metrics,
+		Engine: engine, Shelf: shelf, Log: n.log, Cores: cmp.Or(own.Listen.Loops, runtime.GOMAXPROCS(0)), Boot: n.clock.Boot, Logs: n.moduleLog, Failed: n.moduleFailed, Alarm: n.moduleAlarm, Mend: n.moduleMend, Changed: n.reloadModules, Metrics: n.metrics,
 	})
 	n.modules = m
 	n.health.Warn("modules", m.warning)
@@ -88,6 +90,14 @@ func (n *Node) moduleAlarm(module, text string) {
 	n.modules.keepLine(admin.ModuleLine{Time: n.clock.Wall(), Module: module, Level: "error", Text: firstLine(text)})
 	n.modules.mu.Unlock()
 	n.log.Error("a module misbehaves", "module", module, "error", text)
+}
+
+// moduleMend is what people can do about a module that was taken out.
+func (n *Node) moduleMend(module string) string {
+	if n.began.Node.Store.Shared() {
+		return fmt.Sprintf("ananas module rollback %s brings back the version before, ananas module disable %[1]s goes on without it, with --now and a reason at once", module)
+	}
+	return fmt.Sprintf("name the file of the version before in modules, or set off: true where plugins run %s, in %s, and ananas reload", module, cmp.Or(n.began.Name(), "the node's file"))
 }
 
 // maxModuleLines is how many lines of modules are kept: with 200 octets each 200 KiB.
@@ -201,11 +211,19 @@ func (n *Node) Modules(context.Context) (list admin.ModuleList, err error) {
 func (m *modules) warning() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	text := ""
-	for module, what := range m.alarms {
-		if text == "" || module < text {
-			text = "module " + module + ": " + what
+	if len(m.alarms) == 0 {
+		return ""
+	}
+	fails := func(module string) int { // those without which no query is answered come first
+		if strings.Contains(m.alarms[module], plugin.FailsQueries) {
+			return 0
 		}
+		return 1
+	}
+	names := slices.SortedFunc(maps.Keys(m.alarms), func(a, b string) int { return cmp.Or(fails(a)-fails(b), cmp.Compare(a, b)) })
+	text := "module " + names[0] + ": " + m.alarms[names[0]]
+	if more := len(names) - 1; more > 0 {
+		text += fmt.Sprintf("; and there is something about %d more: ananas module ls", more)
 	}
 	return text
 }
@@ -287,7 +305,7 @@ func (m *modules) keepAlarms(next *plugin.Chain) {
 	defer m.mu.Unlock()
 	clear(m.alarms)
 	for _, s := range next.Status() {
-		if s.Alarm != "" {
+		if s.Alarm != "" && !strings.Contains(m.alarms[s.Module], plugin.FailsQueries) { // of a module that runs twice the worse
 			m.alarms[s.Module] = s.Alarm
 		}
 	}

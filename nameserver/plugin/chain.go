@@ -409,7 +409,7 @@ func (c *Chain) heard(l *loaded, r *runner, v *Verdict, err error) error {
 // errLarge is why a module is not shown an answer: its mode says what becomes of that.
 var errLarge = errors.New("the answer does not fit into the module's buffer, names uncompressed")
 
-var errOut error = hinted{fmt.Errorf("it was taken out, since it failed %d times in %v", maxFaults, faultTime), "push a version that does not; ananas module ls and the log of the node say how it failed"}
+var errOut error = hinted{fmt.Errorf("it was taken out, since it failed %d times in %v", maxFaults, faultTime), "ananas module ls says how it failed, and what can be done now"}
 
 var errGroup = errors.New("a group that is not there")
 

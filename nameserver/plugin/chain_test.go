@@ -263,7 +263,7 @@ func TestTakenOut(t *testing.T) {
 	if n := b.Faults(); n != 40 {
 		t.Errorf("%d faults are counted: who is not called does not fail", n)
 	}
-	if len(b.alarms) != 1 || !strings.Contains(b.alarms[0], "acts: it has failed 10 times in 1m0s, and was taken out; the last time: ") {
+	if len(b.alarms) != 1 || !strings.Contains(b.alarms[0], "acts: it has failed 10 times in 1m0s, and was taken out: queries go on without it; the last time: ") {
 		t.Errorf("%q", b.alarms)
 	}
 	if got := b.LastFault(); got != "acts at phase query: trap" {

@@ -57,7 +57,7 @@ type loaded struct {
 	window faultWindow
 	out    atomic.Bool            // it was taken out
 	outAs  atomic.Uint64          // which of all that were taken out it is; 0: it was not
-	alarm  atomic.Pointer[string] // what people were told when it was taken out
+	alarm  atomic.Pointer[string] // why it failed the last time before it was taken out
 	serial uint64                 // which of all that were loaded it is
 	ran    atomic.Bool            // it has answered at least once
 	drawn  atomic.Uint32

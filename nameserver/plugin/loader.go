@@ -32,6 +32,7 @@ type Config struct {
 	Counts  Counts                    // takes what modules count and observe, beside the metrics; nil: nothing does
 	Failed  func(module, text string) // is told of each call that failed; nil: nobody is
 	Alarm   func(module, text string)
+	Mend    func(module string) string // what people can do about one that was taken out; nil: it is not told
 	Metrics *telemetry.Metrics
 
 	// AllLines has Logs get each line, and not so many a second as a module's limits say: where a person has asked for them.
@@ -416,11 +417,34 @@ func (l *Loader) faulted(r *runner, err error) {
 	if !r.loaded.fault(l.boot(), &l.outs) {
 		return
 	}
-	text := fmt.Sprintf("it has failed %d times in %v, and was taken out; the last time: %v", maxFaults, faultTime, err)
-	r.loaded.alarm.Store(&text)
+	why, _, _ := strings.Cut(err.Error(), "\n")
+	why = printable([]byte(why[:min(len(why), maxFault)]))
+	r.loaded.alarm.Store(&why)
 	if l.c.Alarm != nil {
-		l.c.Alarm(r.use.Module, text)
+		l.c.Alarm(r.use.Module, l.alarmOut(r, why))
 	}
+}
+
+// FailsQueries is in what people are told of a module without which no query is answered.
+const FailsQueries = "this node answers SERVFAIL"
+
+// alarmOut is what people are told of a module that was taken out: what becomes of queries, what they can do, and why it failed the last time.
+func (l *Loader) alarmOut(r *runner, why string) string {
+	text := fmt.Sprintf("it has failed %d times in %v, and was taken out: ", maxFaults, faultTime)
+	switch {
+	case r.use.Phase == PhaseLog:
+		text += "it is shown nothing any more"
+	case r.use.Mode == Closed:
+		text += FailsQueries + " to each query that it would have to see, since its mode is closed"
+	case r.use.Mode == Stale && r.before != nil:
+		text += "the version before it is asked in its place, since its mode is stale"
+	default:
+		text += "queries go on without it"
+	}
+	if l.c.Mend != nil {
+		text += "; " + l.c.Mend(r.use.Module)
+	}
+	return text + "; the last time: " + why
 }
 
 // maxFault is how much is told of why a call failed, in octets.

@@ -18,7 +18,7 @@ func (c *Chain) Status() (all []UseStatus) {
 			s := UseStatus{Module: r.use.Module, Phase: r.use.Phase, Out: r.out.Load(), Pure: r.pure, Faults: c.loader.m.faults.With(r.use.Module, string(r.use.Phase)).Value(), Verdicts: map[string]uint64{}, Fuel: r.fuel[exportOf(r.use.Phase)-exportQuery].median()}
 			switch told := r.alarm.Load(); {
 			case told != nil:
-				s.Alarm = *told
+				s.Alarm = c.loader.alarmOut(r, *told)
 			case r.loaded.use.Manifest.Pure && !r.pure:
 				s.Alarm = alarmImpure
 			}
