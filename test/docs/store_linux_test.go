@@ -62,7 +62,7 @@ func alone(t *testing.T, guide string) string {
 	if os.Getuid() != 0 {
 		t.Skipf("%s needs a network namespace, and so root", guide)
 	}
-	for _, program := range []string{"dig", "ip", "unshare", "pkill"} {
+	for _, program := range []string{"dig", "ip", "unshare"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("%s was left out for want of: %s", guide, program)
 		}
