@@ -16,6 +16,7 @@ import (
 
 	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
+	"github.com/ananas-edge/ananas/nameserver/plugin"
 )
 
 // Open reads and parses the file of that name.
@@ -75,13 +76,32 @@ func parse(name string, data []byte) (*File, error) {
 	doc, err := strictyaml.Decode(name, data, f)
 	f.doc = doc
 	if err != nil {
-		return nil, err
+		return nil, f.withNames(err)
 	}
 	if err := doc.Locate("node", f.Node.check()); err != nil {
 		return nil, err
 	}
 	f.Node.Data, f.Node.Testing.OffsetFile = f.Path(f.Node.Data), f.Path(f.Node.Testing.OffsetFile)
 	return f, nil
+}
+
+// withNames adds to values that are wrong what is wrong with the names of modules: a phase that is misspelt would hide a module that is. Where modules themselves can't be read, their names are not known.
+func (f *File) withNames(err error) error {
+	var wrong *strictyaml.Errors
+	unread := func(e *strictyaml.Error) bool {
+		return !strings.HasPrefix(e.Path, "settings.") || strings.HasPrefix(e.Path, "settings.modules")
+	}
+	if !errors.As(err, &wrong) || f.Settings == nil || slices.ContainsFunc(wrong.List, unread) {
+		return err
+	}
+	names := plugin.CheckNames(f.Settings.Modules, f.Settings.Plugins)
+	if names == nil {
+		return err
+	}
+	var all strictyaml.Errors
+	all.Join("", wrong)
+	all.Join("settings", names)
+	return f.doc.Locate("", &all)
 }
 
 // check finds what is wrong with the values of the part `node` and can be seen without touching the machine.

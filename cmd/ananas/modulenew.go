@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 
 	"github.com/ananas-edge/ananas/sdk"
 	"github.com/ananas-edge/ananas/wasm"
@@ -27,6 +28,9 @@ Example:
 func (c *moduleNewCommand) Run(p *process) error {
 	dir := cmp.Or(c.Dir, c.Name)
 	if _, err := wasm.ParseManifest("the name", []byte("abi: 1\nversion: '1'\nphases: [query]\nname: '"+c.Name+"'\n")); err != nil {
+		if base := filepath.Base(c.Name); base != c.Name && c.Dir == "" {
+			return usageError{hinted{fmt.Errorf("%q is a folder, and no name of a module", c.Name), fmt.Sprintf("ananas module new --lang %s --dir %s %s", c.Lang, shellWord(c.Name), shellWord(base))}, ""}
+		}
 		return usageError{hinted{fmt.Errorf("%q can not be the name of a module", c.Name), "use small letters, digits and hyphens, 63 at most"}, ""}
 	}
 	if err := sdk.New(dir, c.Name, sdk.Language(c.Lang)); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ananas-edge/ananas/admin"
 	"github.com/ananas-edge/ananas/admin/client"
+	"github.com/ananas-edge/ananas/internal/namedfile"
 	"github.com/ananas-edge/ananas/internal/strictyaml"
 	"github.com/ananas-edge/ananas/nameserver/plugin"
 	"github.com/ananas-edge/ananas/settings"
@@ -22,7 +23,7 @@ type modulePushCommand struct {
 	File  string         `arg:"" help:"A module that ananas module build has made, or a module's folder, which is built if need be."`
 	Name  string         `placeholder:"NAME" help:"What it is called in the settings; without it as its manifest has it."`
 	Phase []string       `placeholder:"PHASE" help:"Where it runs from now on: query, answer, log. Without it a module that is new runs at the phases of its manifest, and one that is not where it does."`
-	Mode  string         `enum:",open,closed,stale" default:"" placeholder:"MODE" help:"What becomes of a query for which it fails: open, closed or stale."`
+	Mode  string         `placeholder:"MODE" help:"What becomes of a query for which it fails: open, closed or stale."`
 	Grant []string       `placeholder:"CAPABILITY" help:"What it may use, in place of what it may now; all adds what its manifest needs. Without it that is shown and asked for, and with --yes it is an error if the module does not have it already."`
 	Set   moduleSettings `placeholder:"KEY=VALUE" help:"Its own settings, in place of all that it has: what is not named is gone. May be repeated, for other keys."`
 	changeFlags
@@ -44,18 +45,34 @@ func (c *modulePushCommand) Validate() error {
 	if err := checkPhases(c.Phase); err != nil {
 		return err
 	}
+	if c.Mode != "" {
+		if err := checkWord("mode", c.Mode, plugin.Open.Values()); err != nil {
+			return err
+		}
+	}
 	return c.check()
 }
 
 // checkPhases refuses what is no phase.
 func checkPhases(phases []string) error {
-	all := plugin.Phase("").Values()
 	for _, phase := range phases {
-		if !slices.Contains(all, phase) {
-			return hinted{fmt.Errorf("--phase is %s, which is no phase", phase), "there are " + strings.Join(all, ", ")}
+		if err := checkWord("phase", phase, plugin.PhaseQuery.Values()); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// checkWord refuses a word that a flag may not have.
+func checkWord(flag, word string, all []string) error {
+	if slices.Contains(all, word) {
+		return nil
+	}
+	hint := "there are " + strings.Join(all, ", ")
+	if near := strictyaml.Nearest(word, all); near != "" {
+		hint = "did you mean " + near + "? " + hint
+	}
+	return hinted{fmt.Errorf("--%s is %s, which is no %[1]s", flag, word), hint}
 }
 
 // Run pushes the module.
@@ -75,6 +92,10 @@ func (c *modulePushCommand) Run(p *process) error {
 	return c.changeModules(p, func(live *liveModules) (map[string][]byte, error) {
 		file := live.fileName(name, filepath.Base(from))
 		live.put(name, file, manifest.Fuel)
+		if as := live.nameOf(name, content); as != "" { // it is there, by that name: another name alone is no change worth all waves
+			file = as
+			live.modules[len(live.modules)-1].File = as
+		}
 		if err := c.use(p, live, name, &manifest); err != nil {
 			return nil, err
 		}
@@ -158,8 +179,9 @@ type liveModules struct {
 	modules []plugin.Module // that are changed
 	all     []plugin.Module
 	plugins []plugin.Plugin
-	used    bool     // plugins were changed
-	removed []string // keys that go
+	docs    map[string][]byte // what is live of both, by key
+	used    bool              // plugins were changed
+	removed []string          // keys that go
 }
 
 // fileName returns what a module's file is called in the settings: as it is, or, where that of another module is called so too, as the module.
@@ -181,6 +203,26 @@ func (l *liveModules) put(name, file string, fuel int64) {
 		m.Limits.Fuel = fuel
 	}
 	l.modules = append(l.modules, m)
+}
+
+// nameOf is what the file of a module that is put is called already; "" if what is live is another file, or has other limits.
+func (l *liveModules) nameOf(name string, content []byte) string {
+	at := slices.IndexFunc(l.all, func(m plugin.Module) bool { return m.Name == name })
+	if at < 0 {
+		return ""
+	}
+	m := l.modules[len(l.modules)-1]
+	m.File = l.all[at].File
+	one := liveModules{modules: []plugin.Module{m}}
+	f, err := settings.ParseApply("the module", []byte(one.text()), map[string]*namedfile.File{m.File: namedfile.Of(content)})
+	if err != nil {
+		return "" // the node says what is wrong with it
+	}
+	entries, err := f.Entries()
+	if err != nil || len(entries.Over(l.docs)) > 0 {
+		return ""
+	}
+	return m.File
 }
 
 // uses returns where a module runs.
@@ -231,7 +273,7 @@ func readModules(p *process, node *client.Client) (*liveModules, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading what the store has of modules: %w", err)
 	}
-	return &liveModules{all: f.Settings.Modules, plugins: f.Settings.Plugins}, nil
+	return &liveModules{all: f.Settings.Modules, plugins: f.Settings.Plugins, docs: entries}, nil
 }
 
 // changeModules changes what the live settings say of modules, and follows it. alter returns the files that it names.

@@ -17,7 +17,7 @@ import (
 )
 
 type moduleShowCommand struct {
-	File string `arg:"" help:"The module: a .wasm file, or the name of one that the node has."`
+	File string `arg:"" name:"file-or-name" help:"The module: a .wasm file, or the name of one that the node has."`
 	JSON bool   `help:"Print it as JSON."`
 	nodeFlags
 }

@@ -7,7 +7,7 @@ import (
 )
 
 type rollbackCommand struct {
-	Version uint64 `arg:"" help:"The version whose settings are to be back; ananas history has them."`
+	Version *uint64 `arg:"" help:"The version whose settings are to be back; ananas history has them."`
 	changeFlags
 	nodeFlags
 }
@@ -24,8 +24,11 @@ Example:
 
 // Validate is called when all flags are read.
 func (c *rollbackCommand) Validate() error {
-	if c.Version == 0 {
-		return errors.New("there is no version 0")
+	switch {
+	case c.Version == nil:
+		return hinted{errors.New("it is not said which version is to be back"), "ananas history shows those that there are: ananas rollback VERSION"}
+	case *c.Version == 0:
+		return hinted{errors.New("there is no version 0"), "ananas history shows those that there are"}
 	}
 	return c.check()
 }
@@ -37,5 +40,5 @@ func (c *rollbackCommand) Run(p *process) error {
 		return err
 	}
 	defer node.Close()
-	return c.goBack(p, node, "all settings", admin.Rollback{Version: c.Version, Reason: c.Reason, Author: author(p), Now: c.Now, Shrink: c.Shrink})
+	return c.goBack(p, node, "all settings", admin.Rollback{Version: *c.Version, Reason: c.Reason, Author: author(p), Now: c.Now, Shrink: c.Shrink})
 }

@@ -225,7 +225,7 @@ func Compile(modules []Module, data []Data, plugins []Plugin, files Files) (*Tab
 			continue
 		}
 		if _, twice := byName[m.Name]; twice {
-			e.Addf(path+".name", "remove one of the two", "there are two modules %q", m.Name)
+			addTwice(&e, i, m.Name)
 			continue
 		}
 		file, err := files(m.File, m.MostOctets())
@@ -264,12 +264,8 @@ func Compile(modules []Module, data []Data, plugins []Plugin, files Files) (*Tab
 		path := fmt.Sprintf("plugins[%d]", i)
 		m, ok := byName[p.Module]
 		if !ok {
-			hint := "name it in modules, with its file"
-			if near := strictyaml.Nearest(p.Module, names); near != "" {
-				hint = fmt.Sprintf("did you mean %s?", near)
-			}
 			if !slices.ContainsFunc(modules, func(m Module) bool { return m.Name == p.Module }) { // else told already
-				e.Addf(path+".module", hint, "there is no module %q", p.Module)
+				addUnknown(&e, i, p.Module, names)
 			}
 			continue
 		}
